@@ -1,0 +1,106 @@
+"""Checks of arguments, shared by every public function.
+
+The policy: a wrong type or dtype raises ``TypeError``, a wrong value, shape or range
+raises ``ValueError``; the message names the function, the argument, what was expected
+and what came.  All checks run before any kernel, because Numba checks no bounds.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def check_array(op: str, name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless ``value`` is a NumPy array."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{op}: {name} must be a numpy.ndarray, got {type(value).__name__}"
+        )
+
+
+def check_floating(op: str, **arrays: Any) -> np.dtype:
+    """Return the one dtype, float32 or float64, that all ``arrays`` share.
+
+    Any byte order counts; the dtype returned is the native one.  The first array
+    sets the dtype that the others are held to.
+    """
+    first_name, common = "", None
+    for name, array in arrays.items():
+        check_array(op, name, array)
+        dtype = array.dtype.newbyteorder("=")
+        if dtype not in FLOAT_DTYPES:
+            raise TypeError(
+                f"{op}: {name} must be float32 or float64, got {array.dtype}"
+            )
+        if common is None:
+            first_name, common = name, dtype
+        elif dtype != common:
+            raise TypeError(
+                f"{op}: {name} must have the dtype of {first_name}, "
+                f"{common}, got {dtype}"
+            )
+    return common
+
+
+def check_ndim(op: str, name: str, array: np.ndarray, form: str) -> None:
+    """Raise ``ValueError`` unless ``array`` has the rank of ``form``, '(N, C, H, W)'."""
+    ndim = form.count(",") + 1
+    if array.ndim != ndim:
+        raise ValueError(
+            f"{op}: {name} must be {ndim}-D {form}, got shape {array.shape}"
+        )
+
+
+def check_shape(
+    op: str, name: str, array: np.ndarray, expected: tuple, meaning: str = ""
+) -> None:
+    """Raise ``ValueError`` unless ``array`` has exactly the shape ``expected``."""
+    if array.shape != tuple(expected):
+        meaning = f" ({meaning})" if meaning else ""
+        raise ValueError(
+            f"{op}: {name} must have shape {tuple(expected)}{meaning}, "
+            f"got {array.shape}"
+        )
+
+
+def check_int(op: str, name: str, value: Any, minimum: int) -> int:
+    """Return ``value`` as a Python int of at least ``minimum``; bools are refused."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(
+            f"{op}: {name} must be an integer, got {type(value).__name__} {value!r}"
+        )
+    if value < minimum:
+        raise ValueError(f"{op}: {name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def check_number(
+    op: str,
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> float:
+    """Return ``value`` as a finite Python float within the interval given."""
+    number = (int, float, np.integer, np.floating)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, number):
+        raise TypeError(
+            f"{op}: {name} must be a number, got {type(value).__name__} {value!r}"
+        )
+    above = value > low if low_open else value >= low
+    below = value < high if high_open else value <= high
+    if not (math.isfinite(value) and above and below):
+        interval = (
+            f"{'(' if low_open or low == -math.inf else '['}{low:g}, "
+            f"{high:g}{')' if high_open or high == math.inf else ']'}"
+        )
+        raise ValueError(
+            f"{op}: {name} must be a finite number in {interval}, got {value}"
+        )
+    return float(value)

@@ -1,0 +1,1 @@
+"""Data sets: formats, batching, augmentation, a synthetic set."""

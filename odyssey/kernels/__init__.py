@@ -1,0 +1,1 @@
+"""Numba loops under the public operations, one algorithm a file."""

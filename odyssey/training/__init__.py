@@ -1,0 +1,1 @@
+"""What every example's training needs: recipe, loop, metrics, logs."""

@@ -1,0 +1,1 @@
+"""Tensors on disk: hex files, folders of weights, checkpoints."""
