@@ -1,0 +1,102 @@
+"""Initial values of parameters.
+
+A unit that sums fan_in products w * x of independent terms has the variance
+fan_in * var(w) * E[x^2].  After a ReLU, E[x^2] is half the variance of what went in.
+With var(w) = 2 / fan_in the two cancel, and signals neither grow nor die on their way
+through many layers: He et al. 2015, arXiv:1502.01852.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from odyssey import checks
+
+
+def _check_arguments(
+    op: str,
+    shape: Sequence[int],
+    rng: np.random.Generator,
+    dtype: DTypeLike,
+    fan_in: int | None,
+) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Return shape, dtype and fan-in, all checked."""
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"{op}: shape must be a tuple, got {type(shape).__name__}")
+    shape = tuple(checks.check_int(op, "shape", length, 1) for length in shape)
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{op}: rng must be a numpy.random.Generator, got {type(rng).__name__}"
+        )
+    dtype = np.dtype(dtype)
+    if dtype not in checks.FLOAT_DTYPES:
+        raise TypeError(f"{op}: dtype must be float32 or float64, got {dtype}")
+    if fan_in is not None:
+        return shape, dtype, checks.check_int(op, "fan_in", fan_in, 1)
+    if len(shape) < 2:
+        raise ValueError(
+            f"{op}: shape must have two axes or more, or fan_in be given, got {shape}"
+        )
+    return shape, dtype, math.prod(shape[1:])
+
+
+def he_normal(
+    shape: Sequence[int],
+    rng: np.random.Generator,
+    dtype: DTypeLike = np.float32,
+) -> np.ndarray:
+    """Draw from the normal distribution of mean 0 and deviation sqrt(2 / fan_in).
+
+    Parameters
+    ----------
+    shape : (K, C, R, S) of a convolution's kernel, fan_in = C*R*S; or (out, in) of a
+        linear layer's weights, fan_in = in
+    rng : source of randomness
+    dtype : float32 or float64; drawn in float64 and rounded, so that both are the same
+        numbers
+
+    Returns
+    -------
+    values : C-contiguous array of ``shape`` and ``dtype``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; for a shape of one axis or without elements.
+    """
+    shape, dtype, fan_in = _check_arguments("he_normal", shape, rng, dtype, None)
+    return (rng.standard_normal(shape) * math.sqrt(2 / fan_in)).astype(dtype)
+
+
+def uniform_fan_in(
+    shape: Sequence[int],
+    rng: np.random.Generator,
+    dtype: DTypeLike = np.float32,
+    *,
+    fan_in: int | None = None,
+) -> np.ndarray:
+    """Draw evenly from the interval of half-width 1 / sqrt(fan_in) around 0.
+
+    Meant for the last, linear layer, whose outputs then start out small.
+
+    Parameters
+    ----------
+    shape : as in ``he_normal``; with ``fan_in`` given, any, such as (out,) of a bias
+    rng, dtype : as in ``he_normal``
+    fan_in : number of inputs of a unit; None to take it from ``shape``
+
+    Returns
+    -------
+    values : C-contiguous array of ``shape`` and ``dtype``
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``he_normal``.
+    """
+    op = "uniform_fan_in"
+    shape, dtype, fan_in = _check_arguments(op, shape, rng, dtype, fan_in)
+    bound = 1 / math.sqrt(fan_in)
+    return rng.uniform(-bound, bound, shape).astype(dtype)

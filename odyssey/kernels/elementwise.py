@@ -1,0 +1,78 @@
+"""Elementwise loops over arrays laid out as one block of memory.
+
+An elementwise operation does not care which axis an element belongs to, only that the
+same place in each array is meant.  So arrays of one shape and one axis order are
+walked as flat blocks, whatever their rank: long runs of SIMD, split over the cores.
+"""
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.jit import parallel
+from odyssey.layout import kernel_ready
+
+
+def memory_order(x: np.ndarray) -> tuple[int, ...]:
+    """Return the axes of ``x`` from the one of the largest stride to the smallest."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
+
+
+def flatten(x: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """Return the elements of ``x`` in 1-D, with its axes taken in ``order``.
+
+    A view where the memory of ``x`` is one block in that order, a copy otherwise.
+    """
+    return kernel_ready(np.ascontiguousarray(x.transpose(order)).reshape(-1))
+
+
+@parallel
+def relu_forward(x, out):
+    """Write the positive part of ``x`` to ``out``, both flat.
+
+    for i: out[i] = 0 if x[i] <= 0 else x[i]
+
+    Optimizations: iterations are split over the cores, each writes its own element;
+    the comparison is a SIMD blend, and false for NaN, so that NaN passes.
+    """
+    zero = x.dtype.type(0)
+    for i in prange(x.size):
+        out[i] = zero if x[i] <= zero else x[i]
+
+
+@parallel
+def relu_backward(grad_output, x, grad_input):
+    """Write ``grad_output`` where ``x`` passed to ``grad_input``, all flat.
+
+    for i: grad_input[i] = 0 if x[i] <= 0 else grad_output[i]
+
+    Optimizations: as in ``relu_forward``.
+    """
+    zero = x.dtype.type(0)
+    for i in prange(x.size):
+        grad_input[i] = zero if x[i] <= zero else grad_output[i]
+
+
+@parallel
+def add_forward(a, b, out):
+    """Write the sum of ``a`` and ``b`` to ``out``, all flat.
+
+    for i: out[i] = a[i] + b[i]
+
+    Optimizations: iterations are split over the cores, each writes its own element.
+    """
+    for i in prange(a.size):
+        out[i] = a[i] + b[i]
+
+
+@parallel
+def add_backward(grad_output, grad_a, grad_b):
+    """Write ``grad_output`` to both ``grad_a`` and ``grad_b``, all flat.
+
+    for i: grad_a[i] = grad_b[i] = grad_output[i]
+
+    Optimizations: iterations are split over the cores, each writes its own elements;
+    one read serves two writes.
+    """
+    for i in prange(grad_output.size):
+        grad_a[i] = grad_output[i]
+        grad_b[i] = grad_output[i]

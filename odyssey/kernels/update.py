@@ -1,0 +1,49 @@
+"""Loops over parameters and gradients laid out as one block of memory."""
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.jit import parallel
+
+#: Elements whose squares one part of a sum holds; fixed, for the same bits each time.
+PART_SIZE = 1 << 16
+
+
+@parallel
+def sgd_momentum(param, grad, velocity, lr, momentum, weight_decay, nesterov):
+    """Update ``param`` and ``velocity`` in place; all flat, scalars of their dtype.
+
+    for i:
+        g = grad[i] + weight_decay * param[i]
+        velocity[i] = momentum * velocity[i] + g
+        param[i] -= lr * (g + momentum * velocity[i] if nesterov else velocity[i])
+
+    Optimizations:
+    - iterations are split over the cores, each writes its own elements
+    - one pass over memory in place of NumPy's five or more
+    """
+    for i in prange(param.size):
+        g = grad[i] + weight_decay * param[i]
+        v = momentum * velocity[i] + g
+        velocity[i] = v
+        step = g + momentum * v if nesterov else v
+        param[i] -= lr * step
+
+
+@parallel
+def sum_of_squares(x, part_size, partial):
+    """Write the sum of squares of each part of ``x``, flat, to ``partial``.
+
+    for part: for i in part: partial[part] += x[i] * x[i]
+
+    Optimizations:
+    - parts are split over the cores; each sum is written by one of them, and their
+      number depends on the size alone, so that the number of threads changes no bit
+    - sums are float64 whatever the dtype; regrouped into SIMD lanes
+    """
+    for part in prange(partial.size):
+        total = 0.0
+        for i in range(part * part_size, min((part + 1) * part_size, x.size)):
+            value = np.float64(x[i])
+            total += value * value
+        partial[part] = total

@@ -1,0 +1,82 @@
+"""Rectified linear unit.
+
+Forward
+    out = max(x, 0)
+
+Backward, elementwise by the chain rule
+    d out / d x = 1 for x > 0, and 0 for x < 0
+    grad_input  = grad_output where x > 0, else 0
+At x = 0 the function has a corner; any slope from 0 to 1 is a subgradient, and 0 is
+taken here, as nearly everywhere.
+
+NaN stays NaN in the forward and lets the gradient through in the backward.  Where x is
+not above 0 the gradient is *replaced* by 0: multiplying by 0 would turn an infinite
+upstream gradient into NaN.
+
+Nair & Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
+"""
+
+import numpy as np
+
+from odyssey import checks, layout
+from odyssey.kernels import elementwise
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """Return the positive part of ``x``.
+
+    Parameters
+    ----------
+    x : float32 or float64, any shape
+
+    Returns
+    -------
+    out : shape, dtype and memory layout of ``x``
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not a float32 or float64 array.
+    """
+    checks.check_floating("relu", x=x)
+    out = layout.empty_like_layout(x, x.shape)
+    order = elementwise.memory_order(out)
+    elementwise.relu_forward(
+        elementwise.flatten(x, order), elementwise.flatten(out, order)
+    )
+    return out
+
+
+def relu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the gradient of ``relu`` with respect to ``x``.
+
+    Parameters
+    ----------
+    grad_output : shape and dtype of ``x``, the gradient of ``relu(x)``
+    x : float32 or float64, any shape, the argument of the forward
+
+    Returns
+    -------
+    grad_input : shape, dtype and memory layout of ``x``
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a float32 or float64 array, or the dtypes differ.
+    ValueError
+        If the shapes differ.
+
+    Notes
+    -----
+    ``relu(x)`` may stand in for ``x``, as both are positive in the same places.
+    """
+    checks.check_floating("relu_backward", x=x, grad_output=grad_output)
+    checks.check_shape("relu_backward", "grad_output", grad_output, x.shape, "as x")
+    grad_input = layout.empty_like_layout(x, x.shape)
+    order = elementwise.memory_order(grad_input)
+    elementwise.relu_backward(
+        elementwise.flatten(grad_output, order),
+        elementwise.flatten(x, order),
+        elementwise.flatten(grad_input, order),  # forward: out = max(x, 0)
+    )
+    return grad_input

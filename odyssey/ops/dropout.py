@@ -1,0 +1,88 @@
+"""Dropout with inverted scaling.
+
+Forward, in training
+    mask = 1/(1 - p) with probability 1 - p, else 0        one draw an element
+    out  = x * mask
+E[mask] = 1, so that E[out] = x and evaluation needs no factor: there mask = 1.
+
+Backward, with the forward's mask held fixed
+    d out / d x = mask, hence grad_input = grad_output * mask
+
+Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
+overfitting", JMLR 15.
+"""
+
+import numpy as np
+
+from odyssey import checks, layout
+
+
+def dropout(
+    x: np.ndarray, p: float, rng: np.random.Generator, training: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Set elements of ``x`` to zero with probability ``p`` and scale up the others.
+
+    Parameters
+    ----------
+    x : float32 or float64, any shape
+    p : probability of an element to be dropped, in [0, 1)
+    rng : source of randomness; advanced by one float64 an element, in C order of the
+        shape whatever the memory layout, and not at all in evaluation
+    training : False for evaluation, in which nothing is dropped
+
+    Returns
+    -------
+    out, mask : shape, dtype and memory layout of ``x``; the mask carries the scale
+        1/(1 - p), and is all ones in evaluation
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not a float32 or float64 array, ``p`` not a number or ``rng`` not
+        a ``numpy.random.Generator``.
+    ValueError
+        If ``p`` is outside [0, 1).
+    """
+    checks.check_floating("dropout", x=x)
+    p = checks.check_number("dropout", "p", p, 0.0, 1.0, high_open=True)
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"dropout: rng must be a numpy.random.Generator, got {type(rng).__name__}"
+        )
+    mask = layout.empty_like_layout(x, x.shape)
+    if training:
+        np.multiply(rng.random(x.shape) >= p, 1 / (1 - p), out=mask)
+    else:
+        mask[...] = 1
+    out = layout.empty_like_layout(x, x.shape)
+    with np.errstate(invalid="ignore"):  # Inf * 0 is NaN, and meant to be seen there
+        np.multiply(x, mask, out=out)
+    return out, mask
+
+
+def dropout_backward(grad_output: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the gradient of ``dropout`` with respect to ``x``.
+
+    Parameters
+    ----------
+    grad_output : shape and dtype of ``mask``, the gradient of the forward's ``out``
+    mask : the forward's second result
+
+    Returns
+    -------
+    grad_input : shape, dtype and memory layout of ``mask``
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a float32 or float64 array, or the dtypes differ.
+    ValueError
+        If the shapes differ.
+    """
+    op = "dropout_backward"
+    checks.check_floating(op, mask=mask, grad_output=grad_output)
+    checks.check_shape(op, "grad_output", grad_output, mask.shape, "as mask")
+    grad_input = layout.empty_like_layout(mask, mask.shape)
+    with np.errstate(invalid="ignore"):
+        np.multiply(grad_output, mask, out=grad_input)  # forward: out = x * mask
+    return grad_input

@@ -1,0 +1,206 @@
+"""Stochastic gradient descent with momentum, and the norm of the gradients.
+
+The velocity follows PyTorch's convention: the learning rate stands outside of it.
+
+    g        = grad + weight_decay * param
+    velocity = momentum * velocity + g
+    param    = param - lr * velocity                    plain (Polyak 1964)
+    param    = param - lr * (g + momentum * velocity)   Nesterov's look-ahead
+
+In the other common form the velocity holds -lr * g.  Both agree while lr is constant;
+after a drop of lr the other still moves on at the old pace for some steps.  Sutskever
+et al. 2013, "On the importance of initialization and momentum in deep learning".
+
+These functions write to the caller's memory, so that all checks come before the first
+write.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from odyssey import checks
+from odyssey.kernels import elementwise, update
+
+Gradients = Mapping[str, np.ndarray] | Iterable[np.ndarray]
+
+#: Effort spent on telling whether strided views share memory; undecided counts as yes.
+OVERLAP_WORK = 100_000
+
+
+def _check_writeable(op: str, name: str, array: np.ndarray) -> None:
+    """Raise unless every element of ``array`` is a place of its own to write to."""
+    if not array.flags.writeable:
+        raise ValueError(f"{op}: {name} must be writeable, got a read-only array")
+    # Axes from the smallest stride on: each must step over all that those before span.
+    span = array.itemsize
+    for length, stride in sorted(
+        zip(array.shape, map(abs, array.strides), strict=True), key=lambda axis: axis[1]
+    ):
+        if length > 1 and stride < span and array.size > 0:
+            raise ValueError(
+                f"{op}: {name} must hold every element once, "
+                f"got shape {array.shape} with strides {array.strides}"
+            )
+        span += (length - 1) * stride
+
+
+def _check_separate(op: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise if two of the named ``arrays`` share memory; interleaved views do not."""
+    for (name, array), (other, second) in itertools.combinations(arrays.items(), 2):
+        if np.may_share_memory(array, second) and np.may_share_memory(
+            array, second, max_work=OVERLAP_WORK
+        ):
+            raise ValueError(f"{op}: {name} and {other} must not overlap in memory")
+
+
+def sgd_momentum_update_inplace(
+    param: np.ndarray,
+    grad: np.ndarray,
+    velocity: np.ndarray,
+    lr: float,
+    momentum: float = 0.9,
+    *,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+) -> None:
+    """Move ``param`` one step against ``grad``, and update ``velocity``, both in place.
+
+    Parameters
+    ----------
+    param : float32 or float64, any shape and strides, writeable
+    grad : shape and dtype of ``param``; only read
+    velocity : shape and dtype of ``param``, writeable; zeros before the first step
+    lr : learning rate, not negative
+    momentum : share of the velocity kept, in [0, 1)
+    weight_decay : strength of the L2 penalty 1/2 * weight_decay * param^2, not negative
+    nesterov : step from where the velocity leads to
+
+    Raises
+    ------
+    TypeError
+        If an array is not float32 or float64, the dtypes differ, or a scalar is not a
+        number.
+    ValueError
+        If shapes differ, scalars are out of range or not finite, ``param`` or
+        ``velocity`` is read-only or repeats elements in memory, or two arrays overlap.
+        Nothing has been written then.
+
+    Notes
+    -----
+    Scalars are rounded to the dtype of the arrays.  NaN and Inf in ``grad`` reach
+    ``param``: see ``global_grad_norm`` for a check beforehand.
+    """
+    op = "sgd_momentum_update_inplace"
+    dtype = checks.check_floating(op, param=param, grad=grad, velocity=velocity)
+    checks.check_shape(op, "grad", grad, param.shape, "as param")
+    checks.check_shape(op, "velocity", velocity, param.shape, "as param")
+    lr = checks.check_number(op, "lr", lr, 0.0)
+    momentum = checks.check_number(op, "momentum", momentum, 0.0, 1.0, high_open=True)
+    weight_decay = checks.check_number(op, "weight_decay", weight_decay, 0.0)
+    _check_writeable(op, "param", param)
+    _check_writeable(op, "velocity", velocity)
+    _check_separate(op, {"param": param, "grad": grad, "velocity": velocity})
+
+    # flat views of the caller's memory where it is one block, else copies to write back
+    order = elementwise.memory_order(param)
+    flat_param = elementwise.flatten(param, order)
+    flat_velocity = elementwise.flatten(velocity, order)
+    update.sgd_momentum(
+        flat_param,
+        elementwise.flatten(grad, order),
+        flat_velocity,
+        dtype.type(lr),
+        dtype.type(momentum),
+        dtype.type(weight_decay),
+        bool(nesterov),
+    )
+    for array, flat in ((param, flat_param), (velocity, flat_velocity)):
+        if not np.may_share_memory(array, flat):
+            in_order = array.transpose(order)
+            in_order[...] = flat.reshape(in_order.shape)
+
+
+def _name_gradients(op: str, grads: Gradients) -> dict[str, np.ndarray]:
+    """Return the gradients, all of one floating dtype, by a name for messages."""
+    if isinstance(grads, np.ndarray):
+        grads = [grads]
+    pairs = grads.items() if isinstance(grads, Mapping) else enumerate(grads)
+    named = {f"grads[{key!r}]": grad for key, grad in pairs}
+    if named:
+        checks.check_floating(op, **named)
+    return named
+
+
+def _norm(grads: Iterable[np.ndarray]) -> float:
+    """Return the square root of the sum of all squares."""
+    total = 0.0
+    for grad in grads:
+        flat = elementwise.flatten(grad, elementwise.memory_order(grad))
+        partial = np.empty(-(-flat.size // update.PART_SIZE), np.float64)
+        update.sum_of_squares(flat, update.PART_SIZE, partial)
+        total += float(partial.sum())
+    return math.sqrt(total)
+
+
+def global_grad_norm(grads: Gradients) -> float:
+    """Return the 2-norm of all gradients taken as one vector.
+
+    Parameters
+    ----------
+    grads : arrays of one dtype, float32 or float64, in a mapping or an iterable
+
+    Returns
+    -------
+    norm : sqrt of the sum of squares of all elements, summed in float64 with the same
+        bits whatever the number of threads; NaN or Inf exactly if an element is (or
+        float64 squares overflow), so that one pass tells whether a step is safe
+
+    Raises
+    ------
+    TypeError
+        If a gradient is not a float32 or float64 array, or the dtypes differ.
+    """
+    return _norm(_name_gradients("global_grad_norm", grads).values())
+
+
+def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
+    """Scale all gradients in place by one factor, so that their norm is ``max_norm``.
+
+    Parameters
+    ----------
+    grads : as in ``global_grad_norm``, writeable
+    max_norm : the greatest norm let through, above 0
+
+    Returns
+    -------
+    norm : the 2-norm before clipping, as of ``global_grad_norm``
+
+    Raises
+    ------
+    TypeError
+        As ``global_grad_norm``, and if ``max_norm`` is not a number.
+    ValueError
+        If ``max_norm`` is not finite and above 0, or if a gradient is read-only,
+        repeats elements in memory or overlaps another.  Nothing has been written then.
+
+    Notes
+    -----
+    Gradients of a norm up to ``max_norm`` stay as they are; greater ones are multiplied
+    with max_norm / (norm + 1e-6), as PyTorch does, which leaves room for rounding.  So
+    do gradients whose norm is not finite: no factor mends them, and the norm returned
+    tells.  Pascanu et al. 2013, arXiv:1211.5063.
+    """
+    op = "clip_grad_norm_inplace"
+    named = _name_gradients(op, grads)
+    max_norm = checks.check_number(op, "max_norm", max_norm, 0.0, low_open=True)
+    for name, grad in named.items():
+        _check_writeable(op, name, grad)
+    _check_separate(op, named)
+    norm = _norm(named.values())
+    if math.isfinite(norm) and norm > max_norm:
+        for grad in named.values():
+            grad *= grad.dtype.type(max_norm / (norm + 1e-6))
+    return norm
