@@ -31,12 +31,15 @@ def relu_forward(x, out):
 
     for i: out[i] = 0 if x[i] <= 0 else x[i]
 
-    Optimizations: iterations are split over the cores, each writes its own element;
-    the comparison is a SIMD blend, and false for NaN, so that NaN passes.
+    Optimizations:
+    - iterations are split over the cores, each writes its own element
+    - x[i] is read once, before the comparison, which then is a SIMD blend and no
+      branch; it is false for NaN, so that NaN passes
     """
     zero = x.dtype.type(0)
     for i in prange(x.size):
-        out[i] = zero if x[i] <= zero else x[i]
+        value = x[i]
+        out[i] = zero if value <= zero else value
 
 
 @parallel
@@ -49,7 +52,8 @@ def relu_backward(grad_output, x, grad_input):
     """
     zero = x.dtype.type(0)
     for i in prange(x.size):
-        grad_input[i] = zero if x[i] <= zero else grad_output[i]
+        grad = grad_output[i]
+        grad_input[i] = zero if x[i] <= zero else grad
 
 
 @parallel

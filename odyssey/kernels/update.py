@@ -39,11 +39,13 @@ def sum_of_squares(x, part_size, partial):
     Optimizations:
     - parts are split over the cores; each sum is written by one of them, and their
       number depends on the size alone, so that the number of threads changes no bit
-    - sums are float64 whatever the dtype; regrouped into SIMD lanes
+    - a part is a slice, so that its indices need no check for negative ones and the
+      sum, float64 whatever the dtype, is regrouped into SIMD lanes
     """
     for part in prange(partial.size):
+        block = x[part * part_size : (part + 1) * part_size]
         total = 0.0
-        for i in range(part * part_size, min((part + 1) * part_size, x.size)):
-            value = np.float64(x[i])
+        for i in range(block.size):
+            value = np.float64(block[i])
             total += value * value
         partial[part] = total
