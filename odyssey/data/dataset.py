@@ -1,0 +1,94 @@
+"""What a data set is here: images in memory as uint8, their labels, class names."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+#: Mean and standard deviation of each channel (red, green, blue) over all pixels of
+#: the 50,000 training images, on the scale 0 to 1.  The deviation is that of the data
+#: set; the often seen (0.2023, 0.1994, 0.2010) is the mean of the images' own ones.
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+
+#: The names of CIFAR-10's classes, in the order of their labels.
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+
+class DataError(ValueError):
+    """A data file or folder is missing or damaged; the message names it and why."""
+
+
+class Dataset(NamedTuple):
+    """A labelled set of 32x32 colour images, whole in memory."""
+
+    train_images: np.ndarray  # (N, 3, 32, 32) uint8, channels-last memory
+    train_labels: np.ndarray  # (N,) int64, 0 to 9
+    test_images: np.ndarray  # (M, 3, 32, 32) uint8, channels-last memory
+    test_labels: np.ndarray  # (M,) int64, 0 to 9
+    class_names: tuple[str, ...]  # the label is the index
+
+
+def read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
+    """Return the content of a regular file of at most ``max_bytes`` bytes.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, no regular file, too large or cannot be read.
+    """
+    if not os.path.isfile(path):  # a pipe would block, a folder has no bytes
+        reason = "not a regular file" if os.path.exists(path) else "no such file"
+        raise DataError(f"{path}: {reason}")
+    try:
+        with open(path, "rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > max_bytes:
+        raise DataError(
+            f"{path}: larger than {max_bytes} bytes, not a file of this set"
+        )
+    return content
+
+
+def check_labels(path: str | os.PathLike, labels: np.ndarray) -> np.ndarray:
+    """Return ``labels`` as int64, or raise ``DataError`` if one is not 0 to 9."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(CIFAR10_CLASSES)))
+    if wrong.size:
+        first = wrong[0]
+        raise DataError(
+            f"{path}: label {labels[first]} of record {first} is not 0 to 9"
+        )
+    return labels.astype(np.int64)
+
+
+def interleave_planes(parts: list[np.ndarray]) -> np.ndarray:
+    """Join images stored as colour planes into one array of channels-last memory.
+
+    Parameters
+    ----------
+    parts : arrays of (n, 3072) uint8: 1024 red values, 1024 green, 1024 blue
+
+    Returns
+    -------
+    images : (N, 3, 32, 32) uint8, a view of (N, 32, 32, 3)
+    """
+    images = np.empty((sum(map(len, parts)), 32, 32, 3), np.uint8)
+    start = 0
+    for part in parts:
+        stop = start + len(part)
+        images[start:stop] = part.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        start = stop
+    return images.transpose(0, 3, 1, 2)
