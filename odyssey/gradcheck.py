@@ -1,0 +1,241 @@
+"""Numerical checks of hand-written gradients.
+
+A backward is right if it agrees with what can be measured: how far the result moves
+when an argument moves a little.  Two measurements are made, both by central differences
+and both under a random upstream gradient u:
+
+    per element   grad[i] = <u, f(x + eps e_i) - f(x - eps e_i)> / (2 eps)
+    projection    <v, vjp(u)> = <u, jvp(v)> for a random direction v, where
+                  vjp(u) is the backward's gradient and
+                  jvp(v) = (f(x + eps v) - f(x - eps v)) / (2 eps)
+
+The first says where an error is; the second sees all elements at once in two calls.
+
+Why random: under an upstream of ones the gradient of softmax or of batch norm is zero,
+because their outputs have a constant sum, and half-finished backwards pass.  Why
+float64: in float32 a difference over 1e-5 keeps two digits at best.  Keep the inputs
+some eps away from kinks (relu at 0, ties of a maximum), where no derivative exists.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from odyssey.checks import check_int, check_number
+
+
+def gradcheck(
+    forward: Callable[..., np.ndarray | float],
+    backward: Callable[..., Any],
+    inputs: Sequence[Any],
+    *,
+    wrt: int | Sequence[int] | None = None,
+    eps: float = 1e-5,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    samples: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> float:
+    """Compare a hand-written backward with central differences of its forward.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(*inputs)`` gives one float64 array, or a float.
+    backward : callable
+        ``backward(grad_output, *inputs)`` gives the gradients in the order of the
+        inputs, None where there is none; they may end with the last one of ``wrt``.
+        A bare array is the gradient of the only input in ``wrt``.
+    inputs : sequence
+        Arguments of forward.  Floating arrays must be float64; the rest (labels,
+        sizes) may be anything.
+    wrt : int or sequence of int, optional
+        Positions of the inputs to check; by default all float64 arrays.
+    eps : float
+        Step of the differences.
+    rtol, atol : float
+        Tolerances, see Notes.
+    samples : int, optional
+        Check so many random elements of each input instead of all.
+    rng : numpy.random.Generator, optional
+        Source of upstream gradient, directions and samples; ``default_rng(0)`` if None.
+
+    Returns
+    -------
+    float
+        The worst relative error found, at most ``rtol``.
+
+    Raises
+    ------
+    AssertionError
+        If a gradient is wrong, not finite, missing, or of another shape or dtype than
+        its input, or if forward or backward writes to an argument.
+    TypeError, ValueError
+        If the check is called wrongly, with float32 inputs for example.
+
+    Notes
+    -----
+    The backward's a and the measured n agree if ``|a - n| <= atol + rtol*scale``.
+    The relative error is ``|a - n| / (scale + atol/rtol)``.  ``scale`` is the larger of
+    |a| and |n|, but no less than 1/100 of what is typical of the gradient (its rms; in
+    the projection its norm): a far smaller element is a difference of large terms, and
+    measured no better than they are.  An error of 0.1 % shows in every element down to
+    1e-5 of the rms.
+
+    ``atol`` is there for gradients that are zero but for rounding.  So that it does not
+    excuse whatever is small, it is cut to 1e-6 of what is typical, but not below what
+    rounding of the forward's result alone can do to the difference.
+    """
+    check_number("gradcheck", "eps", eps, 0, low_open=True)
+    check_number("gradcheck", "rtol", rtol, 0, low_open=True)
+    check_number("gradcheck", "atol", atol, 0)
+    if samples is not None:
+        check_int("gradcheck", "samples", samples, 1)
+    positions = _positions_to_check(inputs, wrt)
+    rng = np.random.default_rng(0 if rng is None else rng)
+
+    result = _call("forward", forward, inputs)
+    out = _as_float64(result)
+    grad_output = rng.standard_normal(out.shape)
+    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
+    grads = _call("backward", backward, [upstream, *inputs])
+    grads = _gradients(grads, inputs, positions)
+    rounding = 100 * np.finfo(np.float64).eps * np.linalg.norm(grad_output * out) / eps
+
+    worst = 0.0
+    for position in positions:
+        grad = grads[position]
+        for place, step, typical in _steps(grad, eps, samples, rng):
+            change, way = _change(forward, inputs, position, step)
+            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
+            analytic = float(np.vdot(grad, way)) / (2 * eps)
+            floor = min(atol, max(1e-6 * typical, rounding))
+            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
+            error = abs(analytic - numeric)
+            error = error and error / (scale + floor / rtol)
+            if not (np.isfinite(numeric) and error <= rtol):
+                raise AssertionError(
+                    f"gradcheck: input {position}, {place}: the backward gives "
+                    f"{analytic:.8g}, central differences give {numeric:.8g} "
+                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
+                )
+            worst = max(worst, error)
+    return worst
+
+
+def _positions_to_check(
+    inputs: Sequence[Any], wrt: int | Sequence[int] | None
+) -> list[int]:
+    """Return the positions that ``wrt`` stands for; check both arguments."""
+    if not isinstance(inputs, (tuple, list)):
+        raise TypeError(
+            f"gradcheck: inputs must be a tuple or list, got {type(inputs).__name__}"
+        )
+    floats = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, np.ndarray) and x.dtype.kind in "fc":
+            if x.dtype.newbyteorder("=") != np.float64:
+                raise TypeError(f"gradcheck: input {i} must be float64, got {x.dtype}")
+            floats.append(i)
+    if wrt is None:
+        wrt = floats
+    positions = [check_int("gradcheck", "wrt", i, 0) for i in np.atleast_1d(wrt)]
+    if not positions or max(positions) >= len(inputs):
+        raise ValueError(
+            f"gradcheck: wrt must name one or more of the {len(inputs)} inputs, "
+            f"got {positions}"
+        )
+    for i in positions:
+        if i not in floats:
+            raise TypeError(
+                f"gradcheck: input {i} must be a float64 array to be checked, got "
+                f"{getattr(inputs[i], 'dtype', type(inputs[i]).__name__)}"
+            )
+    return positions
+
+
+def _call(name: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Call ``function`` on copies of the arguments, which it must leave unchanged."""
+    copies = [np.array(x) if isinstance(x, np.ndarray) else x for x in arguments]
+    result = function(*copies)
+    for i, (x, after) in enumerate(zip(arguments, copies, strict=True)):
+        if isinstance(x, np.ndarray) and x.tobytes() != after.tobytes():
+            raise AssertionError(f"gradcheck: {name} changed its argument {i}")
+    return result
+
+
+def _as_float64(result: Any) -> np.ndarray:
+    """Return the forward's result as an array of its own."""
+    if not isinstance(result, (np.ndarray, float)):
+        raise TypeError(
+            "gradcheck: forward must give one array or a float, got "
+            f"{type(result).__name__}; pick one: lambda *inputs: forward(*inputs)[0]"
+        )
+    out = np.array(result)
+    if out.dtype != np.float64:
+        raise AssertionError(f"gradcheck: forward made {out.dtype} from float64")
+    return out
+
+
+def _gradients(grads: Any, inputs: Sequence[Any], positions: list[int]) -> dict:
+    """Return copies of the backward's gradients by position, checked for their form."""
+    if not isinstance(grads, (tuple, list)):
+        grads = [grads if i == positions[0] else None for i in range(len(inputs))]
+    if not max(positions) < len(grads) <= len(inputs):
+        raise AssertionError(
+            f"gradcheck: backward gives {len(grads)} gradients for {len(inputs)} "
+            f"inputs, of which {positions} are checked"
+        )
+    checked = {}
+    for i in positions:
+        grad, x = grads[i], inputs[i]
+        if not isinstance(grad, (np.ndarray, np.float64)):
+            got = type(grad).__name__
+        elif grad.shape != x.shape or grad.dtype != np.float64:
+            got = f"{grad.dtype} of shape {grad.shape}"
+        elif not np.isfinite(grad).all():
+            element = tuple(int(k) for k in np.argwhere(~np.isfinite(grad))[0])
+            got = f"{grad[element]} in element {element}"
+        else:
+            checked[i] = np.array(grad)
+            continue
+        raise AssertionError(
+            f"gradcheck: input {i} needs a finite float64 gradient of shape "
+            f"{x.shape}, the backward gives {got}"
+        )
+    return checked
+
+
+def _steps(
+    grad: np.ndarray, eps: float, samples: int | None, rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Yield where to go: along each element (or random samples), then at random.
+
+    Each step comes with its name and the size that is typical of <grad, step> / eps.
+    """
+    norm = float(np.linalg.norm(grad))
+    chosen = np.arange(grad.size)
+    if samples is not None and samples < grad.size:
+        chosen = rng.choice(grad.size, samples, replace=False)
+    for flat_index in chosen:
+        index = tuple(int(k) for k in np.unravel_index(flat_index, grad.shape))
+        step = np.zeros(grad.shape)
+        step[index] = eps
+        yield f"element {index}", step, norm / grad.size**0.5
+    yield "random projection", eps * rng.standard_normal(grad.shape), norm
+
+
+def _change(
+    forward: Callable[..., Any], inputs: Sequence[Any], position: int, step: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return f(x + step) - f(x - step), and the way x went in floating-point numbers.
+
+    That way is not quite ``2 * step``: adding a small step to a large x rounds it.
+    """
+    results, places = [], []
+    for x in (inputs[position] + step, inputs[position] - step):
+        moved = [*inputs[:position], x, *inputs[position + 1 :]]
+        results.append(_as_float64(_call("forward", forward, moved)))
+        places.append(x)
+    return results[0] - results[1], places[0] - places[1]
