@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from odyssey.init import he_normal, uniform_fan_in
+
+
+def test_he_normal_has_the_variance_of_its_fan_in():
+    values = he_normal((256, 64, 3, 3), np.random.default_rng(0), np.float64)
+    n, variance = values.size, 2 / (64 * 3 * 3)
+    # five standard errors of the mean and of the variance of n normal numbers
+    assert abs(values.mean()) < 5 * np.sqrt(variance / n)
+    assert abs(values.var() / variance - 1) < 5 * np.sqrt(2 / n)
+    # the share beyond two deviations tells it from a uniform distribution
+    assert abs((abs(values) > 2 * np.sqrt(variance)).mean() - 0.0455) < 0.003
+
+
+def test_signals_keep_their_size_through_layers():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((500, 256))
+    start = (x**2).mean()
+    for _ in range(10):
+        x = np.maximum(x @ he_normal((256, 256), rng, np.float64).T, 0)
+    assert 0.5 < (x**2).mean() / start < 2
+
+
+def test_uniform_fills_its_interval():
+    values = uniform_fan_in((100, 512), np.random.default_rng(2), np.float64)
+    bound = 1 / np.sqrt(512)
+    assert abs(values).max() <= bound
+    assert values.max() > 0.999 * bound and values.min() < -0.999 * bound
+    assert abs(values.var() / (bound**2 / 3) - 1) < 0.03
+
+
+def test_bias_takes_the_fan_in_of_its_layer():
+    values = uniform_fan_in((10,), np.random.default_rng(3), fan_in=512)
+    assert values.shape == (10,) and abs(values).max() <= 512**-0.5
+
+
+@pytest.mark.parametrize("draw", [he_normal, uniform_fan_in])
+def test_same_numbers_in_both_dtypes(draw):
+    wide = draw((5, 4), np.random.default_rng(4), np.float64)
+    narrow = draw((5, 4), np.random.default_rng(4))
+    assert narrow.dtype == np.float32 and wide.dtype == np.float64
+    np.testing.assert_array_equal(narrow, wide.astype(np.float32))
+    assert (draw((5, 4), np.random.default_rng(5)) != narrow).any()
+
+
+@pytest.mark.parametrize("draw", [he_normal, uniform_fan_in])
+def test_errors(draw):
+    rng = np.random.default_rng(6)
+    for shape in ((5,), (), (0, 3), (3, -1)):
+        with pytest.raises(ValueError, match=f"{draw.__name__}: shape"):
+            draw(shape, rng)
+    for shape in (5, (2.0, 3), (True, 3)):
+        with pytest.raises(TypeError, match=f"{draw.__name__}: shape"):
+            draw(shape, rng)
+    for wrong in (None, 3, np.random.RandomState(0)):
+        with pytest.raises(TypeError, match="rng"):
+            draw((2, 3), wrong)
+    for dtype in (np.float16, int, complex):
+        with pytest.raises(TypeError, match="dtype"):
+            draw((2, 3), rng, dtype)
