@@ -34,9 +34,9 @@ class Dataset(NamedTuple):
     """A labelled set of 32x32 colour images, whole in memory."""
 
     train_images: np.ndarray  # (N, 3, 32, 32) uint8, channels-last memory
-    train_labels: np.ndarray  # (N,) int64, 0 to 9
+    train_labels: np.ndarray  # (N,) integers, 0 to 9
     test_images: np.ndarray  # (M, 3, 32, 32) uint8, channels-last memory
-    test_labels: np.ndarray  # (M,) int64, 0 to 9
+    test_labels: np.ndarray  # (M,) integers, 0 to 9
     class_names: tuple[str, ...]  # the label is the index
 
 

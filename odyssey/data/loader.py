@@ -1,0 +1,155 @@
+"""Batches of a data set in memory: shuffled, augmented, normalised, resumable.
+
+A loader keeps no state. The order of an epoch is a pure function of (seed, epoch) and
+the augmentation of a sample one of (seed, epoch, index), so that training that was
+stopped at batch 200 of epoch 7 starts there again, without replaying the 199 before.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from odyssey.checks import check_array, check_int, check_ndim
+from odyssey.data.augment import as_word, augment_batch
+from odyssey.data.batching import compute_num_batches
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
+from odyssey.layout import as_nhwc
+
+#: Streams of random numbers for orders, beside `augment.AUGMENT_STREAM`.
+SHUFFLE_STREAM = 2
+SPLIT_STREAM = 3
+
+
+def permutation(n: int, *, seed: int, stream: int, epoch: int = 0) -> np.ndarray:
+    """Return the numbers 0 to ``n - 1`` in random order, (n,) int64.
+
+    A pure function of its arguments: the order that sorts the n words which
+    ``numpy.random.Philox(key=(seed, stream), counter=(0, 0, epoch, 0))`` draws.
+    NumPy promises that those words stay the same in all versions, as it does not
+    promise for ``Generator.permutation``.
+
+    Parameters
+    ----------
+    n : at least 0
+    seed : any integer of 64 bits, signed or unsigned
+    stream : number that keeps one use of randomness apart from the others
+    epoch : 0 to 2**64 - 1
+    """
+    op = "permutation"
+    n = check_int(op, "n", n, minimum=0)
+    epoch = as_word(op, "epoch", check_int(op, "epoch", epoch, minimum=0))
+    key = [as_word(op, "seed", seed), as_word(op, "stream", stream)]
+    counter = np.array([0, 0, epoch, 0], np.uint64)
+    words = np.random.Philox(key=np.array(key), counter=counter).random_raw(n)
+    return np.argsort(words, kind="stable")
+
+
+class BatchLoader:
+    """Cuts a set of images into normalised batches, epoch by epoch.
+
+    Parameters
+    ----------
+    images : (N, C, H, W) uint8; copied once if the memory is not channels-last
+    labels : (N,) integers
+    batch_size : at least 1; the last batch of an epoch is short
+    seed : any integer of 64 bits; order and augmentation follow from it
+    augment : whether to crop and flip at random, see `augment_batch`
+    shuffle : whether each epoch has an order of its own, or the one given
+    padding, pad_mode : of the random crop
+    mean, std : of each channel, for the normalisation
+    dtype : float32 or float64, of the batches
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        augment: bool = False,
+        shuffle: bool = True,
+        padding: int = 4,
+        pad_mode: str = "zero",
+        mean: Sequence[float] = CIFAR10_MEAN,
+        std: Sequence[float] = CIFAR10_STD,
+        dtype: np.dtype | type = np.float32,
+    ):
+        op = "BatchLoader"
+        check_array(op, "images", images)
+        check_ndim(op, "images", images, "(N, C, H, W)")
+        check_array(op, "labels", labels)
+        check_ndim(op, "labels", labels, "(N)")
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"{op}: labels must be integers, got {labels.dtype}")
+        if len(labels) != len(images):
+            raise ValueError(
+                f"{op}: labels must be as many as images, {len(images)}, "
+                f"got {len(labels)}"
+            )
+        self._images = as_nhwc(images).transpose(0, 3, 1, 2)
+        self._labels = labels.astype(np.int64)
+        self._batch_size = check_int(op, "batch_size", batch_size, minimum=1)
+        self._seed, self._shuffle, self._dtype = seed, shuffle, np.dtype(dtype)
+        self._options = {
+            "seed": seed,
+            "padding": padding if augment else 0,
+            "mode": pad_mode,
+            "flip": augment,
+            "mean": mean,
+            "std": std,
+        }
+        # An empty batch has every option checked now rather than in the first epoch.
+        self._batch(np.arange(0), 0)
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches in an epoch, the short one included."""
+        return compute_num_batches(len(self._labels), self._batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the indices of the samples in the order of this epoch, (N,) int64."""
+        N = len(self._labels)
+        if not self._shuffle:
+            return np.arange(N)
+        return permutation(N, seed=self._seed, stream=SHUFFLE_STREAM, epoch=epoch)
+
+    def epoch(
+        self, epoch: int, start_batch: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Iterate over the batches of an epoch, from ``start_batch`` on.
+
+        Parameters
+        ----------
+        epoch : number of the epoch, at least 0
+        start_batch : batches to leave out, 0 to ``num_batches``
+
+        Yields
+        ------
+        x : (n, C, H, W), normalised, channels-last; a new array every time, so that it
+            may be kept
+        labels : (n,) int64
+        """
+        op = "BatchLoader.epoch"
+        epoch = check_int(op, "epoch", epoch, minimum=0)
+        start_batch = check_int(op, "start_batch", start_batch, minimum=0)
+        if start_batch > self.num_batches:
+            raise ValueError(
+                f"{op}: start_batch must be at most {self.num_batches}, "
+                f"got {start_batch}"
+            )
+        # A function of its own yields, so that the checks run now, not at next().
+        return self._batches(self.order(epoch), epoch, start_batch)
+
+    def _batches(
+        self, order: np.ndarray, epoch: int, start_batch: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        size = self._batch_size
+        for start in range(start_batch * size, len(order), size):
+            yield self._batch(order[start : start + size], epoch)
+
+    def _batch(self, indices: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        _, C, H, W = self._images.shape
+        x = np.empty((len(indices), H, W, C), self._dtype).transpose(0, 3, 1, 2)
+        augment_batch(self._images, indices, x, epoch=epoch, **self._options)
+        return x, self._labels[indices]
