@@ -234,7 +234,9 @@ def _change(
     That way is not quite ``2 * step``: adding a small step to a large x rounds it.
     """
     results, places = [], []
-    for x in (inputs[position] + step, inputs[position] - step):
+    for sign in (1, -1):
+        x = np.array(inputs[position])  # and not x + step: layout and type are kept
+        x += sign * step
         moved = [*inputs[:position], x, *inputs[position + 1 :]]
         results.append(_as_float64(_call("forward", forward, moved)))
         places.append(x)

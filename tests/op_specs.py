@@ -1,0 +1,243 @@
+"""All operations that have a backward, with the cases that the generic tests run.
+
+An operation listed here is compared with its twin, gradient-checked, and tried on
+every memory layout; ``test_inventory.py`` fails for one that is not listed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SEED = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs of one call: shapes of floating arrays, or functions that draw them."""
+
+    label: str
+    inputs: tuple[Any, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def make(self) -> tuple[np.ndarray, ...]:
+        rng = np.random.default_rng(SEED)
+        return tuple(
+            np.asarray(draw(rng) if callable(draw) else rng.standard_normal(draw))
+            for draw in self.inputs
+        )
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """One operation: how it is called, what it must live up to, and its cases.
+
+    ``bars`` bound the errors in float32 of the result and of each gradient, relative
+    to the rms of what is right (``op_checks.nerr``); 0 asks for the same bits.
+    ``linear_in`` names the inputs in which the result is linear once the others in the
+    tuple are zero.  ``batched`` are the inputs with an axis of images.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    bars: tuple[float, ...]
+    linear_in: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    batched: tuple[int, ...] = (0,)
+    backward_takes: int | None = None
+    run_forward: Callable | None = None
+    run_backward: Callable | None = None
+
+    @property
+    def num_grads(self) -> int:
+        return len(self.bars) - 1
+
+    def forward(self, ops, inputs, options) -> tuple:
+        """All results of the forward; the one that has a gradient comes first."""
+        if self.run_forward:
+            return self.run_forward(ops, *inputs, **options)
+        result = getattr(ops, self.name)(*inputs, **options)
+        return result if isinstance(result, tuple) else (result,)
+
+    def backward(self, ops, grad_output, inputs, options) -> tuple:
+        """The gradients of the first inputs, as many as there are among ``inputs``."""
+        if self.run_backward:
+            return self.run_backward(ops, grad_output, *inputs, **options)
+        handed_on = inputs[: self.backward_takes]
+        backward = getattr(ops, self.name + "_backward")
+        result = backward(grad_output, *handed_on, **options)
+        result = result if isinstance(result, tuple) else (result,)
+        return result[: len(inputs)]
+
+    def grad_output(self, ops, inputs, options, seed: int = SEED + 1):
+        """A random upstream gradient: never ones, under which much would pass."""
+        out = self.forward(ops, inputs, options)[0]
+        upstream = np.random.default_rng(seed).standard_normal(np.shape(out))
+        if not isinstance(out, np.ndarray):
+            return float(upstream)
+        return upstream.astype(out.dtype)
+
+
+def nonzero(*shape: int) -> Callable:
+    """Random numbers at least 0.1 away from zero, where relu has its corner."""
+
+    def draw(rng):
+        x = rng.standard_normal(shape)
+        return x + np.copysign(0.1, x)
+
+    return draw
+
+
+def distinct(*shape: int) -> Callable:
+    """Random numbers at least 0.1 apart, so that no window has two maxima."""
+    return lambda rng: 0.1 * rng.permutation(np.prod(shape)).reshape(shape) - 2.0
+
+
+def positive(*shape: int) -> Callable:
+    return lambda rng: rng.uniform(0.5, 2.0, shape)
+
+
+def classes(count: int, num_classes: int, dtype=np.int64) -> Callable:
+    return lambda rng: rng.integers(0, num_classes, count).astype(dtype)
+
+
+def distributions(*shape: int) -> Callable:
+    return lambda rng: rng.dirichlet(np.ones(shape[1]), shape[0])
+
+
+def window(kernel_size: int, **options: int) -> dict[str, int]:
+    return {"kernel_size": kernel_size, **options}
+
+
+def _dropout(ops, x, p):
+    # A fresh generator each time: forward and backward must mean the same mask.
+    return ops.dropout(x, p, np.random.default_rng(SEED))
+
+
+def _dropout_backward(ops, grad_output, x, p):
+    return (ops.dropout_backward(grad_output, _dropout(ops, x, p)[1]),)
+
+
+CONV = (
+    Case("3x3", ((2, 3, 6, 5), (4, 3, 3, 3), (4,)), {"padding": 1}),
+    Case("3x3 stride 2", ((2, 3, 7, 6), (5, 3, 3, 3)), {"stride": 2, "padding": 1}),
+    Case("1x1 stride 2", ((3, 4, 5, 5), (2, 4, 1, 1), (2,)), {"stride": 2}),
+    Case("3x2, one image", ((1, 2, 4, 5), (3, 2, 3, 2), (3,))),
+    Case("2x2 leaves a tail", ((2, 2, 5, 5), (3, 2, 2, 2)), {"stride": 2}),
+    Case("5x4 stride 3", ((2, 1, 8, 7), (2, 1, 5, 4)), {"stride": 3, "padding": 2}),
+    Case("one place", ((2, 3, 3, 4), (2, 3, 3, 4), (2,)), {"stride": 5}),
+    Case("wide 3x3", ((2, 17, 9, 6), (35, 17, 3, 3)), {"padding": 1}),
+    Case("wide 1x1", ((2, 40, 5, 4), (24, 40, 1, 1)), {"stride": 2}),
+)
+
+STATISTICS = ((3,), (3,), (3,), positive(3))
+BATCH_NORM = (
+    Case("training", ((4, 3, 5, 2), *STATISTICS)),
+    Case("one image", ((1, 3, 2, 3), *STATISTICS), {"momentum": 0.3, "eps": 1e-3}),
+    Case("evaluation", ((4, 3, 5, 2), *STATISTICS), {"training": False}),
+    Case("wide", ((3, 37, 4, 5), (37,), (37,), (37,), positive(37))),
+)
+
+POOLS = (
+    ("2", (2, 3, 4, 6), window(2)),
+    ("3 stride 2 padded", (2, 3, 7, 6), window(3, stride=2, padding=1)),
+    ("2 leaves a tail", (1, 2, 5, 7), window(2)),
+    ("3 stride 1", (2, 1, 4, 5), window(3, stride=1, padding=1)),
+    ("4 stride 3", (2, 2, 6, 5), window(4, stride=3, padding=2)),
+    ("stride beyond the window", (2, 2, 7, 8), window(2, stride=3)),
+)
+
+OPS = (
+    OpSpec(
+        "conv2d",
+        CONV,
+        bars=(5e-6, 5e-6, 2e-5, 2e-5),
+        linear_in={0: (2,), 1: (2,), 2: (0,)},
+        backward_takes=2,
+    ),
+    OpSpec("batch_norm2d", BATCH_NORM, bars=(5e-6, 5e-6, 5e-6, 5e-6)),
+    OpSpec(
+        "relu",
+        (
+            Case("activations", (nonzero(2, 3, 4, 5),)),
+            Case("a matrix", (nonzero(7, 3),)),
+            Case("a number", (nonzero(),)),
+        ),
+        bars=(0, 0),
+    ),
+    OpSpec(
+        "add",
+        (
+            Case("activations", ((2, 3, 4, 5), (2, 3, 4, 5))),
+            Case("a number a channel", ((2, 3, 4, 5), (3, 1, 1))),
+            Case("both stretched", ((4, 1, 2), (3, 1))),
+            Case("a number", ((2, 3), ())),
+        ),
+        bars=(0, 1e-6, 1e-6),
+        linear_in={0: (1,), 1: (0,)},
+        batched=(0, 1),
+    ),
+    OpSpec(
+        "avgpool2d",
+        tuple(Case(label, (shape,), options) for label, shape, options in POOLS),
+        bars=(1e-6, 1e-6),
+        linear_in={0: ()},
+    ),
+    OpSpec(
+        "maxpool2d",
+        tuple(Case(label, (distinct(*shape),), o) for label, shape, o in POOLS),
+        bars=(0, 1e-6),
+    ),
+    OpSpec(
+        "global_avgpool2d",
+        (Case("4x5", ((2, 3, 4, 5),)), Case("1x1", ((2, 3, 1, 1),))),
+        bars=(1e-6, 1e-6),
+        linear_in={0: ()},
+    ),
+    OpSpec(
+        "linear",
+        (
+            Case("bias", ((5, 7), (3, 7), (3,))),
+            Case("no bias, one row", ((1, 4), (2, 4))),
+            Case("wide", ((9, 65), (17, 65), (17,))),
+        ),
+        bars=(5e-6, 5e-6, 5e-6, 5e-6),
+        linear_in={0: (2,), 1: (2,), 2: (0,)},
+        backward_takes=2,
+    ),
+    OpSpec(
+        "dropout",
+        (Case("activations", ((2, 3, 4, 5),), {"p": 0.4}),),
+        bars=(1e-6, 1e-6),
+        linear_in={0: ()},
+        run_forward=_dropout,
+        run_backward=_dropout_backward,
+    ),
+    OpSpec(
+        "softmax",
+        (Case("4x5", ((4, 5),)), Case("one class", ((3, 1),))),
+        bars=(1e-6, 1e-6),
+    ),
+    OpSpec(
+        "cross_entropy",
+        (
+            Case("classes", ((6, 5), classes(6, 5))),
+            Case("smoothed", ((4, 3), classes(4, 3, "u1")), {"label_smoothing": 0.1}),
+            Case("distributions", ((5, 4), distributions(5, 4))),
+            Case(
+                "smoothed distributions",
+                ((3, 4), distributions(3, 4)),
+                {"label_smoothing": 0.2},
+            ),
+        ),
+        bars=(1e-6, 1e-6),
+    ),
+)
+
+ALL_CASES = [(spec, case) for spec in OPS for case in spec.cases]
+FIRST_CASES = [(spec, spec.cases[0]) for spec in OPS]
+
+
+def name_of(value: OpSpec | Case) -> str:
+    """The words that stand for a spec or a case in the name of a test."""
+    return value.name if isinstance(value, OpSpec) else value.label.replace(" ", "-")
