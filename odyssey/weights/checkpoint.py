@@ -1,0 +1,221 @@
+"""Checkpoints of a run: ``<run>/checkpoints/step-00001234/``, whole or not there.
+
+Each is a folder of hex files with a manifest, written to ``.tmp-...``, flushed to disk
+and renamed; only then are old ones removed.  A checkpoint of a step that exists already
+takes its place by way of ``.old-step-...``, which counts as that step while there is
+no other.
+"""
+
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from odyssey.checks import check_int
+from odyssey.weights.files import (
+    WeightsError,
+    directory_lock,
+    discard_directory,
+    fsync_directory,
+    make_directory,
+    remove_leftovers,
+    temporary_directory,
+)
+from odyssey.weights.folder import read_listed
+from odyssey.weights.tensor_set import check_set, write_set
+
+CHECKPOINTS = "checkpoints"
+KIND = "checkpoint"
+_OLD = ".old-"
+_STEP = re.compile(r"(?:\.old-)?step-([0-9]{8,18})", re.ASCII)
+
+
+class LoadedCheckpoint(NamedTuple):
+    """A checkpoint read back: where it lies, its step, and what was saved with it."""
+
+    path: Path
+    step: int
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, Any]
+
+
+def save_checkpoint(
+    run_dir: str | os.PathLike,
+    step: int,
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+    keep: int = 2,
+) -> Path:
+    """Write a checkpoint and return its folder, all of it flushed to disk.
+
+    Afterwards the older ones are removed but for as many as make ``keep`` intact ones
+    together with the new one.  Checkpoints of later steps are left alone.
+
+    Parameters
+    ----------
+    run_dir : folder of the run, made if it does not exist
+    step : number of updates done
+    tensors : by name, at least one; names are 1 to 120 of ``A-Za-z0-9._-``
+    metadata : JSON for the manifest: recipe, seed, epoch, ...
+    keep : how many checkpoints to keep, at least 1
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something cannot be written; nothing is touched then.
+    OSError
+        If the disk is full or the folder cannot be written; the checkpoints before
+        this one are then untouched.
+    """
+    step = check_int("save_checkpoint", "step", step, 0)
+    keep = check_int("save_checkpoint", "keep", keep, 1)
+    check_set("save_checkpoint", tensors, KIND, {"metadata": metadata})
+    metadata = json.loads(json.dumps(metadata))  # as it will be read back
+    header = {
+        "step": step,
+        "metadata": metadata,
+        "metadata_sha256": _digest(step, metadata),
+    }
+    root = Path(run_dir) / CHECKPOINTS
+    make_directory(root)
+    target = root / f"step-{step:08d}"
+    aside = root / (_OLD + target.name)
+    with directory_lock(root):
+        _recover(root)
+        with temporary_directory(root, target.name) as staging:
+            write_set(staging, tensors, KIND, header)
+            if target.exists():  # a folder cannot be renamed over another
+                os.rename(target, aside)
+            os.rename(staging, target)
+        fsync_directory(root)
+        if aside.exists():
+            discard_directory(aside)
+        _prune(root, step, keep)
+    return target
+
+
+def list_checkpoints(run_dir: str | os.PathLike) -> list[Path]:
+    """Return the checkpoint folders of a run, the lowest step first, by number."""
+    return list(checkpoint_folders(Path(run_dir) / CHECKPOINTS).values())
+
+
+def load_checkpoint(path: str | os.PathLike, *, keep: bool = True) -> LoadedCheckpoint:
+    """Read one checkpoint; without ``keep`` check all of it, but return no tensor.
+
+    Raises
+    ------
+    WeightsError
+        If anything in it is missing, unexpected or damaged.
+    FileNotFoundError
+        If there is no such folder.
+    """
+    path = Path(path)
+    tensors, manifest = read_listed(path, keep=keep)
+    check_checkpoint(path, manifest)
+    return LoadedCheckpoint(path, manifest["step"], tensors, manifest["metadata"])
+
+
+def load_newest_checkpoint(
+    run_dir: str | os.PathLike,
+    on_damaged: Callable[[Path, Exception], None] | None = None,
+) -> LoadedCheckpoint | None:
+    """Read the checkpoint of the highest step that is intact.
+
+    Parameters
+    ----------
+    run_dir : folder of the run
+    on_damaged : called with folder and error for each one passed over; warns if None
+
+    Returns
+    -------
+    The checkpoint, or None if the run has none at all.
+
+    Raises
+    ------
+    WeightsError
+        If there are checkpoints and none is intact.
+    """
+    paths = list_checkpoints(run_dir)
+    for path in reversed(paths):
+        try:
+            return load_checkpoint(path)
+        except (WeightsError, OSError) as error:
+            if on_damaged is not None:
+                on_damaged(path, error)
+            else:
+                warnings.warn(f"passed over: {error}", stacklevel=2)
+    if paths:
+        raise WeightsError(
+            f"{Path(run_dir) / CHECKPOINTS}: none of {len(paths)} checkpoints is usable"
+        )
+    return None
+
+
+def check_checkpoint(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise ``WeightsError`` unless ``manifest`` is that of the checkpoint ``path``."""
+    step, metadata = manifest.get("step"), manifest.get("metadata")
+    if manifest["kind"] != KIND or not isinstance(metadata, dict):
+        raise WeightsError(f"{path}: not a checkpoint")
+    if manifest.get("metadata_sha256") != _digest(step, metadata):
+        raise WeightsError(f"{path}: damaged manifest: step or metadata changed")
+    if step_number(path) not in (None, step):
+        raise WeightsError(f"{path}: holds step {step}")
+
+
+def step_number(path: Path) -> int | None:
+    """Return the step in the name of a checkpoint folder, None if it has none."""
+    match = _STEP.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
+def checkpoint_folders(root: Path) -> dict[int, Path]:
+    """Return the checkpoints in a ``checkpoints`` folder by step, ascending."""
+    found: dict[int, Path] = {}
+    for path in root.iterdir() if root.is_dir() else ():
+        step = step_number(path)
+        if step is not None and not (step in found and path.name.startswith(_OLD)):
+            found[step] = path
+    return dict(sorted(found.items()))
+
+
+def _recover(root: Path) -> None:
+    """Clear up after a crash; the caller holds the lock."""
+    remove_leftovers(root)
+    for aside in root.glob(f"{_OLD}step-*"):
+        target = root / aside.name[len(_OLD) :]
+        if target.exists():
+            discard_directory(aside)
+        else:
+            os.rename(aside, target)
+
+
+def _prune(root: Path, step: int, keep: int) -> None:
+    """Remove checkpoints before ``step`` until ``keep`` intact ones are left.
+
+    A damaged one does not count, so that it can never push out one that is needed.
+    """
+    intact = 1  # the one just written
+    for number, path in reversed(checkpoint_folders(root).items()):
+        if number >= step:
+            continue
+        if intact >= keep:
+            discard_directory(path)
+            continue
+        try:
+            load_checkpoint(path, keep=False)
+            intact += 1
+        except (WeightsError, OSError):
+            pass
+    fsync_directory(root)
+
+
+def _digest(step: Any, metadata: Any) -> str:
+    """Return a checksum of what the tensors' own do not cover."""
+    text = json.dumps([step, metadata], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""Files that survive a crash: flushed to disk, and replaced whole or not at all.
+
+The way of every writer here: write under a temporary name in the same directory (a
+rename cannot cross file systems), flush, ``fsync``, rename, ``fsync`` the directory.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there, one process at a time is up to you
+    fcntl = None
+
+TEMPORARY = ".tmp-"  # begins the name of whatever is not finished; readers ignore it
+
+
+class WeightsError(ValueError):
+    """A weight file, manifest, folder or checkpoint that is not as it must be."""
+
+
+def fsync_directory(path: str | os.PathLike) -> None:
+    """Flush the entries of a directory, so that renames in it survive a power cut."""
+    if os.name == "nt":  # Windows cannot open a directory
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems know no fsync of directories.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise _named(error, path) from None
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory with its parents, each flushed into the one above it."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        fsync_directory(folder.parent)
+
+
+def write_new_file(path: str | os.PathLike, *chunks: bytes) -> None:
+    """Write ``chunks`` to a file that must not exist yet, and flush it to disk."""
+    try:
+        with open(path, "xb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _named(error, path) from None
+
+
+def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes) -> None:
+    """Replace a file by ``chunks``: a crash leaves the old content or the new.
+
+    On any failure the temporary file is removed and the old content is untouched.
+    A symbolic link stays a link; the file that it points to is replaced.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f"{TEMPORARY}{target.name[:100]}-{os.getpid()}")
+    try:
+        write_new_file(temporary, *chunks)
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
+    fsync_directory(target.parent)
+
+
+def atomic_write_text(path: str | os.PathLike, text: str) -> None:
+    """Replace a file by ``text`` in UTF-8; see :func:`atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def temporary_directory(parent: Path, stem: str) -> Iterator[Path]:
+    """Make ``.tmp-<stem>-<pid>`` to be filled and renamed; remove it on failure."""
+    path = parent / f"{TEMPORARY}{stem}-{os.getpid()}"
+    try:
+        path.mkdir()
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def remove_leftovers(directory: Path, prefix: str = TEMPORARY) -> None:
+    """Remove what earlier processes left unfinished in ``directory``.
+
+    Call it only while no other process writes there (see :func:`directory_lock`).
+    """
+    for path in directory.iterdir():
+        if not path.name.startswith(prefix):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def discard_directory(path: Path) -> None:
+    """Remove a directory at one stroke: no reader ever sees half of it."""
+    doomed = path.with_name(f"{TEMPORARY}old-{path.name}-{os.getpid()}")
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
+
+
+@contextlib.contextmanager
+def directory_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock on changing a directory; yield whether it is held.
+
+    The system releases the lock of a process that dies, so none is ever stale.
+    Without ``wait`` a lock held by another gives False at once.  Where the file system
+    has no locks, a waiting caller goes on without and one that does not wait gets
+    False.
+    """
+    if fcntl is None:
+        yield wait
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            held = False
+        yield held or wait
+    finally:
+        os.close(descriptor)
+
+
+def _named(error: OSError, path: str | os.PathLike) -> OSError:
+    """Return ``error`` with the file it is about, which write and fsync leave out."""
+    if error.filename is None:
+        error.filename = os.fspath(path)
+    return error

@@ -1,0 +1,218 @@
+"""One tensor in one text file of three lines, for people and programs to read.
+
+::
+
+    conv1_kernel
+    float32 64 3 3 3
+    0000803f...
+
+The name; the dtype and the dimensions, single spaces between them (a scalar has none);
+every byte in C order, little-endian, two hex digits each: float32 1.0 is ``0000803f``.
+The first line may be empty, and so is the third of a tensor without elements.
+
+The reader trusts nothing: the number of hex digits that the header asks for is compared
+with what the file holds before anything is allocated.
+"""
+
+import binascii
+import math
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from odyssey.checks import check_array
+from odyssey.weights.files import WeightsError, atomic_write_bytes
+
+_KINDS = [("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64))]
+#: What the second line may begin with, and the little-endian dtype it stands for.
+DTYPES = {
+    f"{kind}{bits}": np.dtype(f"{kind}{bits}").newbyteorder("<")
+    for kind, sizes in _KINDS
+    for bits in sizes
+}
+MAX_NDIM = 32  # as many as every NumPy allows
+_MAX_LINE = 1 << 16  # bytes of the name, and of dtype with dimensions
+_DIMENSION = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_NOT_HEX = re.compile(rb"[^0-9a-fA-F]")
+
+
+def save_tensor(
+    tensor: np.ndarray, filepath: str | os.PathLike, name: str = ""
+) -> None:
+    """Write a tensor to a hex file, replacing an old one only when all is on disk.
+
+    Parameters
+    ----------
+    tensor : any shape, strides and byte order; float16/32/64, (u)int8/16/32/64
+    filepath : the file to write; its directory must exist
+    name : printable ASCII, may be empty; in a folder of weights, the stem of the file
+
+    Raises
+    ------
+    TypeError
+        If ``tensor`` is no array of such a dtype, or ``name`` no string.
+    ValueError
+        If ``name`` holds a newline or anything else but printable ASCII.
+    OSError
+        If the file cannot be written; what was there before is then untouched.
+    """
+    atomic_write_bytes(filepath, *encode_tensor(tensor, name))
+
+
+def load_tensor(filepath: str | os.PathLike) -> np.ndarray:
+    """Read the tensor of a hex file; see :func:`load_tensor_with_name`."""
+    return load_tensor_with_name(filepath)[1]
+
+
+def load_tensor_with_name(filepath: str | os.PathLike) -> tuple[str, np.ndarray]:
+    """Read name and tensor of a hex file.
+
+    Returns
+    -------
+    name : as it stands in the first line
+    tensor : C order, native byte order, writeable memory of its own
+
+    Raises
+    ------
+    WeightsError
+        (a ``ValueError``) If the file is damaged; says file, line and reason.
+    FileNotFoundError
+        If there is no such file.
+    """
+    return read_tensor(filepath)
+
+
+def check_tensor(op: str, label: str, tensor: Any) -> str:
+    """Return the name of the dtype of ``tensor`` if a hex file can hold it."""
+    check_array(op, label, tensor)
+    dtype = tensor.dtype.newbyteorder("=").name
+    if dtype not in DTYPES:
+        raise TypeError(
+            f"{op}: {label} must have one of the dtypes {', '.join(DTYPES)}, "
+            f"got {tensor.dtype}"
+        )
+    if tensor.ndim > MAX_NDIM:
+        raise ValueError(
+            f"{op}: {label} must have at most {MAX_NDIM} dimensions, got {tensor.ndim}"
+        )
+    return dtype
+
+
+def encode_tensor(tensor: np.ndarray, name: str = "") -> tuple[bytes, bytes, bytes]:
+    """Return the hex file of a tensor in three pieces: header, hex digits, newline."""
+    dtype = check_tensor("save_tensor", "tensor", tensor)
+    if not isinstance(name, str):
+        raise TypeError(f"save_tensor: name must be a str, got {type(name).__name__}")
+    if not (name.isascii() and name.isprintable()) or len(name) >= _MAX_LINE:
+        raise ValueError(
+            "save_tensor: name must be one line of printable ASCII, "
+            f"got {ascii(name)[:200]}"
+        )
+    header = f"{name}\n{' '.join([dtype, *map(str, tensor.shape)])}\n"
+    digits = binascii.hexlify(np.ascontiguousarray(tensor, DTYPES[dtype]))
+    return header.encode("ascii"), digits, b"\n"
+
+
+def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.ndarray]:
+    """Read a hex file; ``digest`` (of hashlib) is updated with its bytes."""
+    path = Path(path)
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to open a pipe may never end
+        raise WeightsError(f"{path}: not a regular file")
+    with open(path, "rb") as file:
+        first = _read_header_line(file, path, 1)
+        second = _read_header_line(file, path, 2)
+        name = _decode_name(first[:-1], path)
+        dtype, shape = _decode_form(second[:-1], path)
+        digits = _read_digits(file, path, dtype, shape)
+    if digest is not None:
+        for line in (first, second, digits):
+            digest.update(line)
+    count = len(digits) - digits.endswith(b"\n")
+    try:
+        data = binascii.unhexlify(memoryview(digits)[:count])
+    except binascii.Error:
+        where = _NOT_HEX.search(digits).start()
+        raise _damaged(
+            path, 3, f"character {where + 1} is no hex digit: {_show(digits[where:])}"
+        ) from None
+    tensor = np.empty(shape, dtype.newbyteorder("="))
+    tensor[...] = np.frombuffer(data, dtype).reshape(shape)
+    return name, tensor
+
+
+def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
+    line = file.readline(_MAX_LINE + 1)
+    if not line.isascii():
+        raise _damaged(path, number, "not ASCII")
+    if not line.endswith(b"\n"):
+        if len(line) > _MAX_LINE:
+            raise _damaged(path, number, f"longer than {_MAX_LINE} characters")
+        raise _damaged(path, number, "the file ends here, and must have three lines")
+    if line.endswith(b"\r\n"):
+        raise _damaged(path, number, "ends with a carriage return (Windows line ends)")
+    return line
+
+
+def _decode_name(line: bytes, path: Path) -> str:
+    name = line.decode("ascii")
+    if not name.isprintable():
+        raise _damaged(path, 1, f"name with unprintable characters: {_show(line)}")
+    return name
+
+
+def _decode_form(line: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+    """Return dtype and shape of the second line; allocates nothing."""
+    kind, *dims = line.decode("ascii").split(" ")
+    if kind not in DTYPES:
+        raise _damaged(
+            path, 2, f"unknown dtype {kind[:40]!r}; known are {', '.join(DTYPES)}"
+        )
+    if len(dims) > MAX_NDIM:
+        raise _damaged(path, 2, f"{len(dims)} dimensions, more than {MAX_NDIM}")
+    for dim in dims:
+        if not _DIMENSION.fullmatch(dim):
+            raise _damaged(
+                path, 2, f"dimension {dim[:40]!r} is not a plain decimal number"
+            )
+        if len(dim) > 19:  # no such number fits 64 bits, and int() has limits too
+            raise _damaged(path, 2, f"dimension {dim[:40]} is too large")
+    shape = tuple(map(int, dims))
+    # NumPy refuses an empty array too if its other dimensions multiply to too much.
+    if math.prod(d for d in shape if d) * DTYPES[kind].itemsize > sys.maxsize:
+        raise _damaged(path, 2, f"shape {shape} is too large")
+    return DTYPES[kind], shape
+
+
+def _read_digits(
+    file: BinaryIO, path: Path, dtype: np.dtype, shape: tuple[int, ...]
+) -> bytes:
+    """Return the third line, its newline included; never more than there must be."""
+    expected = 2 * math.prod(shape) * dtype.itemsize
+    rest = os.fstat(file.fileno()).st_size - file.tell()
+    line = file.read(max(0, min(rest, expected + 2)))
+    end = line.find(b"\n")
+    count = end if end >= 0 else len(line)
+    if count != expected:
+        form = f"{dtype.newbyteorder('=').name} of shape {shape}"
+        got = "more" if count > expected else f"{count}"
+        odd = ", an odd number" if count % 2 else ""
+        raise _damaged(
+            path, 3, f"{expected} hex digits expected for {form}, got {got}{odd}"
+        )
+    if end >= 0 and end + 1 != rest:
+        raise _damaged(path, 4, "the file goes on after its third line")
+    return line
+
+
+def _show(data: bytes) -> str:
+    return ascii(data[:20].decode("latin-1"))
+
+
+def _damaged(path: Path, line: int, reason: str) -> WeightsError:
+    return WeightsError(f"{path}: line {line}: {reason}")

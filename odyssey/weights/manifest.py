@@ -1,0 +1,145 @@
+"""The manifest of a folder of tensors: what must be there, to the last byte.
+
+``manifest.json`` is one JSON object::
+
+    {"format": "odyssey-hex", "version": 1, "kind": "weights", "model": "resnet18", ...,
+     "tensors": {"fc_bias": {"file": "fc_bias.weights", "dtype": "float32",
+                             "shape": [10], "bytes": 103, "sha256": "..."}, ...}}
+
+Whatever stands between ``kind`` and ``tensors`` is the writer's: the model and its
+options, the step of a checkpoint.  A manifest may come from anywhere, so nothing in it
+is believed before it is checked, and no name in it can lead out of its folder.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from odyssey.weights.files import WeightsError
+from odyssey.weights.hexfile import DTYPES, MAX_NDIM
+
+MANIFEST = "manifest.json"
+SUFFIX = ".weights"
+FORMAT = "odyssey-hex"
+VERSION = 1
+RESERVED = ("format", "version", "kind", "tensors")
+_MAX_BYTES = 64 << 20
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,120}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def check_names(names: Iterable[Any], where: str) -> None:
+    """Raise ``WeightsError`` unless all can be file names, side by side, anywhere."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise WeightsError(
+                f"{where}: tensor name {ascii(name)[:200]} must be 1 to 120 of the "
+                "characters A-Z a-z 0-9 . _ - and not begin with a dot"
+            )
+        twin = seen.setdefault(name.lower(), name)
+        if twin != name:
+            raise WeightsError(
+                f"{where}: tensor names {twin!r} and {name!r} differ only in case"
+            )
+
+
+def encode_manifest(
+    kind: str, header: Mapping[str, Any], tensors: Mapping[str, dict]
+) -> bytes:
+    """Return the text of a manifest; ``header`` is what the writer has to say.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``header`` is no JSON (NaN and Inf are none) or takes a reserved name.
+    """
+    taken = sorted(set(header) & set(RESERVED))
+    if taken:
+        raise ValueError(f"metadata must not have the keys {', '.join(taken)}")
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": kind,
+        **header,
+        "tensors": dict(tensors),
+    }
+    return (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
+
+
+def read_manifest_bytes(path: Path) -> bytes:
+    """Return what a manifest file holds, unless it is absurdly large."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise WeightsError(f"{path}: damaged manifest: over {_MAX_BYTES} bytes")
+    return path.read_bytes()
+
+
+def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
+    """Return the manifest that ``data`` holds, checked.
+
+    Raises
+    ------
+    WeightsError
+        If it is damaged; names the file ``path`` and what is wrong.
+    """
+    try:
+        manifest = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_refuse_duplicates,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: damaged manifest: {error}") from None
+
+    def check(condition: bool, reason: str) -> None:
+        if not condition:
+            raise WeightsError(f"{path}: damaged manifest: {reason}")
+
+    check(isinstance(manifest, dict), "not a JSON object")
+    check(manifest.get("format") == FORMAT, f'"format" is not "{FORMAT}"')
+    version = manifest.get("version")
+    check(_is_count(version), '"version" is not a number')
+    check(version == VERSION, f'"version" is {version}, this program reads {VERSION}')
+    check(isinstance(manifest.get("kind"), str), '"kind" is not a string')
+    tensors = manifest.get("tensors")
+    check(isinstance(tensors, dict), '"tensors" is not an object')
+    check_names(tensors, f"{path}: damaged manifest")
+    for name, entry in tensors.items():
+        check(isinstance(entry, dict), f"{name}: not an object")
+        keys = {"file", "dtype", "shape", "bytes", "sha256"}
+        check(set(entry) == keys, f"{name}: must have just {', '.join(sorted(keys))}")
+        file, dtype, shape = entry["file"], entry["dtype"], entry["shape"]
+        check(file == name + SUFFIX, f'{name}: "file" is not {name + SUFFIX}')
+        check(isinstance(dtype, str) and dtype in DTYPES, f'{name}: unknown "dtype"')
+        check(
+            isinstance(shape, list)
+            and len(shape) <= MAX_NDIM
+            and all(_is_count(dim) for dim in shape),
+            f'{name}: "shape" is not a list of dimensions',
+        )
+        check(_is_count(entry["bytes"]), f'{name}: "bytes" is not a number of bytes')
+        check(
+            isinstance(entry["sha256"], str)
+            and bool(_SHA256.fullmatch(entry["sha256"])),
+            f'{name}: "sha256" is not 64 hex digits',
+        )
+    return manifest
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # a bool is an int too, but no count
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"key {key[:200]!r} stands twice in one object")
+        result[key] = value
+    return result
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")

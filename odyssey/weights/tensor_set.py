@@ -1,0 +1,135 @@
+"""A set of tensors and its manifest, written to a fresh folder and read back checked.
+
+Folders of weights and checkpoints share this; they differ in how the fresh folder takes
+the place of an old one.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from odyssey.weights.files import WeightsError, fsync_directory, write_new_file
+from odyssey.weights.hexfile import check_tensor, encode_tensor, read_tensor
+from odyssey.weights.manifest import MANIFEST, SUFFIX, check_names, encode_manifest
+
+
+def check_set(
+    op: str, tensors: Mapping[str, np.ndarray], kind: str, header: Mapping[str, Any]
+) -> None:
+    """Refuse what cannot be written, before anything on disk is touched."""
+    for argument, value in (("tensors", tensors), ("metadata", header)):
+        if not isinstance(value, Mapping):
+            raise TypeError(
+                f"{op}: {argument} must be a mapping, got {type(value).__name__}"
+            )
+    if not tensors:
+        raise ValueError(f"{op}: tensors must hold at least one tensor, got none")
+    check_names(tensors, op)
+    for name, tensor in tensors.items():
+        check_tensor(op, f"tensors[{name!r}]", tensor)
+    encode_manifest(kind, header, {})
+
+
+def write_set(
+    directory: Path, tensors: Mapping[str, np.ndarray], kind: str, header: Mapping
+) -> None:
+    """Write tensors, then the manifest, to an empty folder; all is flushed to disk."""
+    entries = {}
+    for name, tensor in tensors.items():
+        chunks = encode_tensor(tensor, name)
+        write_new_file(directory / (name + SUFFIX), *chunks)
+        digest = hashlib.sha256()
+        for chunk in chunks:
+            digest.update(chunk)
+        entries[name] = {
+            "file": name + SUFFIX,
+            "dtype": tensor.dtype.newbyteorder("=").name,
+            "shape": list(tensor.shape),
+            "bytes": sum(map(len, chunks)),
+            "sha256": digest.hexdigest(),
+        }
+    write_new_file(directory / MANIFEST, encode_manifest(kind, header, entries))
+    fsync_directory(directory)
+
+
+def read_set(
+    manifest: Mapping[str, Any], folders: Sequence[Path], *, keep: bool = True
+) -> dict[str, np.ndarray]:
+    """Read all tensors of a manifest, each from the first of ``folders`` that has it.
+
+    With a single folder, that folder must hold no other ``*.weights`` either.  Without
+    ``keep`` everything is checked all the same, but the result is empty.
+
+    Raises
+    ------
+    WeightsError
+        Names every file that is missing, unexpected or damaged.
+    """
+    tensors, missing, damaged = {}, [], []
+    for name, entry in manifest["tensors"].items():
+        try:
+            tensor = _read_entry(name, entry, folders)
+        except FileNotFoundError:
+            missing.append(entry["file"])
+        except WeightsError as error:
+            damaged.append(str(error))
+        else:
+            if keep:
+                tensors[name] = tensor
+    expected = {entry["file"] for entry in manifest["tensors"].values()}
+    found = {path.name for path in weight_files(folders[-1])}
+    unexpected = sorted(found - expected) if len(folders) == 1 else []
+    problems = [
+        f"{len(files)} {what}: {', '.join(files)}"
+        for what, files in (("missing", missing), ("unexpected", unexpected))
+        if files
+    ]
+    problems += damaged
+    if problems:
+        raise WeightsError(
+            f"{folders[-1]}: does not match its {MANIFEST}: {'; '.join(problems)}"
+        )
+    return tensors
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Return the ``*.weights`` of a folder by name; hidden files are none of them."""
+    return sorted(
+        path
+        for path in directory.iterdir()
+        if path.suffix == SUFFIX and not path.name.startswith(".")
+    )
+
+
+def _read_entry(
+    name: str, entry: Mapping[str, Any], folders: Sequence[Path]
+) -> np.ndarray:
+    for folder in folders:
+        path = folder / entry["file"]
+        try:
+            size = path.stat().st_size
+            if size != entry["bytes"]:
+                raise WeightsError(
+                    f"{path}: {size} bytes, the manifest says {entry['bytes']}"
+                )
+            digest = hashlib.sha256()
+            inside, tensor = read_tensor(path, digest)
+            break
+        except FileNotFoundError:
+            continue
+    else:
+        raise FileNotFoundError(entry["file"])
+    if digest.hexdigest() != entry["sha256"]:
+        raise WeightsError(f"{path}: contents changed, SHA-256 is not the manifest's")
+    if inside != name:
+        raise WeightsError(f"{path}: line 1: name {inside!r}, expected {name!r}")
+    dtype, shape = tensor.dtype.name, list(tensor.shape)
+    if (dtype, shape) != (entry["dtype"], entry["shape"]):
+        raise WeightsError(
+            f"{path}: line 2: {dtype} {shape}, the manifest says "
+            f"{entry['dtype']} {entry['shape']}"
+        )
+    return tensor

@@ -1,0 +1,41 @@
+"""What ``python -m odyssey verify`` checks: every set of tensors in a folder."""
+
+import math
+from pathlib import Path
+
+from odyssey.weights.checkpoint import (
+    KIND,
+    check_checkpoint,
+    checkpoint_folders,
+    list_checkpoints,
+    step_number,
+)
+from odyssey.weights.folder import has_manifest, read_listed
+from odyssey.weights.tensor_set import weight_files
+
+
+def find_sets(directory: Path) -> list[Path]:
+    """Return the folders to verify: this one, the checkpoints in it, or both.
+
+    ``directory`` is a folder of weights, a checkpoint, the ``checkpoints`` of a run, or
+    the whole run, which may have no weights yet.
+    """
+    checkpoints = list_checkpoints(directory)
+    checkpoints += checkpoint_folders(directory).values()
+    if has_manifest(directory) or weight_files(directory) or not checkpoints:
+        return [directory, *checkpoints]
+    return checkpoints
+
+
+def verify_set(directory: Path) -> str:
+    """Check one folder and say what it holds; ``WeightsError`` if it does not match."""
+    manifest = read_listed(directory, keep=False).manifest
+    if manifest["kind"] == KIND or step_number(directory) is not None:
+        check_checkpoint(directory, manifest)
+    entries = manifest["tensors"].values()
+    numbers = sum(math.prod(entry["shape"]) for entry in entries)
+    size = sum(entry["bytes"] for entry in entries)
+    return (
+        f"{manifest['kind']}, {len(entries)} tensors, {numbers:,} numbers, "
+        f"{size / 1e6:.1f} MB: all there and matching"
+    )

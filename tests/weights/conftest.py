@@ -1,0 +1,14 @@
+"""Fixtures for the tests of files."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch):
+    """Do without fsync: it guards against power cuts only, and tests have none.
+
+    What is flushed before what is seen in ``test_flush_order.py``.
+    """
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -1,0 +1,92 @@
+"""What must be on disk before what: seen from outside, call by call."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from odyssey.weights.checkpoint import save_checkpoint
+from odyssey.weights.files import atomic_write_text
+from odyssey.weights.folder import save_folder
+
+pytestmark = pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="needs /proc to name what is flushed"
+)
+TENSORS = {"a": np.ones(2), "b": np.ones(2)}
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """The calls of fsync, rename and replace, with paths relative to ``tmp_path``."""
+    seen = []
+
+    def short(path):
+        pid = f"-{os.getpid()}"
+        return str(Path(path).relative_to(tmp_path)).replace(pid, "")
+
+    def fsync(descriptor):
+        seen.append(("fsync", short(os.readlink(f"/proc/self/fd/{descriptor}"))))
+
+    def recorded(name, function):
+        def call(source, target):
+            seen.append((name, short(source), short(target)))
+            function(source, target)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, recorded(name, getattr(os, name)))
+    return seen
+
+
+def test_file(tmp_path, calls):
+    atomic_write_text(tmp_path / "x", "text")
+    assert calls == [
+        ("fsync", ".tmp-x"),
+        ("replace", ".tmp-x", "x"),
+        ("fsync", "."),
+    ]
+
+
+def test_folder(tmp_path, calls):
+    save_folder(TENSORS, tmp_path / "run", metadata={})
+    staging, pending = "run/.tmp-weights", "run/.new-weights"
+    moves = [
+        ("replace", f"{pending}/{name}.weights", f"run/{name}.weights")
+        for name in TENSORS
+    ]
+    assert calls[:7] == [
+        ("fsync", "."),  # the new folder itself
+        ("fsync", f"{staging}/a.weights"),
+        ("fsync", f"{staging}/b.weights"),
+        ("fsync", f"{staging}/manifest.json"),
+        ("fsync", staging),
+        ("rename", staging, pending),
+        ("fsync", "run"),
+    ]
+    assert sorted(calls[7:9]) == moves
+    assert calls[9:] == [
+        ("fsync", "run"),
+        ("replace", f"{pending}/manifest.json", "run/manifest.json"),
+        ("fsync", "run"),
+    ]
+
+
+def test_checkpoint_is_on_disk_before_an_old_one_goes(tmp_path, calls):
+    save_checkpoint(tmp_path, 1, TENSORS, {})
+    calls.clear()
+    save_checkpoint(tmp_path, 2, TENSORS, {}, keep=1)
+    root = "checkpoints"
+    staging = f"{root}/.tmp-step-00000002"
+    assert calls == [
+        ("fsync", f"{staging}/a.weights"),
+        ("fsync", f"{staging}/b.weights"),
+        ("fsync", f"{staging}/manifest.json"),
+        ("fsync", staging),
+        ("rename", staging, f"{root}/step-00000002"),
+        ("fsync", root),
+        ("rename", f"{root}/step-00000001", f"{root}/.tmp-old-step-00000001"),
+        ("fsync", root),
+    ]

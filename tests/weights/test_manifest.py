@@ -1,0 +1,106 @@
+"""A manifest is believed only after every part of it was checked."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from odyssey.weights.files import WeightsError
+from odyssey.weights.folder import load_folder, save_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_folder({"a": np.ones(2), "b": np.zeros(1)}, tmp_path / "run", metadata={})
+    return tmp_path / "run"
+
+
+TEXTS = {
+    "empty": "",
+    "no object": "[]",
+    "null": "null",
+    "cut off": '{"format": "odyssey-hex", ',
+    "not UTF-8": b"\xff\xfe{}",
+    "NaN": '{"lr": NaN}',
+    "deep": "[" * 100_000,
+    "long number": '{"version": ' + "9" * 5000 + "}",
+    "double key": '{"kind": "weights", "kind": "weights"}',
+    "other format": '{"format": "safetensors"}',
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_damaged_text(folder, text):
+    data = text if isinstance(text, bytes) else text.encode()
+    (folder / "manifest.json").write_bytes(data)
+    with pytest.raises(WeightsError, match=r"manifest\.json: damaged manifest"):
+        load_folder(folder)
+
+
+def test_tensor_listed_twice(folder):
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace('"b": {', '"a": {'))
+    with pytest.raises(WeightsError, match="'a' stands twice"):
+        load_folder(folder)
+
+
+ENTRY = {"file": "a.weights", "dtype": "float64", "shape": [2], "bytes": 45}
+
+CHANGES = {
+    "version": lambda m: m.update(version=2),
+    "version bool": lambda m: m.update(version=True),
+    "no version": lambda m: m.pop("version"),
+    "kind": lambda m: m.update(kind=3),
+    "tensors a list": lambda m: m.update(tensors=[]),
+    "no tensors": lambda m: m.pop("tensors"),
+    "entry no object": lambda m: m["tensors"].update(a=[]),
+    "entry without digest": lambda m: m["tensors"].update(a=ENTRY),
+    "entry with more": lambda m: m["tensors"]["a"].update(offset=0),
+    "file outside": lambda m: m["tensors"]["a"].update(file="../a.weights"),
+    "file of another": lambda m: m["tensors"]["a"].update(file="b.weights"),
+    "file absolute": lambda m: m["tensors"]["a"].update(file="/etc/passwd"),
+    "name outside": lambda m: m["tensors"].update({"../x": m["tensors"]["a"]}),
+    "name hidden": lambda m: m["tensors"].update({".x": m["tensors"]["a"]}),
+    "name twice but for case": lambda m: m["tensors"].update(A=m["tensors"]["a"]),
+    "dtype": lambda m: m["tensors"]["a"].update(dtype="bool"),
+    "dtype no string": lambda m: m["tensors"]["a"].update(dtype=["float32"]),
+    "shape negative": lambda m: m["tensors"]["a"].update(shape=[-2]),
+    "shape of floats": lambda m: m["tensors"]["a"].update(shape=[2.0]),
+    "shape of bools": lambda m: m["tensors"]["a"].update(shape=[True]),
+    "shape no list": lambda m: m["tensors"]["a"].update(shape=2),
+    "bytes negative": lambda m: m["tensors"]["a"].update(bytes=-1),
+    "bytes text": lambda m: m["tensors"]["a"].update(bytes="45"),
+    "digest short": lambda m: m["tensors"]["a"].update(sha256="00"),
+    "digest upper case": lambda m: m["tensors"]["a"].update(sha256="A" * 64),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_damaged_part(folder, change):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(WeightsError, match=r"manifest\.json: damaged manifest"):
+        load_folder(folder)
+
+
+def test_every_flipped_byte_of_an_entry_is_noticed(folder):
+    path = folder / "manifest.json"
+    text = path.read_bytes()
+    manifest = json.loads(text)
+    for place in range(text.index(b'"tensors"'), len(text)):
+        if chr(text[place]).isspace():
+            continue  # blanks between the parts of JSON mean nothing
+        path.write_bytes(text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :])
+        with pytest.raises(WeightsError, match="manifest"):
+            load_folder(folder)
+    path.write_bytes(text)
+    assert load_folder(folder).manifest == manifest
+
+
+def test_absurdly_large_manifest_is_not_read(folder):
+    os.truncate(folder / "manifest.json", 1 << 34)
+    with pytest.raises(WeightsError, match="over 67108864 bytes"):
+        load_folder(folder)
