@@ -1,0 +1,64 @@
+"""Loss, accuracy and confusion matrix of a model on labelled images."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from odyssey.ops.loss import cross_entropy
+
+#: Images in a batch of evaluation; results do not depend on it but for rounding.
+BATCH_SIZE = 100
+
+
+class Evaluation(NamedTuple):
+    """Counts are of images; every image is counted once."""
+
+    loss: float  # mean over the images
+    correct: int
+    total: int
+    confusion: np.ndarray  # (K, K) int64: row the true class, column the predicted
+
+    @property
+    def accuracy(self) -> float:
+        """Return the fraction of images classified rightly."""
+        return self.correct / self.total
+
+
+def count_correct(logits: np.ndarray, labels: np.ndarray) -> int:
+    """Return how many rows of ``logits`` (N, K) are largest at their label (N,)."""
+    return int(np.count_nonzero(logits.argmax(axis=1) == labels))
+
+
+def evaluate(
+    predict: Callable[[np.ndarray], np.ndarray],
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    num_classes: int = 10,
+    before_batch: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Evaluate a model.
+
+    Parameters
+    ----------
+    predict : callable
+        From images (N, C, H, W) to logits (N, K); must not change the model.
+    batches : iterable of (images, labels)
+    num_classes : int
+        K.
+    before_batch : callable
+        Called before each batch; may raise to stop.
+
+    Returns
+    -------
+    Evaluation
+    """
+    K = num_classes
+    loss_sum, confusion = 0.0, np.zeros((K, K), np.int64)
+    for images, labels in batches:
+        before_batch()
+        logits = predict(images)
+        loss_sum += cross_entropy(logits, labels) * len(labels)
+        cells = labels.astype(np.int64) * K + logits.argmax(axis=1)
+        confusion += np.bincount(cells, minlength=K * K).reshape(K, K)
+    total = int(confusion.sum())
+    return Evaluation(loss_sum / total, int(np.trace(confusion)), total, confusion)

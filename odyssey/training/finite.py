@@ -1,0 +1,58 @@
+"""Checks that nothing NaN or infinite is trained on, saved or loaded unseen."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from odyssey.optim import global_grad_norm
+from odyssey.training.errors import InputError, NonFiniteError
+
+_SHOWN = 5
+
+
+def nonfinite_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the names of the tensors that hold a NaN or an infinity."""
+    return [name for name, t in tensors.items() if not np.isfinite(t).all()]
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def check_step(loss: float, grads: Mapping[str, np.ndarray]) -> float:
+    """Return the gradient's 2-norm; to be called before the update.
+
+    Raises
+    ------
+    NonFiniteError
+        If the loss or the norm is NaN or infinite; names the gradients that are.
+    """
+    norm = global_grad_norm(grads.values())
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        bad = nonfinite_names(grads)
+        where = f", not finite in the gradient of {listed(bad)}" if bad else ""
+        raise NonFiniteError(f"loss {loss}, gradient norm {norm:.6g}{where}")
+    return norm
+
+
+def refuse_nonfinite(
+    tensors: Mapping[str, np.ndarray], origin: str, allow: bool = False
+) -> None:
+    """Raise `InputError` naming the loaded tensors that are not finite.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+    origin : str
+        Where they come from, for the message.
+    allow : bool
+        Let them pass (``--allow-nonfinite``).
+    """
+    bad = [] if allow else nonfinite_names(tensors)
+    if bad:
+        raise InputError(
+            f"{origin}: not finite: {listed(bad)} (--allow-nonfinite takes them anyway)"
+        )

@@ -1,0 +1,254 @@
+"""The training loop: epochs of batches, evaluated, logged and saved.
+
+The loop knows a model only as the three functions of `Model`.  It keeps the order in
+which things reach the disk: the lines of the logs, then the weights, then the
+checkpoint.  So whatever a checkpoint says was done is on the disk, and what was logged
+after the newest one is taken back by the resume that does it over again.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+
+import odyssey
+from odyssey.data.loader import BatchLoader
+from odyssey.training.errors import Interrupted, NonFiniteError, warn
+from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
+from odyssey.training.finite import listed, nonfinite_names
+from odyssey.training.logs import MetricsLog, StepLog, naming
+from odyssey.training.progress import Progress, Stopwatch
+from odyssey.training.recipe import Recipe
+from odyssey.training.run_folder import RunFolder
+from odyssey.training.signals import StopFlag, StopRequested
+from odyssey.training.state import TrainingState
+from odyssey.weights.checkpoint import save_checkpoint
+
+#: Epochs between two savings of the weights, besides the one at the end.
+WEIGHTS_EVERY = 10
+
+
+class StepResult(NamedTuple):
+    """What a training step reports."""
+
+    loss: float  # mean over the batch
+    correct: int  # images of the batch classified rightly, before the update
+    grad_norm: float  # 2-norm of all gradients together
+
+
+class Model(NamedTuple):
+    """What training knows of a model.
+
+    ``train_step(state, x, labels, lr)`` does one update of the tensors of ``state``, or
+    raises `NonFiniteError` before it.  ``predict(state, x)`` gives logits (N, K) and
+    changes nothing.  ``save(state)`` writes the weights into the run's folder.
+    """
+
+    train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
+    predict: Callable[[TrainingState, np.ndarray], np.ndarray]
+    save: Callable[[TrainingState], None]
+
+
+@dataclass
+class Trainer:
+    """One session of training, from the position of ``state`` to the end."""
+
+    recipe: Recipe
+    model: Model
+    state: TrainingState
+    folder: RunFolder  # open
+    train: BatchLoader
+    evaluated: dict[str, BatchLoader]  # "test" and perhaps "val"
+    stop: StopFlag
+    checkpoint_path: Path | None = None  # the newest, from which ``state`` is
+    max_steps: int | None = None  # updates in all after which to stop
+    keep: int = 2  # newest checkpoints to keep
+    log_interval: int = 20  # steps between two plain lines
+    bar: bool | None = None  # see `Progress`
+
+    def __post_init__(self) -> None:
+        self._saved = self.checkpoint_path and self.state.position
+        self._grad_norm = math.nan
+        steps = last_step = self.train.num_batches
+        last_step *= self.recipe.epochs
+        if self.max_steps is not None:
+            last_step = min(last_step, self.max_steps)
+        self.last_step = last_step
+        self.progress = Progress(
+            self.recipe.epochs, steps, last_step, self.log_interval, self.bar
+        )
+
+    def finished(self) -> bool:
+        """Tell whether there is nothing left to do."""
+        return self.state.step >= self.last_step and not self.state.unreported
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises
+        ------
+        Interrupted
+            After a signal, with a checkpoint written.
+        NonFiniteError
+            Before a loss, gradient or weight that is not finite does harm.
+        """
+        state = self.state
+        if self.checkpoint_path is not None:
+            click.echo(f"resuming from {self.checkpoint_path}, {state.step} steps done")
+        if self.finished():
+            click.echo("nothing left to do: raise --epochs or --max-steps to go on")
+        else:
+            click.echo("compiling kernels (they are kept for the next start) ...")
+            click.echo(f"kernels ready after {self.warm_up():.1f} s")
+        rows_done = state.epoch + (self.finished() and state.batch > 0)
+        validation = "val" in self.evaluated
+        self.steps_log = StepLog(self.folder.steps, state.step)
+        self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
+        try:
+            self._check_logs(rows_done)
+            while not self.finished():
+                self.train_epoch()
+                self.finish_epoch()
+        except StopRequested:
+            self._refuse_nonfinite_state()
+            self.checkpoint()
+            kept = f"checkpoint in {self.checkpoint_path}, --resume goes on from it"
+            raise Interrupted(self.stop.signum, kept) from None
+        finally:
+            self.progress.end_epoch()
+            self.steps_log.close()
+            self.metrics_log.close()
+
+    def warm_up(self) -> float:
+        """Have the kernels compiled before the clock starts; return the seconds.
+
+        A step and a prediction are done with a copy of the state and thrown away.
+        """
+        started = time.perf_counter()
+        scratch = self.state.copy_tensors()
+        x, labels = next(self.train.epoch(0))
+        # If the loss is not finite, the first real step says so.
+        with contextlib.suppress(NonFiniteError):
+            self.model.train_step(scratch, x, labels, self.recipe.lr)
+        self.model.predict(scratch, x[:BATCH_SIZE])
+        return time.perf_counter() - started
+
+    def _check_logs(self, rows_done: int) -> None:
+        """Say if the logs have lost lines, which no resume can bring back."""
+        for log, kept, done in (
+            (self.steps_log, self.steps_log.lines_kept, self.state.step),
+            (self.metrics_log, self.metrics_log.rows_kept, rows_done),
+        ):
+            if kept < done:
+                warn(f"{log.path} had only {kept} of its {done} lines left")
+
+    def train_epoch(self) -> None:
+        """Do the epoch's batches that are left, or as many as ``max_steps`` allows."""
+        state = self.state
+        lr = self.recipe.lr_at(state.epoch)
+        self.stop.check()
+        self.progress.begin_epoch(state.epoch + 1, state.batch)
+        watch = Stopwatch()
+        for x, labels in self.train.epoch(state.epoch, start_batch=state.batch):
+            if state.step >= self.last_step:
+                break
+            loss, correct, self._grad_norm = self._step(x, labels, lr)
+            state.count_step(loss, correct, len(labels))
+            self.steps_log.append(state.step, state.epoch + 1, lr, loss)
+            seconds = watch.lap()
+            state.sums.seconds += seconds
+            self.progress.step(state, seconds)
+            self.stop.check()
+        self.progress.end_epoch()
+
+    def _step(self, x: np.ndarray, labels: np.ndarray, lr: float) -> StepResult:
+        try:
+            return self.model.train_step(self.state, x, labels, lr)
+        except NonFiniteError as error:
+            raise self._nonfinite(
+                f"{error} at step {self.state.step + 1}, stopped before the update"
+            ) from None
+
+    def _nonfinite(self, what: str) -> NonFiniteError:
+        epoch = self.state.epoch
+        return NonFiniteError(
+            f"{what} (epoch {epoch + 1}, lr {self.recipe.lr_at(epoch):g}); "
+            f"last good checkpoint: {self.checkpoint_path or 'none yet'}"
+        )
+
+    def evaluate(self, loader: BatchLoader) -> Evaluation:
+        """Return loss and accuracy on images that are not trained on."""
+        return evaluate(
+            lambda x: self.model.predict(self.state, x),
+            loader.epoch(0),
+            before_batch=self.stop.check,
+        )
+
+    def finish_epoch(self) -> None:
+        """Evaluate, add the row of metrics, save weights and checkpoint."""
+        state, sums = self.state, self.state.sums
+        self._refuse_nonfinite_state()
+        started = time.perf_counter()
+        results = {name: self.evaluate(s) for name, s in self.evaluated.items()}
+        seconds = time.perf_counter() - started
+        self.progress.evaluation(seconds)
+        for name, result in results.items():
+            if not math.isfinite(result.loss):
+                raise self._nonfinite(
+                    f"{name} loss {result.loss} after step {state.step}, "
+                    f"gradient norm {self._grad_norm:.6g}"
+                )
+        row = {
+            "epoch": state.epoch + 1,
+            "lr": self.recipe.lr_at(state.epoch),
+            "train_loss": sums.mean_loss,
+            "train_accuracy": sums.accuracy,
+            "seconds": f"{sums.seconds + seconds:.3f}",
+            "images_per_second": f"{sums.images_per_second:.2f}",
+        }
+        for name, result in results.items():
+            row[f"{name}_loss"] = result.loss
+            row[f"{name}_accuracy"] = result.accuracy
+        self.metrics_log.append(row)
+        self.progress.epoch_done(row)
+        state.unreported = False
+        if state.batch == self.train.num_batches:
+            state.finish_epoch()
+        if self.finished() or (state.batch == 0 and state.epoch % WEIGHTS_EVERY == 0):
+            with naming(self.folder.path):
+                self.model.save(state)
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Save all that a resume needs, unless the newest checkpoint has it already."""
+        state = self.state
+        if self._saved == state.position:
+            return
+        self.steps_log.sync()
+        with naming(self.folder.checkpoints):
+            self.checkpoint_path = save_checkpoint(
+                self.folder.path,
+                state.step,
+                state.tensors(),
+                {
+                    "odyssey": odyssey.__version__,
+                    "recipe": self.recipe.to_dict(),
+                    "counters": state.counters(),
+                },
+                keep=self.keep,
+            )
+        self._saved = state.position
+
+    def _refuse_nonfinite_state(self) -> None:
+        """Raise before weights that can learn no more replace a good checkpoint."""
+        if bad := nonfinite_names(self.state.tensors()):
+            raise self._nonfinite(
+                f"not finite after step {self.state.step}: {listed(bad)}, "
+                f"gradient norm {self._grad_norm:.6g}"
+            )

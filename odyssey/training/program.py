@@ -1,0 +1,116 @@
+"""What the command-line programs share: exit statuses, number options, the header."""
+
+import contextlib
+import math
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterator
+
+import click
+import numba
+import numpy as np
+
+from odyssey.data.dataset import DataError
+from odyssey.training.errors import EXIT_FAILURE, EXIT_USAGE, Interrupted, ProgramError
+from odyssey.weights.hexfile import WeightsError
+
+
+class FiniteFloat(click.FloatRange):
+    """A number within a range; NaN and infinity, which click lets through, are not."""
+
+    name = "number"
+
+    def convert(self, value, param, ctx) -> float:
+        """Return ``value`` as a float, or fail naming the option."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+def available_cores() -> int:
+    """Return how many threads kernels may use on this machine."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return min(cores, numba.config.NUMBA_NUM_THREADS)
+
+
+def threads_option(command):
+    """Add ``--threads``, which sets the number of threads of all kernels."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, available_cores()),
+        default=available_cores(),
+        show_default="all cores",
+        expose_value=False,
+        callback=lambda ctx, param, value: numba.set_num_threads(value),
+        help="Threads of the kernels; results do not depend on it.",
+    )(command)
+
+
+def environment() -> str:
+    """Return threads, BLAS and versions as one line."""
+    import odyssey
+
+    try:
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        blas = f"{blas['name']} {blas['version']}"
+    except (KeyError, TypeError):
+        blas = "unknown"
+    return (
+        f"odyssey {odyssey.__version__}, {numba.get_num_threads()} threads, "
+        f"BLAS {blas}, Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"Numba {numba.__version__}"
+    )
+
+
+@contextlib.contextmanager
+def exit_statuses(debug: bool = False) -> Iterator[None]:
+    """End the program with a short message and the status that an error stands for.
+
+    ====== ==================================================================
+    status after
+    ====== ==================================================================
+    1      a run that failed otherwise: full disk, unwritable folder, no memory
+    2      missing or damaged data or weights (click: a wrong option)
+    3      a loss or gradient that is not finite
+    130    Ctrl-C
+    143    SIGTERM
+    ====== ==================================================================
+
+    Parameters
+    ----------
+    debug : bool
+        Print the traceback as well.
+    """
+    prefix = "Error: "
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        message, status = "stopped by Ctrl-C", 130
+    except (DataError, WeightsError) as error:
+        message, status = str(error), EXIT_USAGE
+    except Interrupted as error:
+        message, status, prefix = str(error), error.exit_status, ""
+    except ProgramError as error:
+        message, status = str(error), error.exit_status
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        message, status = f"{where}{error.strerror or error}", EXIT_FAILURE
+    except MemoryError as error:
+        message, status = f"out of memory: {error}", EXIT_FAILURE
+    except Exception as error:
+        message = f"{type(error).__name__}: {error} (--debug shows where)"
+        status = EXIT_FAILURE
+    else:
+        return
+    if debug:
+        traceback.print_exc()
+    click.echo(f"{prefix}{message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,119 @@
+"""Where a run stands: a bar on a terminal, plain lines anywhere else."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from odyssey.training.state import TrainingState
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as ``1:02:03``, with days before it from one day on."""
+    minutes, s = divmod(round(max(0.0, seconds)), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    return (f"{days} d " if days else "") + f"{h}:{m:02}:{s:02}"
+
+
+class Progress:
+    """Shows epoch, step, loss, accuracy, images/s and the time left (ETA).
+
+    Parameters
+    ----------
+    epochs, steps_per_epoch : int
+    last_step : int
+        Updates done when the run ends.
+    interval : int
+        Steps between two plain lines.
+    bar : bool or None
+        Draw a bar on stderr; None: if stderr is a terminal.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        steps_per_epoch: int,
+        last_step: int,
+        interval: int = 20,
+        bar: bool | None = None,
+    ) -> None:
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.last_step = last_step
+        self.interval = interval
+        self.use_bar = sys.stderr.isatty() if bar is None else bar
+        self._bar: tqdm | None = None
+        self._step_seconds = self._steps = 0
+        self._evaluation_seconds = 0.0
+
+    def begin_epoch(self, epoch: int, batch: int) -> None:
+        """Start the bar of an epoch (from 1) of which ``batch`` batches are done."""
+        if self.use_bar:
+            self._bar = tqdm(
+                total=self.steps_per_epoch,
+                initial=batch,
+                desc=f"epoch {epoch}/{self.epochs}",
+                unit="step",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+            )
+
+    def step(self, state: TrainingState, seconds: float) -> None:
+        """Show a step that took ``seconds``; loss and accuracy are the epoch's."""
+        self._steps += 1
+        self._step_seconds += seconds
+        sums = state.sums
+        numbers = f"loss {sums.mean_loss:.4f}, accuracy {sums.accuracy:.2%}, "
+        numbers += f"{sums.images_per_second:.1f} images/s, ETA {self.eta(state.step)}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(numbers, refresh=False)
+            self._bar.update()
+        elif state.step % self.interval == 0:
+            epoch = f"epoch {state.epoch + 1}/{self.epochs}"
+            click.echo(f"{epoch}, step {state.step}/{self.last_step}: {numbers}")
+
+    def eta(self, step: int) -> str:
+        """Return the time that the steps and evaluations after ``step`` will take."""
+        left = self.last_step - step
+        steps = left * self._step_seconds / max(1, self._steps)
+        evaluations = -(-left // self.steps_per_epoch) * self._evaluation_seconds
+        return duration(steps + evaluations)
+
+    def evaluation(self, seconds: float) -> None:
+        """Take note of how long an evaluation took."""
+        self._evaluation_seconds = seconds
+
+    def end_epoch(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def epoch_done(self, row: Mapping[str, Any]) -> None:
+        """Print the line of a finished epoch from its row of metrics."""
+        parts = [f"lr {row['lr']:g}"]
+        for name in ("train", "val", "test"):
+            if f"{name}_loss" in row:
+                loss, accuracy = row[f"{name}_loss"], row[f"{name}_accuracy"]
+                parts.append(f"{name} loss {loss:.4f} accuracy {accuracy:.2%}")
+        parts.append(f"{float(row['seconds']):.1f} s")
+        parts.append(f"{float(row['images_per_second']):.1f} images/s")
+        click.echo(f"epoch {row['epoch']}/{self.epochs} done: " + ", ".join(parts))
+
+
+class Stopwatch:
+    """Seconds since it was started or last read."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap and start the next."""
+        now = time.perf_counter()
+        seconds, self._start = now - self._start, now
+        return seconds

@@ -1,0 +1,108 @@
+"""The recipe of a run: every choice that decides its numbers, and nothing else."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from odyssey.checks import check_int, check_number
+from odyssey.schedules import step_decay
+
+_MISSING = "not given"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Choices that decide the weights a run ends with, bit for bit.
+
+    Number of threads, places of files and what is logged do not belong here: a run may
+    be resumed with others.  The learning rate is a pure function of the epoch, so
+    ``epochs`` may grow as well.
+    """
+
+    model: str
+    dataset: str
+    data_sha256: str  # of the training images and labels, see `data_digest`
+    model_options: Mapping[str, int | bool] = field(default_factory=dict)
+    epochs: int = 200
+    batch_size: int = 128
+    lr: float = 0.01
+    lr_decay_epochs: int = 60
+    lr_decay_factor: float = 0.2
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    augment: bool = True
+    seed: int = 0
+    val_split: int = 0
+    limit_train: int | None = None
+    limit_test: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr_decay_epochs"):
+            check_int("Recipe", name, getattr(self, name), 1)
+        for name in ("seed", "val_split"):
+            check_int("Recipe", name, getattr(self, name), 0)
+        for name in ("limit_train", "limit_test"):
+            if getattr(self, name) is not None:
+                check_int("Recipe", name, getattr(self, name), 1)
+        check_number("Recipe", "lr", self.lr, 0.0, low_open=True)
+        check_number(
+            "Recipe", "lr_decay_factor", self.lr_decay_factor, 0.0, 1.0, low_open=True
+        )
+        check_number("Recipe", "momentum", self.momentum, 0.0, 1.0, high_open=True)
+        check_number("Recipe", "weight_decay", self.weight_decay, 0.0)
+
+    def lr_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch counted from 0."""
+        return step_decay(epoch, self.lr, self.lr_decay_epochs, self.lr_decay_factor)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values, the model's options among them."""
+        values = asdict(self)
+        return values.pop("model_options") | values
+
+    def differences(self, saved: Mapping[str, Any]) -> list[str]:
+        """Return a line for each choice that ``saved``, another recipe, made otherwise.
+
+        ``epochs`` is left out: it may change, see `odyssey.training.loop.Trainer`.
+        """
+        now = self.to_dict()
+        return [
+            f"{_option(name)} was {_shown(saved.get(name, _MISSING))}, "
+            f"is {_shown(now.get(name, _MISSING))}"
+            for name in dict.fromkeys([*now, *saved])
+            if name != "epochs" and now.get(name, _MISSING) != saved.get(name, _MISSING)
+        ]
+
+
+def _option(name: str) -> str:
+    """Return how a user knows a field of the recipe."""
+    if name == "data_sha256":
+        return "the training images (sha256)"
+    return "--" + name.replace("_", "-")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return _MISSING
+    return str(value)[:12] if isinstance(value, str) else f"{value!r}"
+
+
+def data_digest(images: np.ndarray, labels: np.ndarray) -> str:
+    """Return the SHA-256 of the training set, so that a resume can tell another one.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, C, H, W)
+    labels : ndarray of integers, shape (N,)
+    """
+    digest = hashlib.sha256(repr(images.shape).encode())
+    # Channels-last memory is what the loaders give: no copy is made of it.
+    digest.update(np.ascontiguousarray(images.transpose(0, 2, 3, 1)))
+    digest.update(np.ascontiguousarray(labels, dtype="<i8"))
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""How a run begins: afresh, or where its newest usable checkpoint left off."""
+
+from pathlib import Path
+
+import click
+
+import odyssey
+from odyssey.training.errors import InputError, warn
+from odyssey.training.finite import refuse_nonfinite
+from odyssey.training.recipe import Recipe
+from odyssey.training.run_folder import RunFolder
+from odyssey.training.state import TrainingState
+from odyssey.weights.checkpoint import load_newest_checkpoint
+
+
+def begin(
+    folder: RunFolder,
+    state: TrainingState,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    allow_nonfinite: bool = False,
+) -> Path | None:
+    """Prepare a run's folder and bring ``state`` to where training is to go on.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Open.
+    state : TrainingState
+        Fresh; takes the checkpoint's values if there is one.
+    resume : bool
+        Go on from the newest usable checkpoint; without any, start afresh.
+    overwrite : bool
+        Delete the run that lies in the folder.
+
+    Returns
+    -------
+    Path or None
+        The checkpoint gone on from.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run that is neither to be resumed nor overwritten, or one
+        with another recipe.
+    WeightsError
+        If there are checkpoints and all are damaged.
+    """
+    if resume:
+        return _restore_newest(folder, state, recipe, allow_nonfinite)
+    if overwrite:
+        folder.clear()
+    folder.refuse_old_run()
+    refuse_nonfinite(state.tensors(), "initial weights", allow_nonfinite)
+    return None
+
+
+def _restore_newest(
+    folder: RunFolder, state: TrainingState, recipe: Recipe, allow_nonfinite: bool
+) -> Path | None:
+    checkpoint = load_newest_checkpoint(
+        folder.path,
+        lambda path, error: warn(f"damaged, trying the one before: {error}"),
+    )
+    if checkpoint is None:
+        click.echo(f"{folder.path} has no checkpoint to resume from: starting afresh")
+        return None
+    try:
+        counters = checkpoint.metadata["counters"]
+        saved, version = checkpoint.metadata["recipe"], checkpoint.metadata["odyssey"]
+        _refuse_other_recipe(recipe, saved, counters["epoch"])
+        state.restore(checkpoint.tensors, counters)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{checkpoint.path}: no checkpoint of a training run ({error!r})"
+        ) from None
+    refuse_nonfinite(state.tensors(), str(checkpoint.path), allow_nonfinite)
+    if version != odyssey.__version__:
+        warn(
+            f"the checkpoint is odyssey {version}'s, this is {odyssey.__version__}: "
+            "the run goes on, perhaps not with the same last bits"
+        )
+    return checkpoint.path
+
+
+def _refuse_other_recipe(recipe: Recipe, saved: dict, epochs_done: int) -> None:
+    lines = recipe.differences(saved)
+    if recipe.epochs < epochs_done:
+        lines.append(f"--epochs is {recipe.epochs}, but {epochs_done} are done")
+    if lines:
+        raise InputError("this run was begun with another recipe: " + "; ".join(lines))

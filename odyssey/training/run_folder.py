@@ -1,0 +1,119 @@
+"""A run's folder: who may write in it, and what of an older run lies there.
+
+::
+
+    <weights-dir>/
+      *.weights, manifest.json     the model, every few epochs and at the end
+      metrics.csv  steps.jsonl     what was measured
+      checkpoints/step-00001234/   all that a resume needs
+      .lock                        held by the trainer that is running
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from odyssey.training.errors import InputError, ProgramError
+from odyssey.training.logs import naming
+from odyssey.weights.folder import PENDING
+
+try:
+    import fcntl
+except ImportError:  # Windows: two trainers in one folder go unnoticed there
+    fcntl = None
+
+
+class RunFolder:
+    """The folder of one run, locked from `open` until `close`.
+
+    Parameters
+    ----------
+    directory : path
+    """
+
+    def __init__(self, directory: str | os.PathLike) -> None:
+        self.path = Path(directory)
+        self.metrics = self.path / "metrics.csv"
+        self.steps = self.path / "steps.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self._lock = self.path / ".lock"
+        self._lock_fd: int | None = None
+
+    def open(self) -> "RunFolder":
+        """Make the folder if need be, take its lock and try that it can be written.
+
+        Raises
+        ------
+        ProgramError
+            If another process trains here (its pid is named).
+        OSError
+            If the folder cannot be made or written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with naming(self._lock):
+            self._lock_fd = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
+            self._take_lock()
+            # The pid is for the message alone: the kernel drops the lock itself when
+            # its holder dies, however it dies.
+            os.ftruncate(self._lock_fd, 0)
+            os.pwrite(self._lock_fd, b"%d\n" % os.getpid(), 0)
+        probe = self.path / f".probe-{os.getpid()}"
+        try:
+            with naming(probe), open(probe, "wb") as file:
+                file.write(b"\n")
+        finally:
+            probe.unlink(missing_ok=True)
+        return self
+
+    def _take_lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._lock_fd, 32, 0).decode("ascii", "replace").strip()
+            self.close()
+            raise ProgramError(
+                f"{self.path}: another trainer is at work in this folder "
+                f"(pid {holder or 'unknown'})"
+            ) from None
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def __enter__(self) -> "RunFolder":
+        return self.open()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def old_run(self) -> list[Path]:
+        """Return the files and folders that a run has left here."""
+        logs = [p for p in (self.metrics, self.steps) if p.exists()]
+        weights = sorted(self.path.glob("*.weights"))
+        manifests = [self.path / "manifest.json", self.path / PENDING]
+        manifests = [p for p in manifests if p.exists()]
+        checkpoints = sorted(self.checkpoints.glob("*"), reverse=True)
+        return [*checkpoints, *logs, *weights, *manifests]
+
+    def refuse_old_run(self) -> None:
+        """Raise `InputError` if the folder holds a run already."""
+        if found := self.old_run():
+            names = ", ".join(str(p.relative_to(self.path)) for p in found[:3])
+            raise InputError(
+                f"{self.path} holds a run already ({names}{', …' * (len(found) > 3)}): "
+                "--resume goes on with it, --overwrite deletes it, "
+                "--weights-dir names another folder"
+            )
+
+    def clear(self) -> None:
+        """Delete the run that lies here, and nothing else in the folder.
+
+        Manifests go last: until then what is left of the weights does not load.
+        """
+        for path in self.old_run():
+            with naming(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,135 @@
+"""What a run consists of at a batch boundary, to and from a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from odyssey.training.errors import InputError
+from odyssey.training.finite import listed
+
+Tensors = dict[str, np.ndarray]
+
+#: Goes before a parameter's name to name its momentum buffer in a checkpoint.
+VELOCITY = "momentum."
+
+
+@dataclass
+class EpochSums:
+    """What an epoch has added up so far; exact in JSON, since a float reads back."""
+
+    loss: float = 0.0  # sum over images of the losses of their batches
+    correct: int = 0
+    images: int = 0
+    seconds: float = 0.0  # spent in training steps and their batches
+
+    @property
+    def mean_loss(self) -> float:
+        """Return the mean over the images so far."""
+        return self.loss / self.images
+
+    @property
+    def accuracy(self) -> float:
+        """Return the fraction of the images so far that were classified rightly."""
+        return self.correct / self.images
+
+    @property
+    def images_per_second(self) -> float:
+        """Return the speed of training alone."""
+        return self.images / self.seconds
+
+
+@dataclass
+class TrainingState:
+    """All that the next step depends on, besides the recipe and the data.
+
+    Data order, augmentation and learning rate are pure functions of the recipe and of
+    the position, so no generator's state is kept.
+    """
+
+    params: Tensors
+    running: Tensors  # batch norm's running statistics
+    velocities: Tensors  # momentum buffers, named as the parameters
+    step: int = 0  # updates done in all
+    epoch: int = 0  # epochs finished
+    batch: int = 0  # batches done of the epoch at hand
+    unreported: bool = False  # updates were done since the last row of metrics
+    sums: EpochSums = field(default_factory=EpochSums)
+
+    @classmethod
+    def fresh(cls, params: Tensors, running: Tensors) -> "TrainingState":
+        """Return the state before the first step, momentum zero."""
+        zeros = {name: np.zeros_like(param) for name, param in params.items()}
+        return cls(params, running, zeros)
+
+    @property
+    def position(self) -> tuple[int, int, bool]:
+        """Return what tells two states of one run apart."""
+        return self.step, self.epoch, self.unreported
+
+    def tensors(self) -> Tensors:
+        """Return all tensors under the names they have in a checkpoint."""
+        velocities = {VELOCITY + name: v for name, v in self.velocities.items()}
+        return {**self.params, **self.running, **velocities}
+
+    def counters(self) -> dict[str, Any]:
+        """Return all that is no tensor, as plain JSON values."""
+        names = ("step", "epoch", "batch", "unreported")
+        counters = {name: getattr(self, name) for name in names}
+        return {**counters, "sums": asdict(self.sums)}
+
+    def restore(
+        self, tensors: Mapping[str, np.ndarray], counters: Mapping[str, Any]
+    ) -> None:
+        """Take over a checkpoint of a run with the same recipe.
+
+        Values are copied into the arrays there are, so that a resumed run keeps their
+        layouts in memory too, and with them the order of every sum.
+
+        Raises
+        ------
+        InputError
+            If a tensor is missing, unexpected or of another shape or dtype.
+        """
+        own = self.tensors()
+        problems = [f"no {n}" for n in own if n not in tensors]
+        problems += [f"unexpected {n}" for n in tensors if n not in own]
+        problems += [
+            f"{n} is {tensors[n].dtype} {tensors[n].shape}, not {t.dtype} {t.shape}"
+            for n, t in own.items()
+            if n in tensors
+            and (tensors[n].dtype, tensors[n].shape) != (t.dtype, t.shape)
+        ]
+        if problems:
+            raise InputError(f"the checkpoint is another model's: {listed(problems)}")
+        for name, tensor in own.items():
+            np.copyto(tensor, tensors[name])
+        for name in ("step", "epoch", "batch", "unreported"):
+            setattr(self, name, counters[name])
+        self.sums = EpochSums(**counters["sums"])
+
+    def copy_tensors(self) -> "TrainingState":
+        """Return a state with copies of the tensors, at step 0."""
+        groups = (self.params, self.running, self.velocities)
+        return TrainingState(
+            *(
+                {name: t.copy(order="K") for name, t in group.items()}
+                for group in groups
+            )
+        )
+
+    def count_step(self, loss: float, correct: int, images: int) -> None:
+        """Take note of an update; ``loss`` is the mean over its ``images``."""
+        self.step += 1
+        self.batch += 1
+        self.unreported = True
+        self.sums.loss += loss * images
+        self.sums.correct += correct
+        self.sums.images += images
+
+    def finish_epoch(self) -> None:
+        """Go on to the first batch of the next epoch."""
+        self.epoch += 1
+        self.batch = 0
+        self.sums = EpochSums()

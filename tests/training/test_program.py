@@ -1,0 +1,124 @@
+import errno
+import re
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from odyssey.data.dataset import DataError
+from odyssey.training.errors import (
+    InputError,
+    Interrupted,
+    NonFiniteError,
+    ProgramError,
+)
+from odyssey.training.program import (
+    FiniteFloat,
+    available_cores,
+    environment,
+    exit_statuses,
+)
+from odyssey.training.progress import Progress, duration
+from odyssey.training.state import TrainingState
+from odyssey.weights.hexfile import WeightsError
+
+
+@pytest.mark.parametrize(
+    "error, status, message",
+    [
+        (ProgramError("no luck"), 1, "Error: no luck"),
+        (InputError("bad file"), 2, "Error: bad file"),
+        (DataError("no data"), 2, "Error: no data"),
+        (WeightsError("no weights"), 2, "Error: no weights"),
+        (NonFiniteError("loss nan"), 3, "Error: loss nan"),
+        (Interrupted(2, "saved"), 130, "stopped by SIGINT: saved"),
+        (Interrupted(15, "saved"), 143, "stopped by SIGTERM: saved"),
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
+        (OSError(errno.ENOSPC, "No space", "a/b"), 1, "Error: a/b: No space"),
+        (ZeroDivisionError("x"), 1, "Error: ZeroDivisionError: x"),
+    ],
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_exit_statuses(error, status, message, debug, capsys):
+    with pytest.raises(SystemExit) as stopped, exit_statuses(debug):
+        raise error
+    assert stopped.value.code == status
+    text = capsys.readouterr().err
+    assert message in text
+    assert ("Traceback" in text) == debug
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "0", "-1", "abc"])
+def test_numbers_that_are_none_are_refused_by_name(value):
+    @click.command()
+    @click.option("--lr", type=FiniteFloat(0, min_open=True))
+    def command(lr):
+        pass
+
+    result = CliRunner().invoke(command, ["--lr", value])
+    assert result.exit_code == 2
+    assert "--lr" in result.output
+
+
+def test_environment_names_threads_blas_and_versions():
+    line = environment()
+    assert "\n" not in line
+    for part in (r"\d+ threads", "BLAS", r"NumPy \d", r"Numba \d", r"odyssey \d"):
+        assert re.search(part, line)
+    assert 1 <= available_cores()
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(0, "0:00:00"), (59.6, "0:01:00"), (3723, "1:02:03"), (90061, "1 d 1:01:01")],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+def after(step, epoch, batch):
+    state = TrainingState({}, {}, {}, step=step, epoch=epoch, batch=batch)
+    state.sums.images, state.sums.loss, state.sums.correct = 8, 4.0, 2
+    state.sums.seconds = 2.0
+    return state
+
+
+def test_plain_lines_every_so_many_steps(capsys):
+    progress = Progress(2, 5, 10, interval=3, bar=False)
+    progress.begin_epoch(1, 0)
+    for step in range(1, 5):
+        progress.step(after(step, 0, step), 2.0)
+    assert capsys.readouterr().out == (
+        "epoch 1/2, step 3/10: loss 0.5000, accuracy 25.00%, 4.0 images/s, "
+        "ETA 0:00:14\n"
+    )
+
+
+def test_eta_counts_the_evaluations_to_come():
+    progress = Progress(2, 5, 10, bar=False)
+    progress.step(after(4, 0, 4), 2.0)
+    progress.evaluation(30.0)
+    assert progress.eta(4) == duration(6 * 2 + 2 * 30)
+
+
+def test_bar_only_on_a_terminal(monkeypatch, capsys):
+    class Terminal:
+        def isatty(self):
+            return True
+
+    assert not Progress(1, 5, 5).use_bar
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert Progress(1, 5, 5).use_bar
+    assert not Progress(1, 5, 5, bar=False).use_bar
+
+
+def test_bar_shows_the_numbers(capsys):
+    progress = Progress(1, 5, 5, bar=True)
+    progress.begin_epoch(1, 0)
+    progress.step(after(1, 0, 1), 2.0)
+    progress._bar.refresh()
+    progress.end_epoch()
+    text = capsys.readouterr().err
+    assert "epoch 1/1" in text
+    assert "4.0 images/s, ETA 0:00:08" in text
