@@ -75,8 +75,8 @@ def save_checkpoint(
     """
     step = check_int("save_checkpoint", "step", step, 0)
     keep = check_int("save_checkpoint", "keep", keep, 1)
-    check_set("save_checkpoint", tensors, KIND, {"metadata": metadata})
-    metadata = json.loads(json.dumps(metadata))  # as it will be read back
+    check_set("save_checkpoint", tensors, metadata)
+    metadata = json.loads(json.dumps(dict(metadata)))  # as it will be read back
     header = {
         "step": step,
         "metadata": metadata,

@@ -65,6 +65,8 @@ def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes) -> None:
     A symbolic link stays a link; the file that it points to is replaced.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # never put a file where a device is
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     temporary = target.with_name(f"{TEMPORARY}{target.name[:100]}-{os.getpid()}")
     try:
         write_new_file(temporary, *chunks)

@@ -77,10 +77,12 @@ def save_folder(
     TypeError, ValueError
         If something cannot be written; nothing is touched then.
     OSError
-        If the disk is full or the folder cannot be written; the old set still loads.
+        If the disk is full or the folder cannot be written.  Staging is where that
+        happens, and leaves the old set as it was; should it happen while the new set is
+        moved into place, the new set counts, and the next reader moves the rest.
     """
     directory = Path(directory)
-    check_set("save_folder", tensors, "weights", metadata)
+    check_set("save_folder", tensors, metadata)
     make_directory(directory)
     with directory_lock(directory):
         for path in [*weight_files(directory), directory / MANIFEST]:

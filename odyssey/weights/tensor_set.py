@@ -5,6 +5,7 @@ the place of an old one.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,20 @@ import numpy as np
 
 from odyssey.weights.files import WeightsError, fsync_directory, write_new_file
 from odyssey.weights.hexfile import check_tensor, encode_tensor, read_tensor
-from odyssey.weights.manifest import MANIFEST, SUFFIX, check_names, encode_manifest
+from odyssey.weights.manifest import (
+    MANIFEST,
+    RESERVED,
+    SUFFIX,
+    check_names,
+    encode_manifest,
+)
 
 
 def check_set(
-    op: str, tensors: Mapping[str, np.ndarray], kind: str, header: Mapping[str, Any]
+    op: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
     """Refuse what cannot be written, before anything on disk is touched."""
-    for argument, value in (("tensors", tensors), ("metadata", header)):
+    for argument, value in (("tensors", tensors), ("metadata", metadata)):
         if not isinstance(value, Mapping):
             raise TypeError(
                 f"{op}: {argument} must be a mapping, got {type(value).__name__}"
@@ -30,7 +37,13 @@ def check_set(
     check_names(tensors, op)
     for name, tensor in tensors.items():
         check_tensor(op, f"tensors[{name!r}]", tensor)
-    encode_manifest(kind, header, {})
+    taken = sorted(set(metadata) & set(RESERVED))
+    if taken:
+        raise ValueError(f"{op}: metadata must not have the keys {', '.join(taken)}")
+    try:
+        json.dumps(dict(metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{op}: metadata must be JSON: {error}") from None
 
 
 def write_set(

@@ -161,11 +161,12 @@ def test_renamed_checkpoint_is_not_believed(tmp_path):
         ({"tensors": {"../x": np.ones(1)}}, ValueError),
         ({"metadata": {"lr": float("inf")}}, ValueError),
         ({"metadata": {"f": print}}, TypeError),
+        ({"metadata": None}, TypeError),
     ],
 )
 def test_wrong_arguments(tmp_path, arguments, error):
     good = {"run_dir": tmp_path / "run", "step": 1, "tensors": tensors(1)}
-    with pytest.raises(error):
+    with pytest.raises(error, match="save_checkpoint: "):
         save_checkpoint(**{**good, "metadata": {}, **arguments})
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,8 @@
 """One tensor in one hex file: what is written, and that it comes back bit for bit."""
 
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,6 +151,15 @@ def test_symbolic_link_is_written_through(tmp_path):
     save_tensor(np.zeros(1), tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert load_tensor(tmp_path / "real").tolist() == [0]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", Path(os.devnull)):
+        with pytest.raises(OSError, match="not a regular file"):
+            save_tensor(np.zeros(1), path)
+    assert not Path(os.devnull).is_file()
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
 def test_no_such_file_or_folder(tmp_path):
