@@ -75,13 +75,12 @@ class Trainer:
     def __post_init__(self) -> None:
         self._saved = self.checkpoint_path and self.state.position
         self._grad_norm = math.nan
-        steps = last_step = self.train.num_batches
-        last_step *= self.recipe.epochs
+        epochs, steps = self.recipe.epochs, self.train.num_batches
+        self.last_step = epochs * steps
         if self.max_steps is not None:
-            last_step = min(last_step, self.max_steps)
-        self.last_step = last_step
+            self.last_step = min(self.last_step, self.max_steps)
         self.progress = Progress(
-            self.recipe.epochs, steps, last_step, self.log_interval, self.bar
+            epochs, steps, self.last_step, self.log_interval, self.bar
         )
 
     def finished(self) -> bool:

@@ -1,5 +1,6 @@
 """Where a run stands: a bar on a terminal, plain lines anywhere else."""
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -53,13 +54,16 @@ class Progress:
     def begin_epoch(self, epoch: int, batch: int) -> None:
         """Start the bar of an epoch (from 1) of which ``batch`` batches are done."""
         if self.use_bar:
+            # tqdm draws nothing on a terminal that does not know its size; this does.
+            columns, rows = shutil.get_terminal_size()
             self._bar = tqdm(
                 total=self.steps_per_epoch,
                 initial=batch,
                 desc=f"epoch {epoch}/{self.epochs}",
-                unit="step",
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
                 file=sys.stderr,
-                dynamic_ncols=True,
+                ncols=columns,
+                nrows=rows,
                 leave=False,
             )
 

@@ -50,33 +50,35 @@ class RunFolder:
             If the folder cannot be made or written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with naming(self._lock):
-            self._lock_fd = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
-            self._take_lock()
-            # The pid is for the message alone: the kernel drops the lock itself when
-            # its holder dies, however it dies.
-            os.ftruncate(self._lock_fd, 0)
-            os.pwrite(self._lock_fd, b"%d\n" % os.getpid(), 0)
-        probe = self.path / f".probe-{os.getpid()}"
         try:
-            with naming(probe), open(probe, "wb") as file:
-                file.write(b"\n")
-        finally:
-            probe.unlink(missing_ok=True)
+            with naming(self._lock):
+                self._take_lock()
+            probe = self.path / f".tmp-probe-{os.getpid()}"
+            try:
+                with naming(probe), open(probe, "wb") as file:
+                    file.write(b"\n")
+            finally:
+                probe.unlink(missing_ok=True)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def _take_lock(self) -> None:
-        if fcntl is None:
-            return
+        self._lock_fd = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._lock_fd, 32, 0).decode("ascii", "replace").strip()
-            self.close()
             raise ProgramError(
                 f"{self.path}: another trainer is at work in this folder "
                 f"(pid {holder or 'unknown'})"
             ) from None
+        # The pid is for that message alone: the kernel drops the lock itself when its
+        # holder dies, however it dies.
+        os.ftruncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, b"%d\n" % os.getpid(), 0)
 
     def close(self) -> None:
         """Let go of the lock."""

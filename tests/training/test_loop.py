@@ -220,3 +220,17 @@ def test_evaluation_leaves_no_trace_in_training(tmp_path, whole):
 
     run(tmp_path / "other", hook=hook)
     assert losses(tmp_path / "other") == losses(whole)
+
+
+def test_weights_are_saved_every_so_many_epochs_and_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("odyssey.training.loop.WEIGHTS_EVERY", 2)
+    saved = []
+
+    def hook(trainer):
+        def save(state):
+            saved.append(state.epoch)
+
+        trainer.model = trainer.model._replace(save=save)
+
+    run(tmp_path, hook=hook, changes={"epochs": 5})
+    assert saved == [2, 4, 5]
