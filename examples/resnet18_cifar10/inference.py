@@ -1,0 +1,257 @@
+"""Classify images with the weights that train.py saved.
+
+    python examples/resnet18_cifar10/inference.py --weights-dir resnet18_weights
+    python examples/resnet18_cifar10/inference.py --images cat.png ship.jpg
+
+Without ``--images`` the test set is classified: accuracy, a table by class, and the
+confusion matrix.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import click
+import numpy as np
+from data_loader import DATASETS, load_dataset, make_eval_loader
+from model import forward
+from weights import LoadedWeights, estimate_running_statistics, load_weights
+
+from odyssey.data.augment import normalize_batch
+from odyssey.data.dataset import CIFAR10_CLASSES, DataError
+from odyssey.ops.loss import softmax
+from odyssey.training.errors import InputError, warn
+from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
+from odyssey.training.finite import refuse_nonfinite
+from odyssey.training.program import exit_statuses, threads_option
+
+#: Training images that running statistics are estimated from, and in batches of how
+#: many: as many as in training, because the variance of a batch depends on its size.
+RECALIBRATION_IMAGES, RECALIBRATION_BATCH = 2048, 128
+SIDE = 32  # pixels
+
+
+def make_predict(model: LoadedWeights, tta: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from images (N, 3, 32, 32) to logits (N, K).
+
+    With ``tta`` (test-time augmentation) the logits are the mean of those of the image
+    and of its mirror image.
+    """
+
+    def logits(x: np.ndarray) -> np.ndarray:
+        return forward(model.params, model.state, x, model.config, training=False)[0]
+
+    if not tta:
+        return logits
+    return lambda x: (logits(x) + logits(x[:, :, :, ::-1])) * 0.5
+
+
+def open_model(weights_dir: str, allow_nonfinite: bool) -> LoadedWeights:
+    """Load the weights, with warnings as lines on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = load_weights(weights_dir)
+        except FileNotFoundError:
+            raise InputError(
+                f"{weights_dir}: no such folder of weights; "
+                "python examples/resnet18_cifar10/train.py makes one"
+            ) from None
+    for warning in caught:
+        warn(str(warning.message))
+    if not model.has_statistics:
+        warn("--recalibrate estimates them from training images")
+    refuse_nonfinite({**model.params, **model.state}, weights_dir, allow_nonfinite)
+    return model
+
+
+def recalibrated(model: LoadedWeights, images: np.ndarray) -> LoadedWeights:
+    """Return the model with running statistics estimated from training images."""
+    images = images[:RECALIBRATION_IMAGES]
+    labels = np.zeros(len(images), np.int64)  # a loader wants some; nobody looks
+    loader = make_eval_loader(images, labels, RECALIBRATION_BATCH)
+    batches = (x for x, _ in loader.epoch(0))
+    state = estimate_running_statistics(model.params, model.config, batches)
+    return model._replace(state=state, has_statistics=True)
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Return an image file as (1, 3, 32, 32) uint8: upright, RGB, on white, resized.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or no image.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise InputError(
+            "--images needs Pillow: pip install 'odyssey[images]'"
+        ) from None
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGBA")
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image).convert("RGB")
+            image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    # Pillow's plugins let many kinds of error through where a file is damaged.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read as an image: {reason}") from error
+    return np.asarray(image).transpose(2, 0, 1)[None]
+
+
+def classify_files(
+    paths: Sequence[str], predict: Callable, classes: Sequence[str], dtype: np.dtype
+) -> list[dict]:
+    """Return the three most probable classes of each image file."""
+    predictions = []
+    for path in paths:
+        image = read_image(path)
+        x = np.empty(image.shape, dtype)
+        normalize_batch(image, x)
+        p = softmax(predict(x))[0]  # (K,)
+        top = [
+            {"class": classes[k], "label": int(k), "probability": number(p[k])}
+            for k in np.argsort(-p, kind="stable")[:3]
+        ]
+        predictions.append({"file": str(path), "top": top})
+    return predictions
+
+
+def number(value: float) -> float | None:
+    """Return ``value`` for JSON, which has no NaN and no infinity: None."""
+    return float(value) if np.isfinite(value) else None
+
+
+def report(result: Evaluation, classes: Sequence[str]) -> dict:
+    """Return an evaluation as plain JSON values."""
+    rows = zip(classes, np.diag(result.confusion), result.confusion, strict=True)
+    per_class = [
+        {
+            "class": name,
+            "correct": int(correct),
+            "total": int(row.sum()),
+            "accuracy": float(correct / row.sum()) if row.any() else None,
+        }
+        for name, correct, row in rows
+    ]
+    return {
+        "accuracy": result.accuracy,
+        "correct": result.correct,
+        "total": result.total,
+        "loss": number(result.loss),
+        "per_class": per_class,
+        "confusion": result.confusion.tolist(),
+    }
+
+
+def print_report(values: dict) -> None:
+    """Print accuracy, the table by class and the confusion matrix."""
+    loss = "not finite" if values["loss"] is None else f"{values['loss']:.4f}"
+    click.echo(
+        f"accuracy {values['accuracy']:.2%} ({values['correct']} of "
+        f"{values['total']}), loss {loss}\n"
+    )
+    names = [row["class"] for row in values["per_class"]]
+    width = max(map(len, names))
+    click.echo(f"{'class':{width}}  correct   total  accuracy")
+    for row in values["per_class"]:
+        share = "-" if row["accuracy"] is None else f"{row['accuracy']:.2%}"
+        click.echo(
+            f"{row['class']:{width}}  {row['correct']:7}  {row['total']:6}  {share:>8}"
+        )
+    click.echo("\nconfusion: a row for each true class, a column for each answer")
+    click.echo(" " * width + "".join(f"{name[:5]:>6}" for name in names))
+    for name, row in zip(names, values["confusion"], strict=True):
+        click.echo(f"{name:{width}}" + "".join(f"{count:6}" for count in row))
+
+
+def print_predictions(predictions: list[dict]) -> None:
+    """Print the best classes of each image file, a line each."""
+    for prediction in predictions:
+        best = (f"{t['class']} {t['probability']:.2%}" for t in prediction["top"])
+        click.echo(f"{prediction['file']}: {', '.join(best)}")
+
+
+def class_names(model: LoadedWeights) -> Sequence[str]:
+    """Return the names that were saved with the weights, else CIFAR-10's."""
+    names, K = model.metadata.get("classes", CIFAR10_CLASSES), model.config.num_classes
+    return names if len(names) == K else [f"class {k}" for k in range(K)]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--weights-dir", type=click.Path(), default="resnet18_weights")
+@click.option("--data-dir", type=click.Path(), default="datasets/cifar10")
+@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10")
+@click.option("--batch-size", type=click.IntRange(min=1), default=BATCH_SIZE)
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Use the first N test images."
+)
+@click.option("--tta", is_flag=True, help="Mean of the image and its mirror image.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--images",
+    multiple=True,
+    metavar="FILE...",
+    help="Classify these image files instead of the test set.",
+)
+@click.option(
+    "--recalibrate",
+    is_flag=True,
+    help="Estimate batch norm's running statistics again from training images.",
+)
+@click.option("--allow-nonfinite", is_flag=True, help="Use weights with NaN or Inf.")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@threads_option
+@click.argument("more_images", nargs=-1, metavar="")
+def main(debug: bool, **options) -> None:
+    """Classify the test set, or image files, with trained weights."""
+    if options["more_images"] and not options["images"]:
+        unknown = options["more_images"][0]
+        raise click.UsageError(f"Got unexpected extra argument ({unknown})")
+    with exit_statuses(debug):
+        classify(SimpleNamespace(**options))
+
+
+def classify(options: SimpleNamespace) -> None:
+    """Load model and data, and classify what the options say."""
+    model = open_model(options.weights_dir, options.allow_nonfinite)
+    data = None
+    if options.recalibrate or not options.images:
+        data = load_dataset(options.dataset, options.data_dir)
+        K, trained_on = model.config.num_classes, model.metadata.get("dataset")
+        if len(data.class_names) != K:
+            raise InputError(f"the model has {K} classes, {options.dataset} has not")
+        if trained_on not in (None, options.dataset):
+            warn(f"the model learnt from {trained_on}, this is {options.dataset}")
+    if options.recalibrate:
+        model = recalibrated(model, data.train_images)
+    predict = make_predict(model, options.tta)
+    if options.images:
+        files = [*options.images, *options.more_images]
+        dtype = model.params["fc_bias"].dtype
+        found = classify_files(files, predict, class_names(model), dtype)
+        if options.as_json:
+            click.echo(json.dumps({"predictions": found}))
+        else:
+            print_predictions(found)
+        return
+    images, labels = (
+        data.test_images[: options.limit],
+        data.test_labels[: options.limit],
+    )
+    loader = make_eval_loader(images, labels, options.batch_size)
+    result = evaluate(predict, loader.epoch(0), model.config.num_classes)
+    values = report(result, data.class_names)
+    if options.as_json:
+        click.echo(json.dumps(values))
+    else:
+        print_report(values)
+
+
+if __name__ == "__main__":
+    main()

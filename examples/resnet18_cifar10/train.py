@@ -1,0 +1,246 @@
+"""Train ResNet-18 on CIFAR-10, with every gradient written by hand.
+
+    python examples/resnet18_cifar10/train.py --epochs 200
+
+To be read from `training_step` on, which is all of learning: forward, loss, backward,
+update.  `train` puts a run together: data, recipe, model.  The loop over epochs and
+batches that calls the step is `odyssey.training.loop.Trainer`, the same for every
+example; it evaluates, logs and saves.  The options stand at the end.
+"""
+
+from functools import partial
+from types import SimpleNamespace
+
+import click
+import numpy as np
+from data_loader import (
+    load_dataset,
+    make_eval_loader,
+    make_train_loader,
+    split_validation,
+)
+from model import ResNetConfig, backward, forward, initialize
+from weights import MODEL, save_weights
+
+from odyssey.data.dataset import Dataset
+from odyssey.ops.loss import cross_entropy, cross_entropy_backward
+from odyssey.optim import sgd_momentum_update_inplace
+from odyssey.training.evaluation import BATCH_SIZE, count_correct
+from odyssey.training.finite import check_step
+from odyssey.training.loop import Model, StepResult, Trainer
+from odyssey.training.program import (
+    FiniteFloat,
+    environment,
+    exit_statuses,
+    threads_option,
+)
+from odyssey.training.recipe import Recipe, data_digest
+from odyssey.training.resume import begin
+from odyssey.training.run_folder import RunFolder
+from odyssey.training.signals import StopFlag
+from odyssey.training.state import TrainingState
+
+Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
+
+
+def training_step(
+    state: TrainingState,
+    x: np.ndarray,
+    labels: np.ndarray,
+    lr: float,
+    *,
+    config: ResNetConfig,
+    recipe: Recipe,
+) -> StepResult:
+    """Learn from one batch: forward, loss, backward, update.
+
+    Parameters
+    ----------
+    state : parameters and momentum buffers are updated in place, running statistics
+        replaced
+    x : (N, 3, 32, 32) float32, normalised images
+    labels : (N,) integers
+    lr : the learning rate
+    """
+    params = state.params
+    logits, running, cache = forward(params, state.running, x, config, training=True)
+    loss = cross_entropy(logits, labels)  # mean over the batch; logits are (N, 10)
+
+    grad_logits = cross_entropy_backward(1.0, logits, labels)  # (N, 10)
+    grads = backward(grad_logits, cache, params, config)  # named as the parameters
+    grad_norm = check_step(loss, grads)  # stops here, before the update, if not finite
+
+    for name, param in params.items():
+        sgd_momentum_update_inplace(
+            param,
+            grads[name],
+            state.velocities[name],
+            lr,
+            recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+        )
+    state.running = running
+    return StepResult(loss, count_correct(logits, labels), grad_norm)
+
+
+def predict(state: TrainingState, x: np.ndarray, *, config: ResNetConfig) -> np.ndarray:
+    """Return the logits (N, 10) of images; batch norm uses its running statistics."""
+    logits, _, _ = forward(state.params, state.running, x, config, training=False)
+    return logits
+
+
+def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
+    """Return the data set cut to size, and the parts that are not trained on."""
+    data = load_dataset(options.dataset, options.data_dir)
+    images, labels = data.train_images, data.train_labels
+    held_out = {}
+    if options.val_split:
+        if options.val_split >= len(images):
+            raise click.BadParameter(
+                f"{options.val_split} leaves none of {len(images)} images to train on.",
+                param_hint="--val-split",
+            )
+        images, labels, *held_out["val"] = split_validation(
+            images, labels, options.val_split, options.seed
+        )
+    test = slice(options.limit_test)
+    held_out["test"] = data.test_images[test], data.test_labels[test]
+    train = slice(options.limit_train)
+    return data._replace(
+        train_images=images[train], train_labels=labels[train]
+    ), held_out
+
+
+def build_recipe(options: SimpleNamespace, data: Dataset) -> Recipe:
+    """Return the recipe that the options and the training images make."""
+    chosen = vars(options).keys() & Recipe.__dataclass_fields__.keys()
+    return Recipe(
+        model=MODEL,
+        model_options={"width": options.width},
+        data_sha256=data_digest(data.train_images, data.train_labels),
+        **{name: getattr(options, name) for name in chosen},
+    )
+
+
+def train(options: SimpleNamespace, stop: StopFlag) -> None:
+    """Train as the options say, from the beginning or from a checkpoint."""
+    data, held_out = load_data(options)
+    recipe = build_recipe(options, data)
+    config = ResNetConfig(width=options.width, num_classes=len(data.class_names))
+    origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
+    with RunFolder(options.weights_dir) as folder:
+        state = TrainingState.fresh(*initialize(config, recipe.seed))
+        checkpoint = begin(
+            folder,
+            state,
+            recipe,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            allow_nonfinite=options.allow_nonfinite,
+        )
+        trainer = Trainer(
+            recipe,
+            Model(
+                train_step=partial(training_step, config=config, recipe=recipe),
+                predict=partial(predict, config=config),
+                save=partial(save_state, config=config, folder=folder, origin=origin),
+            ),
+            state,
+            folder,
+            make_train_loader(
+                data.train_images,
+                data.train_labels,
+                recipe.batch_size,
+                seed=recipe.seed,
+                augment=recipe.augment,
+            ),
+            {
+                name: make_eval_loader(*part, BATCH_SIZE)
+                for name, part in held_out.items()
+            },
+            stop,
+            checkpoint,
+            max_steps=options.max_steps,
+            keep=options.keep,
+            log_interval=options.log_interval,
+            bar=False if options.no_progress else None,
+        )
+        parameters = sum(param.size for param in state.params.values())
+        sizes = {"train": len(data.train_labels)}
+        sizes |= {name: len(labels) for name, (_, labels) in held_out.items()}
+        click.echo(
+            f"{environment()}; {MODEL} of width {config.width}, {parameters:,} "
+            f"parameters; {recipe.dataset} images: "
+            + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+        )
+        trainer.run()
+        click.echo(f"weights are in {folder.path}")
+
+
+def save_state(
+    state: TrainingState, *, config: ResNetConfig, folder: RunFolder, origin: dict
+) -> None:
+    """Save the weights as hex files, with word of where they come from."""
+    origin = {**origin, "step": state.step, "epoch": state.epoch}
+    save_weights(state.params, state.running, config, folder.path, origin)
+
+
+COUNT = click.IntRange(min=1)
+DIRECTORY = click.Path(file_okay=False)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--epochs", type=COUNT, default=200)
+@click.option("--batch-size", type=COUNT, default=128)
+@click.option("--lr", type=FiniteFloat(0, min_open=True), default=0.01)
+@click.option("--momentum", type=FiniteFloat(0, 1, max_open=True), default=0.9)
+@click.option("--nesterov/--no-nesterov", default=False, help="Nesterov's momentum.")
+@click.option("--weight-decay", type=FiniteFloat(0), default=5e-4)
+@click.option("--lr-decay-epochs", type=COUNT, default=60, help="Epochs to a drop.")
+@click.option(
+    "--lr-decay-factor",
+    type=FiniteFloat(0, 1, min_open=True),
+    default=0.2,
+    help="lr is multiplied with this every --lr-decay-epochs.",
+)
+@click.option("--augment/--no-augment", default=True, help="Random crops and flips.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0)
+@click.option("--width", type=COUNT, default=64, help="Channels of the first stage.")
+@click.option(
+    "--dataset", type=click.Choice(["cifar10", "synthetic"]), default="cifar10"
+)
+@click.option("--data-dir", type=DIRECTORY, default="datasets/cifar10")
+@click.option("--limit-train", type=COUNT, help="Use the first N training images.")
+@click.option("--limit-test", type=COUNT, help="Use the first N test images.")
+@click.option(
+    "--val-split",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Training images to hold out; taken before --limit-train.",
+)
+@click.option("--weights-dir", type=DIRECTORY, default="resnet18_weights")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint.")
+@click.option("--overwrite", is_flag=True, help="Delete the run in --weights-dir.")
+@click.option("--keep", type=COUNT, default=2, help="Checkpoints to keep.")
+@click.option("--max-steps", type=COUNT, help="Stop after N updates in all.")
+@click.option("--log-interval", type=COUNT, default=20, help="Steps between lines.")
+@click.option("--no-progress", is_flag=True, help="Plain lines on a terminal too.")
+@click.option("--allow-nonfinite", is_flag=True, help="Resume from NaN or Inf too.")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@threads_option
+def main(debug: bool, **options) -> None:
+    """Train ResNet-18 on CIFAR-10.
+
+    Epochs are counted from 1 in all that is printed and logged; the learning rate is
+    lr * factor ** (epochs done // --lr-decay-epochs).  Ctrl-C saves a checkpoint, and
+    --resume goes on from it as if nothing had happened.
+    """
+    if options["resume"] and options["overwrite"]:
+        raise click.UsageError("--resume and --overwrite exclude each other.")
+    with exit_statuses(debug), StopFlag() as stop:
+        train(SimpleNamespace(**options), stop)
+
+
+if __name__ == "__main__":
+    main()
