@@ -87,3 +87,8 @@ def test_the_twins_import_numpy_alone():
     ]
     assert imported == ["numpy"]
     assert "numba" not in inspect.getsource(reference)
+
+
+def test_the_package_offers_its_tools_at_the_top():
+    assert odyssey.reference is reference
+    assert inspect.isfunction(odyssey.gradcheck)
