@@ -26,7 +26,7 @@ SIZE = 32  # pixels a side
 NUM_BARS = 8  # strewn about, the last FRONT_BARS of them in front of the shape
 FRONT_BARS = 2
 FIELD_KNOTS = 5  # the uneven light has 5 x 5 knots, 8 pixels apart
-CHUNK = 64  # images drawn at once: their planes fit the second-level cache
+CHUNK = 64  # images drawn at once: few enough to stay in the cache
 
 # All lengths are pixels, all colours run from 0 to 1.
 RADIUS = (7.0, 12.0)
