@@ -1,0 +1,239 @@
+"""The published CIFAR-10 archives, unpacked as if an enemy had packed them.
+
+    MD5 sum of the file          before a byte of it is interpreted
+    members one by one           never ``extractall``: plain files with the expected
+                                 names are read, of limited size, each at most once
+    a folder beside the target   written and flushed, then loaded as a check
+    rename                       the only moment at which the target changes
+
+A member that would be written elsewhere, a link or a device condemns the whole
+archive: none has a place in this one.  Other plain files are passed over.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import struct
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from odyssey.data.cifar10 import FORMATS, MAX_BATCH_BYTES, load_cifar10
+from odyssey.data.dataset import DataError, Dataset
+from odyssey.weights.files import (
+    TEMPORARY,
+    fsync_directory,
+    remove_leftovers,
+    temporary_directory,
+    write_new_file,
+)
+
+MAX_SMALL_BYTES = 2**20  # of a member that is no batch
+MAX_UNPACKED_BYTES = 2**28  # of the whole archive; the published ones have 186 MB
+MAX_MEMBERS = 1000
+STAGING = "cifar-10"  # in the name of the folder that is unpacked into
+
+#: What tarfile and gzip raise over a damaged archive, apart from a full disk.
+_DAMAGE = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,  # the gzip stream ends early
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,  # headers of headers
+    struct.error,
+)
+
+#: The largest size of each file, by folder and name, and which have to be there.
+_SIZES = {
+    form.folder: {
+        **dict.fromkeys(form.files, MAX_BATCH_BYTES),
+        **dict.fromkeys((form.names_file, "readme.html"), MAX_SMALL_BYTES),
+    }
+    for form in FORMATS
+    if form.names_file
+}
+_REQUIRED = {form.folder: set(form.files) for form in FORMATS}
+
+
+def md5_of_file(file: Path | BinaryIO) -> str | None:
+    """Return the MD5 sum of a file, given by path or open, in hex; None if missing."""
+    if isinstance(file, Path):
+        if not file.is_file():
+            return None
+        with open(file, "rb") as opened:
+            return md5_of_file(opened)
+    digest = hashlib.md5(usedforsecurity=False)
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def mismatch(
+    expected: str, expected_size: int | None, found: str | None, found_size: int
+) -> str:
+    """Return the sentence about a wrong MD5 sum."""
+    size = "" if expected_size is None else f" ({expected_size:,} bytes)"
+    return f"expected MD5 {expected}{size}, got {found} ({found_size:,} bytes)"
+
+
+def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> Dataset:
+    """Put the batches of a ``.tar.gz`` archive into ``data_dir``, all or none.
+
+    Parameters
+    ----------
+    archive : Path
+    md5 : str
+        The sum that the archive must have, 32 lower-case hex digits.
+    data_dir : Path
+        Gets ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.  Hold its lock, and
+        call `recover` first.
+    size : int or None
+        Bytes that the archive should have, for the message.
+
+    Returns
+    -------
+    dataset : what has been unpacked
+
+    Raises
+    ------
+    DataError
+        If the archive is not the expected one, damaged or hostile; nothing in
+        ``data_dir`` has changed.
+    OSError
+        If a file cannot be read or written; likewise.
+    """
+    with open(archive, "rb") as file:
+        found = md5_of_file(file)
+        if found != md5:
+            raise DataError(f"{archive}: {mismatch(md5, size, found, file.tell())}")
+        file.seek(0)
+        with temporary_directory(data_dir, STAGING) as staging:
+            try:
+                folder = _extract(file, staging)
+                dataset = load_cifar10(staging)
+            except DataError as error:
+                reason = str(error).replace(f"{staging}{os.sep}", "")
+                raise DataError(f"{archive}: {reason}") from error
+            _swap_in(folder, data_dir / folder.name)
+            staging.rmdir()
+    return dataset
+
+
+def recover(data_dir: Path) -> None:
+    """Finish or undo what a run that was killed left in ``data_dir``."""
+    remove_leftovers(data_dir, f"{TEMPORARY}{STAGING}-")
+    for name in _SIZES:
+        _settle(data_dir / name)
+
+
+def _extract(file: BinaryIO, staging: Path) -> Path:
+    """Write the archive's batches below ``staging``; return the folder they are in."""
+    written: set[str] = set()
+    folder = None
+    for name, content in _expected_files(file):
+        if name in written:
+            raise DataError(f"member {name!r} comes twice")
+        written.add(name)
+        path = staging / name
+        if path.parent != folder:
+            if folder is not None:
+                raise DataError(f"holds both {folder.name}/ and {path.parent.name}/")
+            folder = path.parent
+            folder.mkdir()
+        write_new_file(path, content)
+    if folder is None:
+        raise DataError(f"holds neither {'/ nor '.join(_SIZES)}/")
+    missing = _REQUIRED[folder.name] - {os.path.basename(name) for name in written}
+    if missing:
+        raise DataError(f"{folder.name}: missing {', '.join(sorted(missing))}")
+    return folder
+
+
+def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the members that belong to the data set, in order."""
+    try:
+        with gzip.GzipFile(fileobj=file) as unzipped:
+            stream = _Limited(unzipped, MAX_UNPACKED_BYTES)
+            with tarfile.open(mode="r|", fileobj=stream, bufsize=2**16) as tar:
+                for count, member in enumerate(tar):
+                    if count == MAX_MEMBERS:
+                        raise DataError(f"more than {MAX_MEMBERS} members")
+                    _refuse_dangerous(member)
+                    name = member.name.removeprefix("./")
+                    folder, _, base = name.partition("/")
+                    limit = _SIZES.get(folder, {}).get(base)
+                    if limit is None or not member.isfile():
+                        continue
+                    if not 0 <= member.size <= limit:
+                        raise DataError(f"member {name!r} claims {member.size:,} bytes")
+                    yield name, tar.extractfile(member).read()
+            # The checksum of gzip comes last, after what tar has an interest in.
+            while stream.read(2**20):
+                pass
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(f"damaged archive: {error}") from error
+
+
+def _refuse_dangerous(member: tarfile.TarInfo) -> None:
+    """Raise ``DataError`` for a member that an honest archive does not have."""
+    name = member.name
+    outside = ".." in re.split(r"[/\\]", name) or re.match(r"[/\\]|[A-Za-z]:", name)
+    if outside:
+        raise DataError(f"member {name[:200]!r} would be written outside the folder")
+    if not (member.isfile() or member.isdir()) or member.issparse():
+        kind = "link" if member.islnk() or member.issym() else "special file"
+        raise DataError(f"member {name[:200]!r} is a {kind}, not a plain file")
+
+
+class _Limited:
+    """The reading end of a stream that must not give more than ``limit`` bytes."""
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        self._stream, self._limit, self._left = stream, limit, limit
+
+    def read(self, count: int) -> bytes:
+        """Return up to ``count`` bytes."""
+        data = self._stream.read(min(count, self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise DataError(f"unpacks to more than {self._limit:,} bytes")
+        return data
+
+
+def _swap_in(new: Path, target: Path) -> None:
+    """Rename a folder into place; what was there before goes only after that."""
+    fsync_directory(new)
+    try:
+        if os.path.lexists(target):
+            os.rename(target, _aside(target))
+        os.rename(new, target)
+    finally:
+        _settle(target)
+    fsync_directory(target.parent)
+
+
+def _aside(target: Path) -> Path:
+    """Return where a folder waits while its successor takes its place."""
+    return target.with_name(f".old-{target.name}")
+
+
+def _settle(target: Path) -> None:
+    """Remove what waits aside if its successor is there, else put it back."""
+    old = _aside(target)
+    if not os.path.lexists(old):
+        return
+    if not os.path.lexists(target):
+        os.rename(old, target)
+    elif old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old)
+    else:
+        old.unlink()
