@@ -5,7 +5,11 @@ import hashlib
 import io
 import tarfile
 
+import pytest
 from tiny_cifar import write_tiny_cifar
+
+from odyssey.data.archive import recover, unpack
+from odyssey.data.dataset import DataError
 
 FOLDER = "cifar-10-batches-py"
 
@@ -43,3 +47,22 @@ def listing(root):
     """Return {relative path: content} of all there is below a folder."""
     paths = sorted(root.rglob("*"))
     return {str(p.relative_to(root)): p.is_file() and p.read_bytes() for p in paths}
+
+
+def unpacked(content, data_dir, tmp_path):
+    """Unpack an archive whose MD5 sum is right, whatever is in it."""
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(content)
+    recover(data_dir)
+    return unpack(path, md5_of(content), data_dir)
+
+
+def refused(content, data_dir, tmp_path, match):
+    """Expect that an archive is refused, and that nothing has changed by it."""
+    around = data_dir.parent
+    before = listing(around)
+    with pytest.raises(DataError, match=match) as caught:
+        unpacked(content, data_dir, tmp_path)
+    assert "archive.tar.gz: " in str(caught.value)
+    assert ".tmp-" not in str(caught.value)
+    assert listing(around) == before

@@ -1,0 +1,104 @@
+"""Archives cut short, with flipped bits, or made to fill memory and disk."""
+
+import gzip
+import tarfile
+
+import numpy as np
+import pytest
+from archives import FOLDER, plain, refused, tar_gz, tiny_files
+
+from odyssey.data import archive as archive_module
+
+BATCH = f"{FOLDER}/data_batch_1"
+
+
+@pytest.fixture
+def files(tmp_path):
+    return tiny_files(tmp_path / "source")
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """A data folder with something in it, inside one that must not be touched."""
+    folder = tmp_path / "around" / "data"
+    (folder / FOLDER).mkdir(parents=True)
+    (folder / FOLDER / "data_batch_1").write_bytes(b"old")
+    return folder
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 0.3, 0.9, -9, -1])
+def test_archives_cut_short(keep, files, data_dir, tmp_path):
+    content = tar_gz(files)
+    stop = int(keep * len(content)) if isinstance(keep, float) else keep
+    refused(content[:stop], data_dir, tmp_path, "archive.tar.gz: ")
+
+
+def test_tar_cut_short_inside_a_whole_gzip(files, data_dir, tmp_path):
+    content = gzip.decompress(tar_gz(files))
+    for stop in (100, 512, len(content) // 2, len(content) // 2 // 512 * 512):
+        refused(
+            gzip.compress(content[:stop], 1), data_dir, tmp_path, "archive.tar.gz: "
+        )
+
+
+def test_flipped_bits_are_noticed_wherever_they_are(files, data_dir, tmp_path):
+    content = bytearray(tar_gz(files))
+    # Not bytes 4 to 9 of gzip's header: a time and where it was packed, in no sum.
+    places = np.random.default_rng(0).integers(10, len(content), 30)
+    for place in [0, 1, 2, *places, len(content) - 1, len(content) - 5]:
+        content[place] ^= 4
+        refused(bytes(content), data_dir, tmp_path, "archive.tar.gz: ")
+        content[place] ^= 4
+
+
+def test_flipped_bits_of_packed_text(files, data_dir, tmp_path):
+    text = np.random.default_rng(1).choice([b"a", b"b", b"c"], 50_000).tobytes()
+    content = bytearray(tar_gz({f"{FOLDER}/readme.html": text, **files}))
+    for place in range(2000, 8000, 100):
+        content[place] ^= 4
+        refused(bytes(content), data_dir, tmp_path, "archive.tar.gz: ")
+        content[place] ^= 4
+
+
+def test_the_last_sum_counts_however_far_it_is(files, data_dir, tmp_path):
+    content = bytearray(gzip.compress(gzip.decompress(tar_gz(files)) + bytes(10**6), 1))
+    content[-8] ^= 1
+    refused(bytes(content), data_dir, tmp_path, "damaged archive: CRC")
+
+
+def test_what_is_no_gzip_is_refused(data_dir, tmp_path):
+    for content in (b"<html>log in</html>", b"PK\3\4" + bytes(100), bytes(2000)):
+        refused(content, data_dir, tmp_path, "damaged archive")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [(BATCH, 64 * 2**20 + 1), (BATCH, 2**33), ("other", 2**62)]
+)
+def test_members_that_claim_too_much(name, size, files, data_dir, tmp_path):
+    files.pop(BATCH)
+    header = plain(name, size=size)[0].tobuf(tarfile.GNU_FORMAT)
+    content = gzip.compress(header + gzip.decompress(tar_gz(files)), 1)
+    refused(content, data_dir, tmp_path, f"claims {size:,} bytes")
+
+
+def test_bombs_stop_at_the_limit(files, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_UNPACKED_BYTES", 2**20)
+    header = plain("x", kind=tarfile.XHDTYPE, size=2**22)[0].tobuf(tarfile.GNU_FORMAT)
+    for content in (
+        tar_gz({"1": bytes(700_000), "2": bytes(700_000), **files}),
+        tar_gz(files) + gzip.compress(bytes(2**22)),
+        gzip.compress(header + bytes(2**22)),
+    ):
+        refused(content, data_dir, tmp_path, "more than 1,048,576 bytes")
+
+
+def test_too_many_members(files, data_dir, tmp_path):
+    more = (plain(f"{i}") for i in range(archive_module.MAX_MEMBERS))
+    refused(tar_gz(files, *more), data_dir, tmp_path, "more than 1000 members")
+
+
+def test_headers_of_headers(files, data_dir, tmp_path):
+    record = b"12 path=a\n\n\n"
+    header = plain("x", record, kind=tarfile.XHDTYPE)[0].tobuf(tarfile.GNU_FORMAT)
+    content = gzip.compress((header + record.ljust(512, b"\0")) * 5000)
+    refused(content, data_dir, tmp_path, "damaged archive")
