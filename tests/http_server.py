@@ -64,19 +64,20 @@ def offset(handler):
     return int(re.search(r"\d+", handler.headers["Range"] or "0")[0])
 
 
-def ranged(body, stop=None, shift=0):
-    """Serve ranges; break off at byte ``stop``; be wrong by ``shift``."""
+def ranged(body, stop=None, shift=0, most=None):
+    """Serve ranges, of ``most`` bytes; break off at byte ``stop``; err by ``shift``."""
 
     def answer(handler):
         start, total = offset(handler), len(body)
         if start >= total:
             return reply(handler, 416, Content_Range=f"bytes */{total}")
-        content = body[start + shift : stop]
         if not handler.headers["Range"]:
-            return reply(handler, 200, content, Content_Length=total)
-        where = f"bytes {start + shift}-{total - 1}/{total}"
-        length = total - start - shift
-        reply(handler, 206, content, Content_Range=where, Content_Length=length)
+            return reply(handler, 200, body[:stop], Content_Length=total)
+        start += shift
+        end = total if most is None else min(total, start + most)
+        headers = {"Content_Range": f"bytes {start}-{end - 1}/{total}"}
+        content = body[start : end if stop is None else stop]
+        reply(handler, 206, content, Content_Length=end - start, **headers)
 
     return answer
 
@@ -97,13 +98,13 @@ def bare(body, **headers):
     return lambda handler: reply(handler, 200, body, **headers)
 
 
-def chunked(body, end=b"0\r\n\r\n"):
+def chunked(body, end=b"0\r\n\r\n", **headers):
     """Send the body as one chunk."""
 
     def answer(handler):
         handler.protocol_version = "HTTP/1.1"
         content = b"%x\r\n%s\r\n" % (len(body), body)
-        reply(handler, 200, content + end, Transfer_Encoding="chunked")
+        reply(handler, 200, content + end, Transfer_Encoding="chunked", **headers)
 
     return answer
 

@@ -19,6 +19,7 @@ def part(tmp_path):
         whole(BODY),
         bare(BODY),
         chunked(BODY),
+        chunked(BODY, Content_Length=7),  # which does not count then
         ranged(BODY),
         whole(BODY, Content_Encoding="gzip"),  # said of a .tar.gz by some servers
         whole(BODY, Content_Type="text/html"),
@@ -123,3 +124,10 @@ def test_observer_hears_of_every_byte(part):
         fetch(server, part, observer=counter)
     rest = len(BODY) - KEPT
     assert counter.calls == [[0, len(BODY), KEPT], [KEPT, len(BODY), rest]]
+
+
+def test_ranges_shorter_than_asked_for(part):
+    part.write_bytes(BODY[:10])
+    with Server(ranged(BODY, most=KEPT)) as server:
+        assert fetch(server, part, retries=1) == [1.0, 1.0]
+        assert server.ranges == [f"bytes={10 + i * KEPT}-" for i in range(3)]

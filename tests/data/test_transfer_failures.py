@@ -38,6 +38,13 @@ def test_started_over_only_once(part):
     assert not part.exists()
 
 
+def test_started_over_only_once_in_several_answers(part):
+    part.write_bytes(BODY[:KEPT])
+    with Server(ranged(OTHER), cut(OTHER, 50_000), ranged(OTHER)) as server:
+        fetch_fails(WrongContentError, server, part, "sent another file")
+        assert server.ranges == [f"bytes={KEPT}-", None, "bytes=50000-"]
+
+
 def test_wrong_bytes_are_described_and_removed(part):
     page = b"<html>Please log in</html>"
     found = hashlib.md5(page).hexdigest()
