@@ -46,7 +46,7 @@ def check_floating(op: str, **arrays: Any) -> np.dtype:
 
 
 def check_ndim(op: str, name: str, array: np.ndarray, form: str) -> None:
-    """Raise ``ValueError`` unless ``array`` has the rank of ``form``, '(N, C, H, W)'."""
+    """Raise ``ValueError`` unless ``array`` has the rank of ``form``."""
     ndim = form.count(",") + 1
     if array.ndim != ndim:
         raise ValueError(

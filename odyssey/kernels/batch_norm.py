@@ -1,0 +1,108 @@
+"""Statistics, normalisation and its gradient, over the rows of a matrix (M, C).
+
+A channels-last activation is such a matrix, one row a pixel.  Sums are kept in float64
+over blocks of 256 rows, and blocks are merged in their order: one pass over memory, no
+cancellation at large means, the same bits whatever the number of threads.
+"""
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.jit import parallel
+
+
+@parallel
+def column_statistics(x, mean, var):
+    """Compute mean and biased variance of each column, into float64 arrays (C,).
+
+    for block of 256 rows in parallel: for row: for c:
+        d = x[row, c] - x[first row of the block, c];  sum[c] += d;  squares[c] += d*d
+    then the blocks' means and squared deviations are merged in their order by
+
+        delta = mean_b - mean;  squares += squares_b + delta**2 * n * m / (n + m)
+
+    (Chan, Golub & LeVeque 1983).  Differences from a row of the block itself are of the
+    size of the deviation, not of the mean: E[x^2] - E[x]^2 would lose all digits there.
+    """
+    M, C = x.shape
+    blocks = (M + 255) // 256
+    means, squares = np.zeros((blocks, C)), np.zeros((blocks, C))
+    for block in prange(blocks):  # disjoint rows of means and squares
+        start, end = block * 256, min(block * 256 + 256, M)
+        block_mean, block_squares = means[block], squares[block]
+        first = x[start]
+        for row in range(start, end):
+            for c in range(C):
+                d = np.float64(x[row, c]) - np.float64(first[c])
+                block_mean[c] += d
+                block_squares[c] += d * d
+        for c in range(C):
+            shift = block_mean[c] / (end - start)
+            block_squares[c] -= shift * block_mean[c]
+            block_mean[c] = first[c] + shift
+    for c in range(C):
+        total_mean, total_squares = means[0, c], squares[0, c]
+        for block in range(1, blocks):
+            n = block * 256
+            m = min(256, M - n)
+            delta = means[block, c] - total_mean
+            total_mean += delta * m / (n + m)
+            total_squares += squares[block, c] + delta * delta * n * m / (n + m)
+        mean[c] = total_mean
+        # rounding may leave a constant column a hair below zero; NaN stays NaN
+        var[c] = 0.0 if total_squares < 0.0 else total_squares / M
+
+
+@parallel
+def scale_shift(x, mean, scale, shift, out):
+    """Compute ``out = (x - mean) * scale + shift`` with one value of each a column.
+
+    for block of 64 rows in parallel: for row: for c
+    """
+    M, C = x.shape
+    for block in prange((M + 63) // 64):  # disjoint rows of out
+        for row in range(block * 64, min(block * 64 + 64, M)):
+            for c in range(C):
+                out[row, c] = (x[row, c] - mean[c]) * scale[c] + shift[c]
+
+
+@parallel
+def gradient_sums(grad_output, x, mean, sum_grad, sum_grad_x):
+    """Compute the two sums of the backward, into float64 arrays (C,).
+
+    for block of 256 rows in parallel: for row: for c:
+        sum_grad[c] += grad_output[row, c]
+        sum_grad_x[c] += grad_output[row, c] * (x[row, c] - mean[c])
+    """
+    M, C = x.shape
+    blocks = (M + 255) // 256
+    sums, products = np.zeros((blocks, C)), np.zeros((blocks, C))
+    for block in prange(blocks):  # disjoint rows of sums and products
+        block_sums, block_products = sums[block], products[block]
+        for row in range(block * 256, min(block * 256 + 256, M)):
+            for c in range(C):
+                g = np.float64(grad_output[row, c])
+                block_sums[c] += g
+                block_products[c] += g * (x[row, c] - mean[c])
+    for c in range(C):
+        total, product = 0.0, 0.0
+        for block in range(blocks):
+            total += sums[block, c]
+            product += products[block, c]
+        sum_grad[c], sum_grad_x[c] = total, product
+
+
+@parallel
+def combine_gradient(grad_output, x, mean, scale, offset, slope, grad_input):
+    """Compute ``grad_input = scale * grad_output - (x - mean) * slope - offset``.
+
+    for block of 64 rows in parallel: for row: for c
+    """
+    M, C = x.shape
+    for block in prange((M + 63) // 64):  # disjoint rows of grad_input
+        for row in range(block * 64, min(block * 64 + 64, M)):
+            for c in range(C):
+                deviation = x[row, c] - mean[c]
+                grad_input[row, c] = (
+                    scale[c] * grad_output[row, c] - deviation * slope[c] - offset[c]
+                )

@@ -1,0 +1,230 @@
+"""The three products of a convolution, summed directly: pack, multiply, store.
+
+Each product is a matrix product over *rows* (pixels) and *taps* (positions r, s of the
+kernel, each with its channels).  No thread ever holds the whole unfolded input: a block
+of rows is packed into a buffer that stays in the core's own cache, multiplied, stored.
+
+Arrays are C-contiguous: x (N, H, W, C), kernel (R, S, C, K), out (N, P, Q, K).  Sums
+run in an order that depends on shapes alone, so results have the same bits whatever
+the number of threads.
+"""
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.jit import parallel, serial
+
+
+@serial
+def multiply_add(a, b, out):
+    """Add the matrix product of ``a`` (I, L) and ``b`` (L, J) to ``out`` (I, J).
+
+    for j block: for i: for l:
+        out[i, j block] += a[i, l] * b[l, j block]
+
+    Optimizations:
+    - four rows of ``out`` and four terms of the sum at a time: 16 multiply-adds for
+      eight loads and four stores of SIMD vectors, the 16 factors staying in registers
+    - columns in blocks of 256, so that the rows of ``b`` and ``out`` in use stay in
+      the first-level cache
+    """
+    rows, terms = a.shape
+    columns = b.shape[1]
+    whole_rows, whole_terms = rows - rows % 4, terms - terms % 4
+    for start in range(0, columns, 256):
+        end = min(start + 256, columns)
+        for i in range(0, whole_rows, 4):
+            out0, out1 = out[i, start:end], out[i + 1, start:end]
+            out2, out3 = out[i + 2, start:end], out[i + 3, start:end]
+            for m in range(0, whole_terms, 4):
+                b0, b1 = b[m, start:end], b[m + 1, start:end]
+                b2, b3 = b[m + 2, start:end], b[m + 3, start:end]
+                a00, a01, a02, a03 = a[i, m], a[i, m + 1], a[i, m + 2], a[i, m + 3]
+                i1, i2, i3 = i + 1, i + 2, i + 3
+                a10, a11, a12, a13 = a[i1, m], a[i1, m + 1], a[i1, m + 2], a[i1, m + 3]
+                a20, a21, a22, a23 = a[i2, m], a[i2, m + 1], a[i2, m + 2], a[i2, m + 3]
+                a30, a31, a32, a33 = a[i3, m], a[i3, m + 1], a[i3, m + 2], a[i3, m + 3]
+                for j in range(end - start):
+                    x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
+                    out0[j] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
+                    out1[j] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
+                    out2[j] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
+                    out3[j] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+            for m in range(whole_terms, terms):
+                for i_row in range(i, i + 4):
+                    factor = a[i_row, m]
+                    for j in range(start, end):
+                        out[i_row, j] += factor * b[m, j]
+        for i in range(whole_rows, rows):
+            for m in range(terms):
+                factor = a[i, m]
+                for j in range(start, end):
+                    out[i, j] += factor * b[m, j]
+
+
+@serial
+def pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed):
+    """Copy what ``taps`` taps of the kernel see at the pixels start..end of the output.
+
+    for row: for tap: for c:
+        packed[row, tap, c] = x[n, p*stride + r - padding, q*stride + s - padding, c]
+
+    Positions in the padding give zeros.
+    """
+    H, W, C = x.shape[1:]
+    for row in range(start, end):
+        n, p, q = row // (P * Q), row // Q % P, row % Q
+        for t in range(taps):
+            h = p * stride + (first + t) // S - padding
+            w = q * stride + (first + t) % S - padding
+            column = t * C
+            if 0 <= h < H and 0 <= w < W:
+                for c in range(C):
+                    packed[row - start, column + c] = x[n, h, w, c]
+            else:
+                for c in range(C):
+                    packed[row - start, column + c] = 0
+
+
+@parallel
+def conv_forward(x, kernel, bias, stride, padding, out):
+    """Compute the convolution of ``x`` with ``kernel`` into ``out``.
+
+    for block of 64 rows (n, p, q) in parallel: for slice of taps (r, s): for c: for k:
+        out[n, p, q, k] += x[n, p*stride+r-padding, q*stride+s-padding, c]
+                           * kernel[r, s, c, k]
+
+    Optimizations:
+    - each thread owns whole rows of ``out``, so nothing is shared
+    - slices of about 512 terms: the packed rows and the sums stay in the core's cache
+    - few channels (an image's three) are packed several taps at a time
+    """
+    P, Q, K = out.shape[1:]
+    R, S, C = kernel.shape[:3]
+    rows = out.shape[0] * P * Q
+    matrix, result = kernel.reshape(R * S * C, K), out.reshape(rows, K)
+    slice_taps = min(R * S, max(1, 512 // C))
+    for block in prange((rows + 63) // 64):  # disjoint rows of out
+        start, end = block * 64, min(block * 64 + 64, rows)
+        packed = np.empty((end - start, slice_taps * C), x.dtype)
+        sums = result[start:end]
+        for row in range(end - start):
+            for k in range(K):
+                sums[row, k] = bias[k]
+        for first in range(0, R * S, slice_taps):
+            taps = min(slice_taps, R * S - first)
+            pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed)
+            terms = matrix[first * C : (first + taps) * C]
+            multiply_add(packed[:, : taps * C], terms, sums)
+
+
+@parallel
+def conv_grad_input(grad_output, kernel, stride, padding, grad_input):
+    """Compute the gradient of the input; ``kernel`` comes as (R, S, K, C).
+
+    for phase (u, v) of the stride: for block of 64 pixels (n, h, w) in parallel:
+        for (r, s) that reach this phase: for k: for c:
+            grad_input[n, h, w, c] += grad_output[n, p, q, k] * kernel[r, s, k, c]
+            where p = (h + padding - r) / stride, q = (w + padding - s) / stride
+
+    Optimizations:
+    - gathers instead of scattering: each thread owns whole pixels of ``grad_input``
+    - pixels with the same h and w modulo the stride (a phase) are reached by the same
+      taps, so that none is multiplied in vain where the stride is larger than one
+    """
+    N, H, W, C = grad_input.shape
+    P, Q, K = grad_output.shape[1:]
+    R, S = kernel.shape[:2]
+    for u in range(min(stride, H)):
+        for v in range(min(stride, W)):
+            H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
+            rows = N * H_phase * W_phase
+            for block in prange((rows + 63) // 64):  # disjoint pixels of grad_input
+                start, end = block * 64, min(block * 64 + 64, rows)
+                packed = np.empty((end - start, K), grad_output.dtype)
+                sums = np.zeros((end - start, C), grad_output.dtype)
+                for r in range(R):
+                    for s in range(S):
+                        if (u + padding - r) % stride or (v + padding - s) % stride:
+                            continue
+                        for row in range(start, end):
+                            n, w = row // (H_phase * W_phase), row % W_phase
+                            h = row // W_phase % H_phase
+                            p = h + (u + padding - r) // stride
+                            q = w + (v + padding - s) // stride
+                            if 0 <= p < P and 0 <= q < Q:
+                                for k in range(K):
+                                    packed[row - start, k] = grad_output[n, p, q, k]
+                            else:
+                                for k in range(K):
+                                    packed[row - start, k] = 0
+                        multiply_add(packed, kernel[r, s], sums)
+                for row in range(start, end):
+                    n, w = row // (H_phase * W_phase), row % W_phase
+                    h = row // W_phase % H_phase
+                    for c in range(C):
+                        pixel = sums[row - start, c]
+                        grad_input[n, h * stride + u, w * stride + v, c] = pixel
+
+
+@parallel
+def conv_grad_kernel(grad_output, x, stride, padding, grad_kernel):
+    """Compute the gradient of the kernel, (R, S, C, K).
+
+    for part of the pixels, for slice of taps (r, s) in parallel:
+        for block of 64 pixels (n, p, q): for c: for k:
+            partial[part, r, s, c, k] += grad_output[n, p, q, k]
+                * x[n, p*stride + r - padding, q*stride + s - padding, c]
+    then the parts are added up in their order
+
+    Optimizations:
+    - no two threads write to the same sum; the number of parts follows from the shapes
+      alone, so that the order of the additions never depends on the threads
+    - large kernels are cut by taps, small ones by pixels as well, which also keeps
+      float32 sums short
+    """
+    P, Q, K = grad_output.shape[1:]
+    R, S, C = grad_kernel.shape[:3]
+    rows = grad_output.shape[0] * P * Q
+    blocks = (rows + 63) // 64
+    parts = max(1, min(32, blocks, 4_000_000 // (R * S * C * K)))
+    slice_taps = min(R * S, max(1, 512 // C))
+    slices = (R * S + slice_taps - 1) // slice_taps
+    gradient = grad_output.reshape(rows, K)
+    partial = np.zeros((parts, R * S * C, K), x.dtype)
+    for task in prange(parts * slices):  # disjoint (part, taps) of partial
+        part, first = task // slices, task % slices * slice_taps
+        taps = min(slice_taps, R * S - first)
+        packed = np.empty((64, taps * C), x.dtype)
+        sums = partial[part, first * C : (first + taps) * C]
+        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+            start, end = block * 64, min(block * 64 + 64, rows)
+            pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed)
+            multiply_add(packed[: end - start].T, gradient[start:end], sums)
+    total = grad_kernel.reshape(R * S * C, K)
+    for tap in prange(R * S * C):
+        for k in range(K):
+            total[tap, k] = 0
+        for part in range(parts):
+            for k in range(K):
+                total[tap, k] += partial[part, tap, k]
+
+
+@parallel
+def column_sums(matrix, sums):
+    """Add up the rows of ``matrix`` (M, K) into ``sums`` (K,), in float64.
+
+    for part of the rows in parallel: for row: for k: partial[part, k] += matrix[row, k]
+    """
+    rows, K = matrix.shape
+    parts = min(64, rows)
+    partial = np.zeros((parts, K), np.float64)
+    for part in prange(parts):  # disjoint rows of partial
+        for row in range(part * rows // parts, (part + 1) * rows // parts):
+            for k in range(K):
+                partial[part, k] += matrix[row, k]
+    for k in range(K):
+        total = 0.0
+        for part in range(parts):
+            total += partial[part, k]
+        sums[k] = total

@@ -1,0 +1,210 @@
+"""Batch normalisation over (N, H, W), channel by channel.
+
+Forward, with M = N*H*W values x_i in a channel:
+
+    (1) mean = sum(x_i) / M            (2) var = sum((x_i - mean)**2) / M   (biased)
+    (3) rstd = 1 / sqrt(var + eps)     (4) xhat_i = (x_i - mean) * rstd
+    (5) out_i = gamma * xhat_i + beta
+
+Backward, walking (5) to (1) with g_i = grad_output_i:
+
+    (5) grad_beta = sum(g_i);  grad_gamma = sum(g_i * xhat_i);  d_xhat_i = gamma * g_i
+    (4) x_i reaches xhat_i directly:           rstd * d_xhat_i
+        and rstd collects:                     d_rstd = sum(d_xhat_i * (x_i - mean))
+    (3) d_var = d_rstd * (-1/2) * rstd**3
+    (2) x_i reaches var:                       2 * (x_i - mean) / M * d_var
+        (through mean nothing: sum(x_i - mean) is zero)
+    (1) d_mean = -rstd * sum(d_xhat_i), and each x_i holds 1/M of the mean
+
+Added up, with sum(d_xhat_i) = gamma * grad_beta and
+d_rstd = gamma * grad_gamma / rstd:
+
+    grad_input_i = gamma * rstd * (g_i - grad_beta / M - xhat_i * grad_gamma / M)
+
+The two subtracted terms are the paths through mean and variance: every x_i moved them.
+In inference mean and var are constants, and only gamma * rstd * g_i is left.
+
+Running statistics follow PyTorch: ``new = (1 - momentum) * running + momentum *
+batch``, with the unbiased variance sum(...)/(M - 1), while (3) uses the biased one.
+
+Ioffe & Szegedy 2015, arXiv:1502.03167; ``docs/derivations/batch_norm.md``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from odyssey.checks import check_floating, check_ndim, check_number, check_shape
+from odyssey.kernels import batch_norm as kernels
+from odyssey.layout import as_nhwc, from_nhwc
+
+
+class _Statistics(NamedTuple):
+    """What a channel is normalised with, each (C,) in float64."""
+
+    mean: np.ndarray
+    var: np.ndarray
+    rstd: np.ndarray
+
+
+def batch_norm2d(
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    running_mean: np.ndarray,
+    running_var: np.ndarray,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Normalise each channel to the mean and variance of the batch, scale and shift.
+
+    Parameters
+    ----------
+    x : (N, C, H, W), float32 or float64, any memory layout
+    gamma, beta : (C,)
+        Scale and shift.
+    running_mean, running_var : (C,)
+        Statistics for inference; not mutated.
+    training : bool
+        True normalises with the batch's own statistics, False with the running ones.
+    momentum : float in [0, 1]
+        Weight of the batch in the new running statistics.
+    eps : float > 0
+        Keeps the division finite where a channel is constant.
+
+    Returns
+    -------
+    out : (N, C, H, W), in the layout of ``x``
+    new_running_mean, new_running_var : (C,)
+        To be kept by the caller; in inference the ones given.
+
+    Raises
+    ------
+    TypeError
+        For dtypes that are not float32 or float64, or that differ.
+    ValueError
+        For wrong shapes, training with one value per channel, a negative running
+        variance in inference, momentum or eps out of range.
+    """
+    op = "batch_norm2d"
+    dtype = _check(op, x, gamma, beta, running_mean, running_var, training, eps)
+    momentum = check_number(op, "momentum", momentum, 0, 1)
+    matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
+    stats = _statistics(matrix, running_mean, running_var, training, eps)
+
+    # out = gamma * (x - mean) * rstd + beta; what float32 cuts off the mean goes into
+    # the shift, which matters where the mean is large beside the deviation
+    mean = stats.mean.astype(dtype)
+    scale = gamma * stats.rstd
+    shift = beta + (mean - stats.mean) * scale
+    out = np.empty_like(matrix)
+    kernels.scale_shift(matrix, mean, scale.astype(dtype), shift.astype(dtype), out)
+    out = from_nhwc(out.reshape(_nhwc_shape(x)), x)
+    if not training:
+        return out, running_mean, running_var
+    M = matrix.shape[0]
+    unbiased = stats.var * (M / (M - 1))
+    new_mean = (1 - momentum) * running_mean + momentum * stats.mean
+    new_var = (1 - momentum) * running_var + momentum * unbiased
+    return out, new_mean.astype(dtype), new_var.astype(dtype)
+
+
+def batch_norm2d_backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    running_mean: np.ndarray,
+    running_var: np.ndarray,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the gradients of ``batch_norm2d`` in training or in inference mode.
+
+    Parameters
+    ----------
+    grad_output : (N, C, H, W)
+        Gradient of the loss by the forward's ``out``.
+    x, gamma, beta, running_mean, running_var, training, momentum, eps
+        As given to the forward; beta and momentum are not used.
+
+    Returns
+    -------
+    grad_input : (N, C, H, W), in the layout of ``x``
+    grad_gamma, grad_beta : (C,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the forward; and where ``grad_output`` has not the shape of ``x``.
+    """
+    op = "batch_norm2d_backward"
+    dtype = _check(op, x, gamma, beta, running_mean, running_var, training, eps)
+    check_floating(op, x=x, grad_output=grad_output)
+    check_shape(op, "grad_output", grad_output, x.shape)
+    C = x.shape[1]
+    matrix = as_nhwc(x).reshape(-1, C)  # (M, C)
+    gradient = as_nhwc(grad_output).reshape(-1, C)
+    M = matrix.shape[0]
+    stats = _statistics(matrix, running_mean, running_var, training, eps)
+
+    # forward: out = gamma * xhat + beta, xhat = (x - mean) * rstd
+    grad_beta, products = np.zeros(C), np.zeros(C)
+    kernels.gradient_sums(gradient, matrix, stats.mean, grad_beta, products)
+    grad_gamma = products * stats.rstd  # sum(g * xhat)
+
+    # grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M)
+    mean = stats.mean.astype(dtype)
+    scale = gamma * stats.rstd
+    if training:
+        slope = scale * stats.rstd * grad_gamma / M
+        offset = scale * grad_beta / M + (mean - stats.mean) * slope
+    else:  # mean and rstd are constants: grad_input = gamma * rstd * g
+        slope = offset = np.zeros(C)
+    grad_input = np.empty_like(matrix)
+    factors = [factor.astype(dtype) for factor in (scale, offset, slope)]
+    kernels.combine_gradient(gradient, matrix, mean, *factors, grad_input)
+    grad_input = from_nhwc(grad_input.reshape(_nhwc_shape(x)), x)
+    return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
+
+
+def _statistics(matrix, running_mean, running_var, training, eps) -> _Statistics:
+    if training:
+        C = matrix.shape[1]
+        mean, var = np.empty(C), np.empty(C)
+        kernels.column_statistics(matrix, mean, var)
+    else:
+        mean, var = running_mean.astype(np.float64), running_var.astype(np.float64)
+    return _Statistics(mean, var, 1 / np.sqrt(var + eps))
+
+
+def _nhwc_shape(x: np.ndarray) -> tuple[int, int, int, int]:
+    N, C, H, W = x.shape
+    return N, H, W, C
+
+
+def _check(op, x, gamma, beta, running_mean, running_var, training, eps) -> np.dtype:
+    parameters = {
+        "gamma": gamma,
+        "beta": beta,
+        "running_mean": running_mean,
+        "running_var": running_var,
+    }
+    dtype = check_floating(op, x=x, **parameters)
+    check_ndim(op, "x", x, "(N, C, H, W)")
+    N, C, H, W = x.shape
+    for name, parameter in parameters.items():
+        check_shape(op, name, parameter, (C,), "one value per channel of x")
+    check_number(op, "eps", eps, 0, low_open=True)
+    if training and N * H * W < 2:
+        raise ValueError(
+            f"{op}: x must have more than one value per channel in training, "
+            f"got shape {x.shape}"
+        )
+    if not training and (running_var < 0).any():
+        raise ValueError(
+            f"{op}: running_var must not be negative, got {running_var.min()}"
+        )
+    return dtype

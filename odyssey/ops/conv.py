@@ -1,0 +1,173 @@
+"""Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
+
+Forward, with h = p*stride + r - padding and w = q*stride + s - padding:
+
+    out[n,k,p,q] = bias[k] + sum over c,r,s of  x[n,c,h,w] * kernel[k,c,r,s]
+
+The sum is linear in x, in kernel and in bias.  A gradient therefore takes each product
+of the forward, puts ``grad_output`` in the place of ``out``, and sums over the indices
+that the wanted gradient does not have.  Side by side:
+
+    out        [n,k,p,q] = sum over c,r,s  x[n,c,h,w]           * kernel[k,c,r,s]
+    grad_input [n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
+    grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
+    grad_bias  [k]       = sum over n,p,q  grad_output[n,k,p,q]
+
+In the second line h and w are given: it runs over those (p, r) with
+p*stride + r - padding = h, and likewise for w.  With stride 1 that is p = h + padding
+- r: again a convolution, with the kernel turned by 180 degrees and the roles of C and
+K exchanged.  ``docs/derivations/convolution.md`` goes through it step by step.
+
+Dumoulin & Visin 2016, arXiv:1603.07285, draw the arithmetic of strides and paddings.
+"""
+
+import numpy as np
+
+from odyssey.checks import check_floating, check_int, check_ndim, check_shape
+from odyssey.kernels import conv_direct
+from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
+
+
+def conv2d(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+) -> np.ndarray:
+    """Convolve a batch of images with a kernel.
+
+    Parameters
+    ----------
+    x : (N, C, H, W), float32 or float64, any memory layout
+    kernel : (K, C, R, S), same dtype
+    bias : (K,), same dtype, optional
+    stride, padding : int
+        Step between windows (at least 1); rows and columns of zeros on each side.
+
+    Returns
+    -------
+    out : (N, K, P, Q), in the layout of ``x``
+        ``P = (H + 2*padding - R)//stride + 1``, ``Q`` likewise.
+
+    Raises
+    ------
+    TypeError
+        For dtypes that are not float32 or float64 or that differ, for sizes that are
+        no integers.
+    ValueError
+        For wrong ranks, channels that differ, a kernel larger than the padded input.
+    """
+    stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
+    K = kernel.shape[0]
+    dtype = check_floating("conv2d", x=x, kernel=kernel)
+    if bias is None:
+        bias = np.zeros(K, dtype)
+    else:
+        check_floating("conv2d", x=x, bias=bias)
+        check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
+    out = np.empty((x.shape[0], P, Q, K), dtype)
+    taps = _kernel_matrix(kernel, (2, 3, 1, 0))  # (R, S, C, K)
+    if out.size:
+        bias = kernel_ready(np.ascontiguousarray(bias))
+        conv_direct.conv_forward(as_nhwc(x), taps, bias, stride, padding, out)
+    return from_nhwc(out, x)
+
+
+def conv2d_backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    kernel: np.ndarray,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    needs_grad_input: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Compute the gradients of ``conv2d``.
+
+    Parameters
+    ----------
+    grad_output : (N, K, P, Q)
+        Gradient of the loss by the forward's result.
+    x, kernel, stride, padding
+        As given to the forward.
+    needs_grad_input : bool
+        False leaves the first gradient out (None): nobody asks for that of an image.
+
+    Returns
+    -------
+    grad_input : (N, C, H, W), in the layout of ``x``
+    grad_kernel : (K, C, R, S)
+    grad_bias : (K,), always computed
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the forward; and where ``grad_output`` has not the forward's shape.
+    """
+    stride, padding, P, Q = _geometry("conv2d_backward", x, kernel, stride, padding)
+    N, C, H, W = x.shape
+    K, _, R, S = kernel.shape
+    dtype = check_floating(
+        "conv2d_backward", x=x, kernel=kernel, grad_output=grad_output
+    )
+    check_shape("conv2d_backward", "grad_output", grad_output, (N, K, P, Q))
+
+    gradient, images = as_nhwc(grad_output), as_nhwc(x)
+    grad_input = None
+    if needs_grad_input:
+        # out[n,k,p,q]        = sum over c,r,s  x[n,c,h,w]           * kernel[k,c,r,s]
+        # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
+        grad_input = np.empty((N, H, W, C), dtype)
+        if N:
+            taps = _kernel_matrix(kernel, (2, 3, 0, 1))  # (R, S, K, C)
+            conv_direct.conv_grad_input(gradient, taps, stride, padding, grad_input)
+        grad_input = from_nhwc(grad_input, x)
+
+    # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
+    grad_taps, grad_bias = np.zeros((R, S, C, K), dtype), np.zeros(K, dtype)
+    if N:
+        conv_direct.conv_grad_kernel(gradient, images, stride, padding, grad_taps)
+        # grad_bias[k] = sum over n,p,q  grad_output[n,k,p,q]
+        conv_direct.column_sums(gradient.reshape(-1, K), grad_bias)
+    grad_kernel = np.ascontiguousarray(grad_taps.transpose(3, 2, 0, 1))
+    return grad_input, grad_kernel, grad_bias
+
+
+def _kernel_matrix(kernel: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    return kernel_ready(np.ascontiguousarray(kernel.transpose(axes)))
+
+
+def _geometry(
+    op: str, x: np.ndarray, kernel: np.ndarray, stride: int, padding: int
+) -> tuple[int, int, int, int]:
+    """Check ranks, sizes and steps; return stride, padding, P, Q as Python ints."""
+    check_floating(op, x=x, kernel=kernel)
+    check_ndim(op, "x", x, "(N, C, H, W)")
+    check_ndim(op, "kernel", kernel, "(K, C, R, S)")
+    stride = check_int(op, "stride", stride, 1)
+    padding = check_int(op, "padding", padding, 0)
+    C, H, W = x.shape[1:]
+    K, kernel_channels, R, S = kernel.shape
+    if kernel_channels != C:
+        raise ValueError(
+            f"{op}: kernel must have the {C} channels of x, got {kernel_channels} "
+            f"(kernel {kernel.shape}, x {x.shape})"
+        )
+    if 0 in (K, C, R, S):
+        raise ValueError(
+            f"{op}: kernel must have no axis of length 0, got shape {kernel.shape}"
+        )
+    if R > H + 2 * padding or S > W + 2 * padding:
+        raise ValueError(
+            f"{op}: kernel must fit into the padded input of "
+            f"{H + 2 * padding} x {W + 2 * padding}, got a kernel of {R} x {S}"
+        )
+    if max(padding, stride) >= 2**31:
+        # no such array exists; indices of the kernels are 64-bit and could wrap
+        largest = "padding" if padding >= 2**31 else "stride"
+        if largest == "padding":
+            raise ValueError(f"{op}: padding must be below 2**31, got {padding}")
+        stride = 2**31
+    P, Q = (H + 2 * padding - R) // stride + 1, (W + 2 * padding - S) // stride + 1
+    return stride, padding, P, Q
