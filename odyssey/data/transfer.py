@@ -240,8 +240,7 @@ def _extent(response: requests.Response, offset: int) -> tuple[int | None, int |
     headers = response.headers
     if response.status_code == 200:
         length = headers.get("Content-Length", "")
-        chunked = "Transfer-Encoding" in headers  # which makes the length void
-        return 0, int(length) if length.isdecimal() and not chunked else None
+        return 0, int(length) if length.isdecimal() else None
     found = re.fullmatch(
         r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip()
     )
