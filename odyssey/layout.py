@@ -9,6 +9,11 @@ for any other a copy.  Results are handed back in the order that the input had.
 import numpy as np
 
 
+def native(x: np.ndarray) -> np.ndarray:
+    """Return ``x`` itself, or a copy of it in native byte order."""
+    return x.astype(x.dtype.newbyteorder("="), order="K", copy=False)
+
+
 def kernel_ready(x: np.ndarray) -> np.ndarray:
     """Return ``x`` in native byte order and writeable, copied only if it is not.
 

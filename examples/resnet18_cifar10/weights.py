@@ -15,7 +15,6 @@ import numpy as np
 from model import (
     ResNetConfig,
     Tensors,
-    config_from_shapes,
     forward,
     parameter_shapes,
     state_shapes,
@@ -124,6 +123,22 @@ def estimate_running_statistics(
     if not count:
         raise ValueError("estimate_running_statistics: batches must not be empty")
     return {name: (t / count).astype(dtype) for name, t in total.items()}
+
+
+def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
+    """Return the options of the model whose tensors have these names and shapes."""
+    blocks = []
+    while f"s{len(blocks) + 1}b1_conv1_kernel" in shapes:
+        stage, count = len(blocks) + 1, 1
+        while f"s{stage}b{count + 1}_conv1_kernel" in shapes:
+            count += 1
+        blocks.append(count)
+    return ResNetConfig(
+        width=shapes["conv1_kernel"][0],
+        blocks=tuple(blocks) or ResNetConfig().blocks,
+        num_classes=shapes["fc_weights"][0],
+        conv_bias="conv1_bias" in shapes,
+    )
 
 
 def _config(

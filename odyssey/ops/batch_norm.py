@@ -36,7 +36,7 @@ import numpy as np
 
 from odyssey.checks import check_floating, check_ndim, check_number, check_shape
 from odyssey.kernels import batch_norm as kernels
-from odyssey.layout import as_nhwc, from_nhwc
+from odyssey.layout import as_nhwc, from_nhwc, native
 
 
 class _Statistics(NamedTuple):
@@ -88,8 +88,9 @@ def batch_norm2d(
         variance in inference, momentum or eps out of range.
     """
     op = "batch_norm2d"
-    dtype = _check(op, x, gamma, beta, running_mean, running_var, training, eps)
-    momentum = check_number(op, "momentum", momentum, 0, 1)
+    dtype = _check(
+        op, x, gamma, beta, running_mean, running_var, training, momentum, eps
+    )
     matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
     stats = _statistics(matrix, running_mean, running_var, training, eps)
 
@@ -102,7 +103,7 @@ def batch_norm2d(
     kernels.scale_shift(matrix, mean, scale.astype(dtype), shift.astype(dtype), out)
     out = from_nhwc(out.reshape(_nhwc_shape(x)), x)
     if not training:
-        return out, running_mean, running_var
+        return out, native(running_mean), native(running_var)
     M = matrix.shape[0]
     unbiased = stats.var * (M / (M - 1))
     new_mean = (1 - momentum) * running_mean + momentum * stats.mean
@@ -141,7 +142,9 @@ def batch_norm2d_backward(
         As the forward; and where ``grad_output`` has not the shape of ``x``.
     """
     op = "batch_norm2d_backward"
-    dtype = _check(op, x, gamma, beta, running_mean, running_var, training, eps)
+    dtype = _check(
+        op, x, gamma, beta, running_mean, running_var, training, momentum, eps
+    )
     check_floating(op, x=x, grad_output=grad_output)
     check_shape(op, "grad_output", grad_output, x.shape)
     C = x.shape[1]
@@ -185,7 +188,9 @@ def _nhwc_shape(x: np.ndarray) -> tuple[int, int, int, int]:
     return N, H, W, C
 
 
-def _check(op, x, gamma, beta, running_mean, running_var, training, eps) -> np.dtype:
+def _check(
+    op, x, gamma, beta, running_mean, running_var, training, momentum, eps
+) -> np.dtype:
     parameters = {
         "gamma": gamma,
         "beta": beta,
@@ -197,6 +202,7 @@ def _check(op, x, gamma, beta, running_mean, running_var, training, eps) -> np.d
     N, C, H, W = x.shape
     for name, parameter in parameters.items():
         check_shape(op, name, parameter, (C,), "one value per channel of x")
+    check_number(op, "momentum", momentum, 0, 1)
     check_number(op, "eps", eps, 0, low_open=True)
     if training and N * H * W < 2:
         raise ValueError(
