@@ -163,11 +163,8 @@ def _geometry(
             f"{op}: kernel must fit into the padded input of "
             f"{H + 2 * padding} x {W + 2 * padding}, got a kernel of {R} x {S}"
         )
-    if max(padding, stride) >= 2**31:
-        # no such array exists; indices of the kernels are 64-bit and could wrap
-        largest = "padding" if padding >= 2**31 else "stride"
-        if largest == "padding":
-            raise ValueError(f"{op}: padding must be below 2**31, got {padding}")
-        stride = 2**31
+    if padding >= 2**31:
+        raise ValueError(f"{op}: padding must be below 2**31, got {padding}")
+    stride = min(stride, 2**31)  # one window either way; keeps indices within 64 bits
     P, Q = (H + 2 * padding - R) // stride + 1, (W + 2 * padding - S) // stride + 1
     return stride, padding, P, Q
