@@ -67,7 +67,7 @@ def conv2d(
         check_floating("conv2d", x=x, bias=bias)
         check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
     out = np.empty((x.shape[0], P, Q, K), dtype)
-    taps = _kernel_matrix(kernel, (2, 3, 1, 0))  # (R, S, C, K)
+    taps = _kernel_matrix(kernel, (0, 2, 3, 1))  # (K, R, S, C)
     if out.size:
         bias = kernel_ready(np.ascontiguousarray(bias))
         conv_direct.conv_forward(as_nhwc(x), taps, bias, stride, padding, out)
@@ -120,7 +120,7 @@ def conv2d_backward(
         # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
         grad_input = np.empty((N, H, W, C), dtype)
         if N:
-            taps = _kernel_matrix(kernel, (2, 3, 0, 1))  # (R, S, K, C)
+            taps = _kernel_matrix(kernel, (1, 2, 3, 0))  # (C, R, S, K)
             conv_direct.conv_grad_input(gradient, taps, stride, padding, grad_input)
         grad_input = from_nhwc(grad_input, x)
 
