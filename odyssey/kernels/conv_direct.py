@@ -16,48 +16,6 @@ from odyssey.kernels.jit import parallel, serial
 
 
 @serial
-def multiply_add(a, b, out):
-    """Add the matrix product of ``a`` (I, L) and ``b`` (L, J) to ``out`` (I, J).
-
-    for j block: for i: for l:
-        out[i, j block] += a[i, l] * b[l, j block]
-
-    Optimizations:
-    - four rows of ``out`` and four terms of the sum at a time: 16 multiply-adds for
-      eight loads and four stores of SIMD vectors, the 16 factors staying in registers
-    - columns in blocks of 256, so that the rows of ``b`` and ``out`` in use stay in
-      the first-level cache
-    """
-    rows, terms = a.shape
-    columns = b.shape[1]
-    whole_rows, whole_terms = rows - rows % 4, terms - terms % 4
-    for start in range(0, columns, 256):
-        end = min(start + 256, columns)
-        for i in range(0, whole_rows, 4):
-            out0, out1 = out[i, start:end], out[i + 1, start:end]
-            out2, out3 = out[i + 2, start:end], out[i + 3, start:end]
-            for m in range(0, whole_terms, 4):
-                b0, b1 = b[m, start:end], b[m + 1, start:end]
-                b2, b3 = b[m + 2, start:end], b[m + 3, start:end]
-                a00, a01, a02, a03 = a[i, m], a[i, m + 1], a[i, m + 2], a[i, m + 3]
-                i1, i2, i3 = i + 1, i + 2, i + 3
-                a10, a11, a12, a13 = a[i1, m], a[i1, m + 1], a[i1, m + 2], a[i1, m + 3]
-                a20, a21, a22, a23 = a[i2, m], a[i2, m + 1], a[i2, m + 2], a[i2, m + 3]
-                a30, a31, a32, a33 = a[i3, m], a[i3, m + 1], a[i3, m + 2], a[i3, m + 3]
-                for j in range(end - start):
-                    x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
-                    out0[j] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
-                    out1[j] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
-                    out2[j] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
-                    out3[j] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
-        for i in range(rows):  # what the fours have left over
-            for m in range(whole_terms if i < whole_rows else 0, terms):
-                factor = a[i, m]
-                for j in range(start, end):
-                    out[i, j] += factor * b[m, j]
-
-
-@serial
 def add_four(row, j, s0, s1, s2, s3):
     """Add four sums to a row of a matrix, from column ``j`` on."""
     row[j] += s0
@@ -255,7 +213,7 @@ def conv_grad_kernel(grad_output, x, stride, padding, grad_kernel):
     """Compute the gradient of the kernel, (R, S, C, K).
 
     for part of the pixels, for slice of taps (r, s) in parallel:
-        for block of 64 pixels (n, p, q): for c: for k:
+        for block of 256 pixels (n, p, q): for c: for k:
             partial[part, r, s, c, k] += grad_output[n, p, q, k]
                 * x[n, p*stride + r - padding, q*stride + s - padding, c]
     then the parts are added up in their order
@@ -265,25 +223,32 @@ def conv_grad_kernel(grad_output, x, stride, padding, grad_kernel):
       alone, so that the order of the additions never depends on the threads
     - large kernels are cut by taps, small ones by pixels as well, which also keeps
       float32 sums short
+    - blocks are packed pixels-last, so that sums over pixels are products of rows
     """
     P, Q, K = grad_output.shape[1:]
     R, S, C = grad_kernel.shape[:3]
     rows = grad_output.shape[0] * P * Q
-    blocks = (rows + 63) // 64
+    blocks = (rows + 255) // 256
     parts = max(1, min(32, blocks, 4_000_000 // (R * S * C * K)))
-    slice_taps = min(R * S, max(1, 512 // C))
+    slice_taps = min(R * S, max(1, 256 // C))
     slices = (R * S + slice_taps - 1) // slice_taps
     gradient = grad_output.reshape(rows, K)
     partial = np.zeros((parts, R * S * C, K), x.dtype)
     for task in prange(parts * slices):  # disjoint (part, taps) of partial
         part, first = task // slices, task % slices * slice_taps
         taps = min(slice_taps, R * S - first)
-        packed = np.empty((64, taps * C), x.dtype)
+        # 16 columns more than needed: rows a power of two apart would share cache sets
+        packed = np.empty((taps * C, 256 + 16), x.dtype)
+        gradient_columns = np.empty((K, 256 + 16), x.dtype)
         sums = partial[part, first * C : (first + taps) * C]
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-            start, end = block * 64, min(block * 64 + 64, rows)
-            pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed)
-            multiply_add(packed[: end - start].T, gradient[start:end], sums)
+            start, end = block * 256, min(block * 256 + 256, rows)
+            view = packed.T
+            pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, view)
+            for row in range(start, end):
+                for k in range(K):
+                    gradient_columns[k, row - start] = gradient[row, k]
+            add_dot_products(packed, gradient_columns, 0, end - start, sums)
     total = grad_kernel.reshape(R * S * C, K)
     for tap in prange(R * S * C):
         for k in range(K):
