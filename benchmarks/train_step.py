@@ -110,7 +110,7 @@ def pytorch_step(batch, threads, channels_last):
         loss = F.cross_entropy(model(x), labels)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 

@@ -98,7 +98,8 @@ def batch_norm2d(
     # the shift, which matters where the mean is large beside the deviation
     mean = stats.mean.astype(dtype)
     scale = gamma * stats.rstd
-    shift = beta + (mean - stats.mean) * scale
+    with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
+        shift = beta + (mean - stats.mean) * scale
     out = np.empty_like(matrix)
     kernels.scale_shift(matrix, mean, scale.astype(dtype), shift.astype(dtype), out)
     out = from_nhwc(out.reshape(_nhwc_shape(x)), x)
@@ -164,7 +165,8 @@ def batch_norm2d_backward(
     scale = gamma * stats.rstd
     if training:
         slope = scale * stats.rstd * grad_gamma / M
-        offset = scale * grad_beta / M + (mean - stats.mean) * slope
+        with np.errstate(invalid="ignore"):
+            offset = scale * grad_beta / M + (mean - stats.mean) * slope
     else:  # mean and rstd are constants: grad_input = gamma * rstd * g
         slope = offset = np.zeros(C)
     grad_input = np.empty_like(matrix)
