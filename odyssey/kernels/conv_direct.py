@@ -4,9 +4,10 @@ Each product is a matrix product over *rows* (pixels) and *taps* (positions r, s
 kernel, each with its channels).  No thread ever holds the whole unfolded input: a block
 of rows is packed into a buffer that stays in the core's own cache, multiplied, stored.
 
-Arrays are C-contiguous: x (N, H, W, C), kernel (R, S, C, K), out (N, P, Q, K).  Sums
-run in an order that depends on shapes alone, so results have the same bits whatever
-the number of threads.
+Arrays are C-contiguous: x (N, H, W, C), out (N, P, Q, K), and the kernel with the axes
+that are summed over last: (K, R, S, C) for the forward, (C, R, S, K) for the gradient
+of the input.  Sums run in an order that depends on shapes alone, so results have the
+same bits whatever the number of threads.
 """
 
 import numpy as np
