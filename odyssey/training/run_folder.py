@@ -15,6 +15,7 @@ from pathlib import Path
 
 from odyssey.training.errors import InputError, ProgramError
 from odyssey.training.logs import naming
+from odyssey.weights.files import remove_leftovers
 from odyssey.weights.folder import PENDING
 
 try:
@@ -53,6 +54,7 @@ class RunFolder:
         try:
             with naming(self._lock):
                 self._take_lock()
+            remove_leftovers(self.path)  # of a process killed while it wrote
             probe = self.path / f".tmp-probe-{os.getpid()}"
             try:
                 with naming(probe), open(probe, "wb") as file:

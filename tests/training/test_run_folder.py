@@ -20,6 +20,13 @@ def test_two_trainers_cannot_share_a_folder(tmp_path):
         pass
 
 
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    (tmp_path / ".tmp-metrics.csv-123").write_text("half a ta")
+    (tmp_path / "notes.txt").write_text("mine")
+    with RunFolder(tmp_path):
+        assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "notes.txt"]
+
+
 def test_the_lock_dies_with_its_holder(tmp_path):
     def child():
         RunFolder(tmp_path).open()
