@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from model import (
+    BN_MOMENTUM,
     ResNetConfig,
     Tensors,
     forward,
@@ -25,7 +26,6 @@ from odyssey.weights.hexfile import WeightsError
 
 MODEL = "resnet18"
 OPTIONS = ("width", "num_classes", "conv_bias")
-BN_MOMENTUM = 0.1  # the default of `batch_norm2d`, which the model leaves as it is
 
 
 class LoadedWeights(NamedTuple):
