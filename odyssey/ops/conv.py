@@ -58,9 +58,9 @@ def conv2d(
     ValueError
         For wrong ranks, channels that differ, a kernel larger than the padded input.
     """
+    dtype = check_floating("conv2d", x=x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
     K = kernel.shape[0]
-    dtype = check_floating("conv2d", x=x, kernel=kernel)
     if bias is None:
         bias = np.zeros(K, dtype)
     else:
@@ -105,12 +105,12 @@ def conv2d_backward(
     TypeError, ValueError
         As the forward; and where ``grad_output`` has not the forward's shape.
     """
-    stride, padding, P, Q = _geometry("conv2d_backward", x, kernel, stride, padding)
-    N, C, H, W = x.shape
-    K, _, R, S = kernel.shape
     dtype = check_floating(
         "conv2d_backward", x=x, kernel=kernel, grad_output=grad_output
     )
+    stride, padding, P, Q = _geometry("conv2d_backward", x, kernel, stride, padding)
+    N, C, H, W = x.shape
+    K, _, R, S = kernel.shape
     check_shape("conv2d_backward", "grad_output", grad_output, (N, K, P, Q))
 
     gradient, images = as_nhwc(grad_output), as_nhwc(x)
@@ -142,7 +142,6 @@ def _geometry(
     op: str, x: np.ndarray, kernel: np.ndarray, stride: int, padding: int
 ) -> tuple[int, int, int, int]:
     """Check ranks, sizes and steps; return stride, padding, P, Q as Python ints."""
-    check_floating(op, x=x, kernel=kernel)
     check_ndim(op, "x", x, "(N, C, H, W)")
     check_ndim(op, "kernel", kernel, "(K, C, R, S)")
     stride = check_int(op, "stride", stride, 1)
