@@ -45,9 +45,17 @@ def check_floating(op: str, **arrays: Any) -> np.dtype:
     return common
 
 
+def check_generator(op: str, rng: Any) -> None:
+    """Raise ``TypeError`` unless ``rng`` is a NumPy random generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{op}: rng must be a numpy.random.Generator, got {type(rng).__name__}"
+        )
+
+
 def check_ndim(op: str, name: str, array: np.ndarray, form: str) -> None:
     """Raise ``ValueError`` unless ``array`` has the rank of ``form``."""
-    ndim = form.count(",") + 1
+    ndim = len([axis for axis in form.strip("()").split(",") if axis.strip()])
     if array.ndim != ndim:
         raise ValueError(
             f"{op}: {name} must be {ndim}-D {form}, got shape {array.shape}"

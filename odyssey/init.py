@@ -26,10 +26,7 @@ def _check_arguments(
     if not isinstance(shape, (tuple, list)):
         raise TypeError(f"{op}: shape must be a tuple, got {type(shape).__name__}")
     shape = tuple(checks.check_int(op, "shape", length, 1) for length in shape)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            f"{op}: rng must be a numpy.random.Generator, got {type(rng).__name__}"
-        )
+    checks.check_generator(op, rng)
     dtype = np.dtype(dtype)
     if dtype not in checks.FLOAT_DTYPES:
         raise TypeError(f"{op}: dtype must be float32 or float64, got {dtype}")

@@ -43,13 +43,26 @@ def as_nhwc(x: np.ndarray) -> np.ndarray:
     return kernel_ready(np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
 
 
+def memory_order(x: np.ndarray) -> tuple[int, ...]:
+    """Return the axes of ``x`` from the one of the largest stride to the smallest."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
+
+
+def flatten(x: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """Return the elements of ``x`` in 1-D, with its axes taken in ``order``.
+
+    A view where the memory of ``x`` is one block in that order, a copy otherwise.
+    """
+    return kernel_ready(np.ascontiguousarray(x.transpose(order)).reshape(-1))
+
+
 def empty_like_layout(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return an uninitialised array of ``shape`` with its axes ordered as in ``x``."""
     dtype = x.dtype.newbyteorder("=")
     if x.ndim == 4 and is_channels_last(x):
-        order = [0, 2, 3, 1]
+        order = (0, 2, 3, 1)
     else:
-        order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+        order = memory_order(x)
     out = np.empty([shape[axis] for axis in order], dtype)
     return out.transpose(np.argsort(order))
 

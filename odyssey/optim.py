@@ -21,8 +21,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from odyssey import checks
-from odyssey.kernels import elementwise, update
+from odyssey import checks, layout
+from odyssey.kernels import update
 
 Gradients = Mapping[str, np.ndarray] | Iterable[np.ndarray]
 
@@ -105,12 +105,12 @@ def sgd_momentum_update_inplace(
     _check_separate(op, {"param": param, "grad": grad, "velocity": velocity})
 
     # flat views of the caller's memory where it is one block, else copies to write back
-    order = elementwise.memory_order(param)
-    flat_param = elementwise.flatten(param, order)
-    flat_velocity = elementwise.flatten(velocity, order)
+    order = layout.memory_order(param)
+    flat_param = layout.flatten(param, order)
+    flat_velocity = layout.flatten(velocity, order)
     update.sgd_momentum(
         flat_param,
-        elementwise.flatten(grad, order),
+        layout.flatten(grad, order),
         flat_velocity,
         dtype.type(lr),
         dtype.type(momentum),
@@ -138,7 +138,7 @@ def _norm(grads: Iterable[np.ndarray]) -> float:
     """Return the square root of the sum of all squares."""
     total = 0.0
     for grad in grads:
-        flat = elementwise.flatten(grad, elementwise.memory_order(grad))
+        flat = layout.flatten(grad, layout.memory_order(grad))
         partial = np.empty(-(-flat.size // update.PART_SIZE), np.float64)
         update.sum_of_squares(flat, update.PART_SIZE, partial)
         total += float(partial.sum())

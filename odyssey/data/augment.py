@@ -90,7 +90,7 @@ def augment_batch(
     check_array(op, "indices", indices)
     if indices.dtype.kind not in "iu":
         raise TypeError(f"{op}: indices must be integers, got {indices.dtype}")
-    check_ndim(op, "indices", indices, "(N)")
+    check_ndim(op, "indices", indices, "(N,)")
     _check_images(op, images, out, len(indices))
     if indices.size and not 0 <= indices.min() <= indices.max() < len(images):
         raise ValueError(

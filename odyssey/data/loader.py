@@ -79,7 +79,7 @@ class BatchLoader:
         check_array(op, "images", images)
         check_ndim(op, "images", images, "(N, C, H, W)")
         check_array(op, "labels", labels)
-        check_ndim(op, "labels", labels, "(N)")
+        check_ndim(op, "labels", labels, "(N,)")
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{op}: labels must be integers, got {labels.dtype}")
         if len(labels) != len(images):

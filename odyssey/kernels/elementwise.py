@@ -5,24 +5,9 @@ same place in each array is meant.  So arrays of one shape and one axis order ar
 walked as flat blocks, whatever their rank: long runs of SIMD, split over the cores.
 """
 
-import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel
-from odyssey.layout import kernel_ready
-
-
-def memory_order(x: np.ndarray) -> tuple[int, ...]:
-    """Return the axes of ``x`` from the one of the largest stride to the smallest."""
-    return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
-
-
-def flatten(x: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """Return the elements of ``x`` in 1-D, with its axes taken in ``order``.
-
-    A view where the memory of ``x`` is one block in that order, a copy otherwise.
-    """
-    return kernel_ready(np.ascontiguousarray(x.transpose(order)).reshape(-1))
 
 
 @parallel

@@ -40,10 +40,8 @@ def relu(x: np.ndarray) -> np.ndarray:
     """
     checks.check_floating("relu", x=x)
     out = layout.empty_like_layout(x, x.shape)
-    order = elementwise.memory_order(out)
-    elementwise.relu_forward(
-        elementwise.flatten(x, order), elementwise.flatten(out, order)
-    )
+    order = layout.memory_order(out)
+    elementwise.relu_forward(layout.flatten(x, order), layout.flatten(out, order))
     return out
 
 
@@ -73,10 +71,10 @@ def relu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
     checks.check_floating("relu_backward", x=x, grad_output=grad_output)
     checks.check_shape("relu_backward", "grad_output", grad_output, x.shape, "as x")
     grad_input = layout.empty_like_layout(x, x.shape)
-    order = elementwise.memory_order(grad_input)
+    order = layout.memory_order(grad_input)
     elementwise.relu_backward(
-        elementwise.flatten(grad_output, order),
-        elementwise.flatten(x, order),
-        elementwise.flatten(grad_input, order),  # forward: out = max(x, 0)
+        layout.flatten(grad_output, order),
+        layout.flatten(x, order),
+        layout.flatten(grad_input, order),  # forward: out = max(x, 0)
     )
     return grad_input

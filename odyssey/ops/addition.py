@@ -50,9 +50,9 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     shape = _broadcast_shape("add", a, b)
     if a.shape == b.shape:
         out = layout.empty_like_layout(a, shape)
-        order = elementwise.memory_order(out)
+        order = layout.memory_order(out)
         elementwise.add_forward(
-            *(elementwise.flatten(array, order) for array in (a, b, out))
+            *(layout.flatten(array, order) for array in (a, b, out))
         )
         return out
     full = [array for array in (a, b) if array.shape == shape]
@@ -106,11 +106,11 @@ def add_backward(
         return _sum_to(grad_output, a), _sum_to(grad_output, b)
     grad_a = layout.empty_like_layout(a, shape)
     grad_b = layout.empty_like_layout(b, shape)
-    order = elementwise.memory_order(grad_a)
+    order = layout.memory_order(grad_a)
     if grad_a.strides != grad_b.strides:
         grad_a[...], grad_b[...] = grad_output, grad_output
         return grad_a, grad_b
     elementwise.add_backward(
-        *(elementwise.flatten(array, order) for array in (grad_output, grad_a, grad_b))
+        *(layout.flatten(array, order) for array in (grad_output, grad_a, grad_b))
     )
     return grad_a, grad_b

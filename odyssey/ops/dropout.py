@@ -45,10 +45,7 @@ def dropout(
     """
     checks.check_floating("dropout", x=x)
     p = checks.check_number("dropout", "p", p, 0.0, 1.0, high_open=True)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            f"dropout: rng must be a numpy.random.Generator, got {type(rng).__name__}"
-        )
+    checks.check_generator("dropout", rng)
     mask = layout.empty_like_layout(x, x.shape)
     if training:
         np.multiply(rng.random(x.shape) >= p, 1 / (1 - p), out=mask)

@@ -39,6 +39,14 @@ def _check_input(op: str, x: np.ndarray) -> None:
         )
 
 
+def _check_grad_output(
+    op: str, x: np.ndarray, grad_output: np.ndarray, P: int, Q: int
+) -> None:
+    """Raise unless ``grad_output`` has the dtype of ``x`` and the result's shape."""
+    checks.check_floating(op, x=x, grad_output=grad_output)
+    checks.check_shape(op, "grad_output", grad_output, (*x.shape[:2], P, Q))
+
+
 def _check_window(
     op: str, x: np.ndarray, kernel_size: int, stride: int | None, padding: int
 ) -> tuple[int, int, int, int, int]:
@@ -147,8 +155,7 @@ def avgpool2d_backward(
     op = "avgpool2d_backward"
     K, S, padding, P, Q = _check_window(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
-    checks.check_floating(op, x=x, grad_output=grad_output)
-    checks.check_shape(op, "grad_output", grad_output, (N, C, P, Q))
+    _check_grad_output(op, x, grad_output, P, Q)
     grad_input = np.empty((N, H, W, C), x.dtype.newbyteorder("="))
     # forward: out[p, q] = 1/K^2 * sum of x over the rows and columns of window (p, q)
     rows = _cover_bounds(P, H, K, S, padding)
@@ -216,8 +223,7 @@ def maxpool2d_backward(
     op = "maxpool2d_backward"
     K, S, padding, P, Q = _check_window(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
-    checks.check_floating(op, x=x, grad_output=grad_output)
-    checks.check_shape(op, "grad_output", grad_output, (N, C, P, Q))
+    _check_grad_output(op, x, grad_output, P, Q)
     grad_input = np.empty((N, H, W, C), x.dtype.newbyteorder("="))
     # forward: out[p, q] = x[h*, w*]
     rows = _window_bounds(P, H, K, S, padding)
@@ -271,10 +277,8 @@ def global_avgpool2d_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndar
     """
     op = "global_avgpool2d_backward"
     _check_input(op, x)
-    N, C, H, W = x.shape
-    checks.check_floating(op, x=x, grad_output=grad_output)
-    checks.check_shape(op, "grad_output", grad_output, (N, C, 1, 1))
+    _check_grad_output(op, x, grad_output, 1, 1)
     grad_input = layout.empty_like_layout(x, x.shape)
     # forward: out = 1/(H*W) * sum of x over all pixels
-    grad_input[...] = grad_output / (H * W)
+    grad_input[...] = grad_output / (x.shape[2] * x.shape[3])
     return grad_input
