@@ -14,7 +14,6 @@ import gzip
 import hashlib
 import os
 import re
-import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from odyssey.weights.files import (
     TEMPORARY,
     fsync_directory,
     remove_leftovers,
+    remove_path,
     temporary_directory,
     write_new_file,
 )
@@ -225,7 +225,5 @@ def _settle(target: Path) -> None:
         return
     if not os.path.lexists(target):
         os.rename(old, target)
-    elif old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old)
     else:
-        old.unlink()
+        remove_path(old)

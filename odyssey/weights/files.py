@@ -7,6 +7,7 @@ rename cannot cross file systems), flush, ``fsync``, rename, ``fsync`` the direc
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,13 +68,14 @@ def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes) -> None:
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # never put a file where a device is
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-    temporary = target.with_name(f"{TEMPORARY}{target.name[:100]}-{os.getpid()}")
+    temporary = target.with_name(_temporary_name(target.name[:50]))
     try:
         write_new_file(temporary, *chunks)
         os.replace(temporary, target)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        if not isinstance(error, FileExistsError):  # it would be another writer's
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
         if isinstance(error, OSError):
             error.filename, error.filename2 = os.fspath(path), None
         raise
@@ -87,10 +89,10 @@ def atomic_write_text(path: str | os.PathLike, text: str) -> None:
 
 @contextlib.contextmanager
 def temporary_directory(parent: Path, stem: str) -> Iterator[Path]:
-    """Make ``.tmp-<stem>-<pid>`` to be filled and renamed; remove it on failure."""
-    path = parent / f"{TEMPORARY}{stem}-{os.getpid()}"
+    """Make ``.tmp-<stem>-<random>`` to be filled and renamed; remove it on failure."""
+    path = parent / _temporary_name(stem)
+    path.mkdir()
     try:
-        path.mkdir()
         yield path
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -103,19 +105,23 @@ def remove_leftovers(directory: Path, prefix: str = TEMPORARY) -> None:
     Call it only while no other process writes there (see :func:`directory_lock`).
     """
     for path in directory.iterdir():
-        if not path.name.startswith(prefix):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        if path.name.startswith(prefix):
+            remove_path(path)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, a directory with all in it, or a link but not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def discard_directory(path: Path) -> None:
     """Remove a directory at one stroke: no reader ever sees half of it."""
-    doomed = path.with_name(f"{TEMPORARY}old-{path.name}-{os.getpid()}")
+    doomed = path.with_name(_temporary_name(f"old-{path.name}"))
     os.rename(path, doomed)
-    shutil.rmtree(doomed)
+    remove_path(doomed)
 
 
 @contextlib.contextmanager
@@ -140,6 +146,11 @@ def directory_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
         yield held or wait
     finally:
         os.close(descriptor)
+
+
+def _temporary_name(stem: str) -> str:
+    """Return a name that no other writer has, in another thread or in the past."""
+    return f"{TEMPORARY}{stem}-{secrets.token_hex(8)}"
 
 
 def _named(error: OSError, path: str | os.PathLike) -> OSError:

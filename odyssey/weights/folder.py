@@ -3,7 +3,7 @@
 A new set takes the place of an old one in three moves, so that at every moment one of
 them loads whole and never a mixture:
 
-1. the new set is written, with its manifest, to ``.tmp-weights-<pid>/`` in the folder,
+1. the new set is written, with its manifest, to ``.tmp-weights-.../`` in the folder,
    and flushed to disk; until the next move the old set counts;
 2. one rename to ``.new-weights/`` marks it complete; from here on the new set counts;
 3. its files are moved over the old ones, old files that have no successor are removed,

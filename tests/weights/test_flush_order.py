@@ -1,6 +1,7 @@
 """What must be on disk before what: seen from outside, call by call."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ def calls(tmp_path, monkeypatch):
     seen = []
 
     def short(path):
-        pid = f"-{os.getpid()}"
-        return str(Path(path).relative_to(tmp_path)).replace(pid, "")
+        relative = str(Path(path).relative_to(tmp_path))
+        return re.sub(r"(\.tmp-[^/]+)-[0-9a-f]{16}", r"\1", relative)
 
     def fsync(descriptor):
         seen.append(("fsync", short(os.readlink(f"/proc/self/fd/{descriptor}"))))

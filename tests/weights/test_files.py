@@ -1,0 +1,59 @@
+"""Writing files that several writers share: nobody's leftovers are in the way."""
+
+import os
+import threading
+
+import pytest
+
+from odyssey.weights import files
+from odyssey.weights.files import atomic_write_bytes, temporary_directory
+
+
+def test_leftover_of_a_process_with_our_number_is_not_in_the_way(tmp_path):
+    leftover = tmp_path / f".tmp-x-{os.getpid()}"
+    leftover.write_bytes(b"half")
+    atomic_write_bytes(tmp_path / "x", b"whole")
+    with temporary_directory(tmp_path, "x"):
+        pass
+    assert (tmp_path / "x").read_bytes() == b"whole"
+    assert leftover.read_bytes() == b"half"
+
+
+def test_what_another_writer_made_is_not_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_temporary_name", lambda stem: f".tmp-{stem}")
+    (tmp_path / ".tmp-x").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        atomic_write_bytes(tmp_path / "x", b"ours")
+    assert (tmp_path / ".tmp-x").read_bytes() == b"theirs"
+    (tmp_path / ".tmp-y").mkdir()
+    with pytest.raises(FileExistsError), temporary_directory(tmp_path, "y"):
+        pass
+    assert (tmp_path / ".tmp-y").is_dir()
+
+
+def test_threads_that_write_the_same_file(tmp_path):
+    start, errors = threading.Barrier(3), []
+
+    def write(content):
+        start.wait()
+        try:
+            for _ in range(50):
+                atomic_write_bytes(tmp_path / "x", content)
+        except OSError as error:
+            errors.append(error)
+
+    contents = [bytes([i]) * 50_000 for i in range(3)]
+    threads = [threading.Thread(target=write, args=[c]) for c in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert (tmp_path / "x").read_bytes() in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_name_of_the_longest_kind(tmp_path):
+    name = "漢" * 80  # 240 bytes of at most 255
+    atomic_write_bytes(tmp_path / name, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
