@@ -33,6 +33,7 @@ from odyssey.weights.files import (
     fsync_directory,
     make_directory,
     remove_leftovers,
+    remove_path,
     temporary_directory,
 )
 from odyssey.weights.hexfile import load_tensor_with_name
@@ -93,8 +94,10 @@ def save_folder(
             _finish(directory)
         with temporary_directory(directory, "weights") as staging:
             write_set(staging, tensors, "weights", metadata)
-            shutil.rmtree(directory / PENDING, ignore_errors=True)
-            os.rename(staging, directory / PENDING)
+            pending = directory / PENDING
+            if os.path.lexists(pending):
+                remove_path(pending)
+            os.rename(staging, pending)
         fsync_directory(directory)
         _finish(directory)
 
@@ -145,7 +148,7 @@ def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:
 
     Without ``keep`` everything is checked all the same, but no tensor is returned.
     """
-    if (directory / PENDING / MANIFEST).exists():
+    if _locate(directory)[0] != (directory,):
         # Where we may not write, or the writer is still at work, we read it as it is.
         with contextlib.suppress(OSError, WeightsError):
             with directory_lock(directory, wait=False) as held:
@@ -170,7 +173,11 @@ def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:
 
 def _locate(directory: Path) -> tuple[tuple[Path, ...], bytes | None]:
     """Return the folders where the set that counts lies, and its manifest or None."""
-    for folders in ((directory / PENDING, directory), (directory,)):
+    places, pending = [(directory,)], directory / PENDING
+    # A link is no set of ours: moving its files would empty the folder it leads to.
+    if pending.is_dir() and not pending.is_symlink():
+        places.insert(0, (pending, directory))
+    for folders in places:
         with contextlib.suppress(FileNotFoundError):
             return folders, read_manifest_bytes(folders[0] / MANIFEST)
     return (directory,), None
