@@ -45,13 +45,15 @@ def gradcheck(
         ``forward(*inputs)`` gives one float64 array, or a float.
     backward : callable
         ``backward(grad_output, *inputs)`` gives the gradients in the order of the
-        inputs, None where there is none; they may end with the last one of ``wrt``.
-        A bare array is the gradient of the only input in ``wrt``.
+        inputs, None where there is none.  Those at the end that are missing count as
+        None, and those beyond the inputs are ignored.  A bare array is the gradient of
+        the first input in ``wrt``.
     inputs : sequence
         Arguments of forward.  Floating arrays must be float64; the rest (labels,
         sizes) may be anything.
     wrt : int or sequence of int, optional
-        Positions of the inputs to check; by default all float64 arrays.
+        Positions of the inputs to check, each of which must have a gradient; by
+        default all float64 arrays that have one.
     eps : float
         Step of the differences.
     rtol, atol : float
@@ -100,12 +102,11 @@ def gradcheck(
     grad_output = rng.standard_normal(out.shape)
     upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
     grads = _call("backward", backward, [upstream, *inputs])
-    grads = _gradients(grads, inputs, positions)
+    grads = _gradients(grads, inputs, positions, needed=wrt is not None)
     rounding = 100 * np.finfo(np.float64).eps * np.linalg.norm(grad_output * out) / eps
 
     worst = 0.0
-    for position in positions:
-        grad = grads[position]
+    for position, grad in grads.items():
         for place, step, typical in _steps(grad, eps, samples, rng):
             change, way = _change(forward, inputs, position, step)
             numeric = float(np.vdot(grad_output, change)) / (2 * eps)
@@ -178,18 +179,26 @@ def _as_float64(result: Any) -> np.ndarray:
     return out
 
 
-def _gradients(grads: Any, inputs: Sequence[Any], positions: list[int]) -> dict:
-    """Return copies of the backward's gradients by position, checked for their form."""
+def _gradients(
+    grads: Any, inputs: Sequence[Any], positions: list[int], *, needed: bool
+) -> dict[int, np.ndarray]:
+    """Return copies of the backward's gradients by position, checked for their form.
+
+    Positions without a gradient are left out, or refused where each is ``needed``.
+    """
     if not isinstance(grads, (tuple, list)):
-        grads = [grads if i == positions[0] else None for i in range(len(inputs))]
-    if not max(positions) < len(grads) <= len(inputs):
+        grads = [None] * positions[0] + [grads]
+    grads = dict(enumerate(grads))
+    if not needed:
+        positions = [i for i in positions if grads.get(i) is not None]
+    if not positions:
         raise AssertionError(
-            f"gradcheck: backward gives {len(grads)} gradients for {len(inputs)} "
-            f"inputs, of which {positions} are checked"
+            "gradcheck: the backward gives no gradient of any float64 input, "
+            "there is nothing to check"
         )
     checked = {}
     for i in positions:
-        grad, x = grads[i], inputs[i]
+        grad, x = grads.get(i), inputs[i]
         if not isinstance(grad, (np.ndarray, np.float64)):
             got = type(grad).__name__
         elif grad.shape != x.shape or grad.dtype != np.float64:

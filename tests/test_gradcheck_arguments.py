@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from odyssey import reference
 from odyssey.gradcheck import gradcheck
 
 X = np.random.default_rng(7).standard_normal((3, 4))
@@ -33,6 +34,51 @@ def test_gradients_of_unchecked_inputs_may_be_none_or_left_out():
     gradcheck(np.multiply, lambda g, a, b: (None, g * a), (X, X), wrt=1)
     gradcheck(np.multiply, lambda g, a, b: (g * b,), (X, X), wrt=0)
     gradcheck(np.multiply, lambda g, a, b: g * a, (X, X), wrt=1)
+    gradcheck(np.multiply, lambda g, a, b: (g * b, None), (X, X))
+    gradcheck(np.multiply, lambda g, a, b: (None, g * a), (X, X))
+    gradcheck(np.multiply, lambda g, a, b: (g * b,), (X, X))
+    gradcheck(np.multiply, lambda g, a, b: g * b, (X, X))
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda g, a, b: (2 * g * b, None),
+        lambda g, a, b: (None, 2 * g * a),
+        lambda g, a, b: (2 * g * b,),
+        lambda g, a, b: 2 * g * b,
+        lambda g, a, b: (g * b, 2 * g * a, g),
+    ],
+)
+def test_what_is_given_is_checked_whatever_is_left_out(backward):
+    with pytest.raises(AssertionError, match=r"input \d, element"):
+        gradcheck(np.multiply, backward, (X, X))
+
+
+@pytest.mark.parametrize(
+    "grads",
+    [None, (), (None,), (None, None), (None, None, X)],
+    ids=["bare", "empty", "short", "all", "beyond the inputs"],
+)
+def test_a_check_that_checks_nothing_fails(grads):
+    with pytest.raises(AssertionError, match="no gradient"):
+        gradcheck(np.multiply, lambda g, a, b: grads, (X, X))
+
+
+def test_backwards_of_the_library_are_checked_as_they_are():
+    """Some give a gradient of a bias always, some none of their last arguments."""
+    rng = np.random.default_rng(3)
+    x, kernel = rng.standard_normal((2, 3, 4, 4)), rng.standard_normal((2, 3, 3, 3))
+    gradcheck(reference.conv2d, reference.conv2d_backward, [x, kernel], samples=5)
+    gradcheck(reference.linear, reference.linear_backward, [X, X])
+    gradcheck(
+        lambda *inputs: reference.batch_norm2d(*inputs)[0],
+        reference.batch_norm2d_backward,
+        [x, *rng.uniform(0.5, 2, (4, 3))],
+        samples=5,
+    )
+    labels = rng.dirichlet(np.ones(4), 3)
+    gradcheck(reference.cross_entropy, reference.cross_entropy_backward, [X, labels])
 
 
 def test_samples_bound_the_number_of_calls():
@@ -121,17 +167,23 @@ def test_a_forward_that_loses_the_dtype_is_caught():
         lambda g: None,
         lambda g: (g,),
         lambda g: (g, None),
-        lambda g: (g, g, g),
+        lambda g: (None, g),
         lambda g: (g, g[0]),
         lambda g: (g, g.astype(np.float32)),
         lambda g: (g, g.tolist()),
         lambda g: g,
     ],
-    ids=["None", "few", "a None", "many", "shape", "dtype", "a list", "bare"],
+    ids=["None", "few", "a None", "None first", "shape", "dtype", "a list", "bare"],
 )
 def test_gradients_of_the_wrong_form_are_refused(grads):
-    with pytest.raises(AssertionError, match="gradient"):
-        gradcheck(np.add, lambda g, a, b: grads(g), (X, X))
+    with pytest.raises(AssertionError, match=r"input \d needs a .* gradient"):
+        gradcheck(np.add, lambda g, a, b: grads(g), (X, X), wrt=(0, 1))
+
+
+@pytest.mark.parametrize("grad", [X[0], X.astype(np.float32), X.tolist(), 1.0])
+def test_a_gradient_of_the_wrong_form_is_not_taken_for_none(grad):
+    with pytest.raises(AssertionError, match=r"input 1 needs a .* gradient"):
+        gradcheck(np.add, lambda g, a, b: (g, grad), (X, X))
 
 
 def test_an_argument_that_is_written_to_is_caught():
