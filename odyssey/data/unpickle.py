@@ -115,6 +115,7 @@ def _interpret(raw: bytes) -> Any:
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}  # a dict: the file may choose the keys
+    encoded = 0  # bytes made of text: the only instruction that makes something large
 
     def pop_to_mark() -> list[Any]:
         start = marks.pop()
@@ -179,7 +180,12 @@ def _interpret(raw: bytes) -> Any:
                 stack.append(_Name(module, name))
             case "REDUCE":
                 args, name = stack.pop(), stack.pop()
-                stack.append(_note_call(name, args))
+                result = _note_call(name, args)
+                if isinstance(result, bytes):
+                    encoded += len(result)
+                if encoded > len(raw):  # one text, encoded again and again
+                    raise UnpickleError("makes more bytes than it holds")
+                stack.append(result)
             case "BUILD":
                 state = stack.pop()
                 if not isinstance(stack[-1], _Call):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -168,6 +169,19 @@ def test_bombs_do_not_go_off(name):
     with pytest.raises(UnpickleError) as caught:
         as_pixels(read_batch(b"\x80\x02" + BOMBS[name]).get("data"))
     assert len(str(caught.value)) < 300
+
+
+def test_one_text_encoded_again_and_again_takes_no_memory():
+    text = b"X" + struct.pack("<I", 100_000) + b"x" * 100_000
+    parts = b"c_codecs\nencode\nq\0" + text + b"q\1X\6\0\0\0latin1q\2"
+    raw = b"\x80\x02](" + parts + b"h\0h\1h\2\x86R" * 1000 + b"e."
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnpickleError, match="bytes"):
+            read_batch(raw)
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(raw)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
