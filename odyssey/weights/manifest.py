@@ -25,7 +25,7 @@ SUFFIX = ".weights"
 FORMAT = "odyssey-hex"
 VERSION = 1
 RESERVED = ("format", "version", "kind", "tensors")
-_MAX_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,120}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -49,7 +49,14 @@ def check_names(names: Iterable[Any], where: str) -> None:
 def encode_manifest(
     kind: str, header: Mapping[str, Any], tensors: Mapping[str, dict]
 ) -> bytes:
-    """Return the text of a manifest; ``header`` is what the writer has to say."""
+    """Return the text of a manifest; ``header`` is what the writer has to say.
+
+    Raises
+    ------
+    TypeError, ValueError, RecursionError
+        If ``header`` is nothing that JSON gives back, as keys 1 and "1" in one mapping,
+        or the text is longer than is read.
+    """
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -57,13 +64,17 @@ def encode_manifest(
         **header,
         "tensors": dict(tensors),
     }
-    return (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
+    data = (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"a manifest of {len(data)} bytes, over {MAX_BYTES}")
+    _parse(data)
+    return data
 
 
 def read_manifest_bytes(path: Path) -> bytes:
     """Return what a manifest file holds, unless it is absurdly large."""
-    if path.stat().st_size > _MAX_BYTES:
-        raise WeightsError(f"{path}: damaged manifest: over {_MAX_BYTES} bytes")
+    if path.stat().st_size > MAX_BYTES:
+        raise WeightsError(f"{path}: damaged manifest: over {MAX_BYTES} bytes")
     return path.read_bytes()
 
 
@@ -76,11 +87,7 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
         If it is damaged; names the file ``path`` and what is wrong.
     """
     try:
-        manifest = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_refuse_duplicates,
-            parse_constant=_refuse_constant,
-        )
+        manifest = _parse(data)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: damaged manifest: {error}") from None
 
@@ -117,6 +124,15 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
             f'{name}: "sha256" is not 64 hex digits',
         )
     return manifest
+
+
+def _parse(data: bytes) -> Any:
+    """Return what JSON holds, but for what other readers may take otherwise."""
+    return json.loads(
+        data.decode("utf-8"),
+        object_pairs_hook=_refuse_duplicates,
+        parse_constant=_refuse_constant,
+    )
 
 
 def _is_count(value: Any) -> bool:

@@ -5,7 +5,7 @@ the place of an old one.
 """
 
 import hashlib
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,12 @@ def check_set(
     taken = sorted(set(metadata) & set(RESERVED))
     if taken:
         raise ValueError(f"{op}: metadata must not have the keys {', '.join(taken)}")
-    try:
-        json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{op}: metadata must be JSON: {error}") from None
+    entries = {n: _entry(n, t, sys.maxsize, "0" * 64) for n, t in tensors.items()}
+    try:  # as deep as it stands in the manifest of a checkpoint
+        encode_manifest("", {"metadata": dict(metadata)}, entries)
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{op}: metadata must be JSON that reads back: {error}") from None
 
 
 def write_set(
@@ -57,13 +59,8 @@ def write_set(
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk)
-        entries[name] = {
-            "file": name + SUFFIX,
-            "dtype": tensor.dtype.newbyteorder("=").name,
-            "shape": list(tensor.shape),
-            "bytes": sum(map(len, chunks)),
-            "sha256": digest.hexdigest(),
-        }
+        size = sum(map(len, chunks))
+        entries[name] = _entry(name, tensor, size, digest.hexdigest())
     write_new_file(directory / MANIFEST, encode_manifest(kind, header, entries))
     fsync_directory(directory)
 
@@ -115,6 +112,17 @@ def weight_files(directory: Path) -> list[Path]:
         for path in directory.iterdir()
         if path.suffix == SUFFIX and not path.name.startswith(".")
     )
+
+
+def _entry(name: str, tensor: np.ndarray, size: int, sha256: str) -> dict[str, Any]:
+    """Return what the manifest says of a tensor and its file."""
+    return {
+        "file": name + SUFFIX,
+        "dtype": tensor.dtype.newbyteorder("=").name,
+        "shape": list(tensor.shape),
+        "bytes": size,
+        "sha256": sha256,
+    }
 
 
 def _read_entry(

@@ -162,6 +162,7 @@ def test_renamed_checkpoint_is_not_believed(tmp_path):
         ({"metadata": {"lr": float("inf")}}, ValueError),
         ({"metadata": {"f": print}}, TypeError),
         ({"metadata": None}, TypeError),
+        ({"metadata": {"x": {1: 2, "1": 3}}}, ValueError),
     ],
 )
 def test_wrong_arguments(tmp_path, arguments, error):

@@ -166,6 +166,13 @@ def test_names_that_differ_only_in_case_are_refused(tmp_path):
         save_folder({"a": np.ones(1), "A": np.ones(1)}, tmp_path, metadata={})
 
 
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("bad", "metadata", "error"),
     [
@@ -177,6 +184,9 @@ def test_names_that_differ_only_in_case_are_refused(tmp_path):
         ({"a": np.ones(1)}, {"lr": np.float32(1)}, TypeError),
         ({"a": np.ones(1)}, {"tensors": {}}, ValueError),
         ({"a": np.ones(1)}, None, TypeError),
+        ({"a": np.ones(1)}, {1: "x", "1": "y"}, ValueError),
+        ({"a": np.ones(1)}, {"x": {1: 2, "1": 3}}, ValueError),
+        ({"a": np.ones(1)}, {"x": nested(100_000)}, ValueError),
     ],
 )
 def test_what_cannot_be_written_leaves_the_old_set(
@@ -184,6 +194,16 @@ def test_what_cannot_be_written_leaves_the_old_set(
 ):
     with pytest.raises(error, match="save_folder: "):
         save_folder(bad, folder, metadata=metadata)
+    assert_same(load_folder(folder).tensors, tensors)
+
+
+def test_manifest_too_large_to_be_read_is_not_written(folder, tensors, monkeypatch):
+    monkeypatch.setattr("odyssey.weights.manifest.MAX_BYTES", 10_000)
+    save_folder(tensors, folder, metadata={"note": "x" * 5_000})
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=r"save_folder: .* over 10000"):
+        save_folder({"a": np.ones(1)}, folder, metadata={"note": "x" * 10_000})
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert_same(load_folder(folder).tensors, tensors)
 
 
