@@ -41,16 +41,21 @@ def verify(ctx: click.Context, directory: Path) -> None:
     try:
         for folder in find_sets(directory):
             try:
-                click.echo(f"{folder}: {verify_set(folder)}")
+                _say(f"{folder}: {verify_set(folder)}")
             except (WeightsError, OSError) as error:
-                click.echo(f"Error: {error}", err=True)
+                _say(f"Error: {error}", err=True)
                 failed = True
     except OSError as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}", err=True)
         failed = True
     except KeyboardInterrupt:
         ctx.exit(130)
     ctx.exit(1 if failed else 0)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print one line; what cannot stand in a line, as a path may hold, is escaped."""
+    click.echo("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), err=err)
 
 
 if __name__ == "__main__":

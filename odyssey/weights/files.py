@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def make_directory(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         fsync_directory(folder.parent)
+
+
+def file_size(path: str | os.PathLike) -> int:
+    """Return the size of a file, and refuse a pipe or device: to open it may hang."""
+    status = os.stat(path)
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise WeightsError(f"{path}: not a regular file")
+    return status.st_size
 
 
 def write_new_file(path: str | os.PathLike, *chunks: bytes) -> None:

@@ -140,7 +140,10 @@ def read_listed(directory: Path, *, keep: bool = True) -> LoadedFolder:
 
 def has_manifest(directory: Path) -> bool:
     """Tell whether a folder holds a set of tensors with a manifest."""
-    return _locate(directory)[1] is not None
+    try:
+        return _locate(directory)[1] is not None
+    except (WeightsError, OSError):
+        return True  # there is something: whoever reads it will see what is wrong
 
 
 def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:

@@ -18,7 +18,6 @@ import binascii
 import math
 import os
 import re
-import stat
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from odyssey.checks import check_array
-from odyssey.weights.files import WeightsError, atomic_write_bytes
+from odyssey.weights.files import WeightsError, atomic_write_bytes, file_size
 
 _KINDS = [("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64))]
 #: What the second line may begin with, and the little-endian dtype it stands for.
@@ -121,9 +120,7 @@ def encode_tensor(tensor: np.ndarray, name: str = "") -> tuple[bytes, bytes, byt
 def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.ndarray]:
     """Read a hex file; ``digest`` (of hashlib) is updated with its bytes."""
     path = Path(path)
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to open a pipe may never end
-        raise WeightsError(f"{path}: not a regular file")
+    file_size(path)
     with open(path, "rb") as file:
         first = _read_header_line(file, path, 1)
         second = _read_header_line(file, path, 2)

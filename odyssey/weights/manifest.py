@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from odyssey.weights.files import WeightsError
+from odyssey.weights.files import WeightsError, file_size
 from odyssey.weights.hexfile import DTYPES, MAX_NDIM
 
 MANIFEST = "manifest.json"
@@ -72,8 +72,8 @@ def encode_manifest(
 
 
 def read_manifest_bytes(path: Path) -> bytes:
-    """Return what a manifest file holds, unless it is absurdly large."""
-    if path.stat().st_size > MAX_BYTES:
+    """Return what a manifest file holds, unless it is absurdly large, or no file."""
+    if file_size(path) > MAX_BYTES:
         raise WeightsError(f"{path}: damaged manifest: over {MAX_BYTES} bytes")
     return path.read_bytes()
 
@@ -100,9 +100,10 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
     version = manifest.get("version")
     check(_is_count(version), '"version" is not a number')
     check(version == VERSION, f'"version" is {version}, this program reads {VERSION}')
-    check(isinstance(manifest.get("kind"), str), '"kind" is not a string')
-    tensors = manifest.get("tensors")
+    kind, tensors = manifest.get("kind"), manifest.get("tensors")
+    check(isinstance(kind, str) and bool(_NAME.fullmatch(kind)), '"kind" is no word')
     check(isinstance(tensors, dict), '"tensors" is not an object')
+    check(len(tensors) > 0, '"tensors" is empty')  # no such set is ever written
     check_names(tensors, f"{path}: damaged manifest")
     for name, entry in tensors.items():
         check(isinstance(entry, dict), f"{name}: not an object")

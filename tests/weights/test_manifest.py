@@ -1,13 +1,15 @@
 """A manifest is believed only after every part of it was checked."""
 
+import contextlib
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
 
 from odyssey.weights.files import WeightsError
-from odyssey.weights.folder import load_folder, save_folder
+from odyssey.weights.folder import PENDING, load_folder, save_folder, verify_folder
 
 
 @pytest.fixture
@@ -52,8 +54,13 @@ CHANGES = {
     "version bool": lambda m: m.update(version=True),
     "no version": lambda m: m.pop("version"),
     "kind": lambda m: m.update(kind=3),
+    "kind surrogate": lambda m: m.update(kind="\ud800"),
+    "kind with escapes": lambda m: m.update(kind="\x1b[31mweights"),
+    "kind of lines": lambda m: m.update(kind="weights\nall there"),
+    "kind empty": lambda m: m.update(kind=""),
     "tensors a list": lambda m: m.update(tensors=[]),
     "no tensors": lambda m: m.pop("tensors"),
+    "tensors empty": lambda m: m["tensors"].clear(),
     "entry no object": lambda m: m["tensors"].update(a=[]),
     "entry without digest": lambda m: m["tensors"].update(a=ENTRY),
     "entry with more": lambda m: m["tensors"]["a"].update(offset=0),
@@ -104,3 +111,30 @@ def test_absurdly_large_manifest_is_not_read(folder):
     os.truncate(folder / "manifest.json", 1 << 34)
     with pytest.raises(WeightsError, match="over 67108864 bytes"):
         load_folder(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("place", [".", PENDING])
+def test_pipe_in_place_of_a_manifest_does_not_hang(folder, place):
+    (folder / place).mkdir(exist_ok=True)
+    (folder / place / "manifest.json").unlink(missing_ok=True)
+    os.mkfifo(folder / place / "manifest.json")
+    for read in (load_folder, verify_folder):
+        with within(10), pytest.raises(WeightsError, match=r"n\.json: not a regular"):
+            read(folder)
+
+
+@contextlib.contextmanager
+def within(seconds):
+    """Interrupt what hangs, in place of hanging too."""
+
+    def stop(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,5 +1,6 @@
 """``python -m odyssey verify``: exit status and what is said."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,42 @@ def test_what_has_no_manifest_cannot_be_verified(run, make):
     result = verify(run)
     assert result.exit_code == 1
     assert "no manifest.json" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_text(path.read_text().replace("weights", "\\ud800", 1)),
+        lambda path: os.truncate(path, 1 << 34),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["unprintable kind", "huge", "folder"],
+)
+def test_manifest_that_is_no_manifest_is_named(run, spoil):
+    spoil(run / "manifest.json")
+    result = verify(run)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "manifest.json" in result.stderr
+    assert "step-00000002: checkpoint" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_folder_with_an_unprintable_name(run):
+    strange = run.rename(os.fsdecode(bytes(run.parent) + b"/\xff\x1b"))
+    command = [sys.executable, "-m", "odyssey", "verify", strange]
+    strict = {
+        "env": {**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        "capture_output": True,
+        "text": True,
+    }
+    done = subprocess.run(command, **strict)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"/\udcff\x1b/checkpoints/step-00000001: checkpoint" in done.stdout
+    (strange / "a.weights").unlink()
+    done = subprocess.run(command, **strict)
+    assert done.returncode == 1
+    assert "1 missing: a.weights" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_stray_weights_beside_checkpoints(run):
