@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+#: Subclasses with rules of their own: always 2-D, or elements that do not count.
+OTHER_ARITHMETIC = (np.matrix, np.ma.MaskedArray)
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_array(op: str, name: str, value: Any) -> None:
-    """Raise ``TypeError`` unless ``value`` is a NumPy array."""
-    if not isinstance(value, np.ndarray):
+    """Raise ``TypeError`` unless ``value`` is a NumPy array that calculates as one."""
+    if not isinstance(value, np.ndarray) or isinstance(value, OTHER_ARITHMETIC):
         raise TypeError(
-            f"{op}: {name} must be a numpy.ndarray, got {type(value).__name__}"
+            f"{op}: {name} must be a plain numpy.ndarray, got {type(value).__name__}"
         )
 
 
@@ -96,19 +98,23 @@ def check_number(
     high_open: bool = False,
 ) -> float:
     """Return ``value`` as a finite Python float within the interval given."""
-    number = (int, float, np.integer, np.floating)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, number):
+    types = (int, float, np.integer, np.floating)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, types):
         raise TypeError(
             f"{op}: {name} must be a number, got {type(value).__name__} {value!r}"
         )
-    above = value > low if low_open else value >= low
-    below = value < high if high_open else value <= high
-    if not (math.isfinite(value) and above and below):
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond every float
+        number = math.inf if value > 0 else -math.inf
+    above = number > low if low_open else number >= low
+    below = number < high if high_open else number <= high
+    if not (math.isfinite(number) and above and below):
         interval = (
             f"{'(' if low_open or low == -math.inf else '['}{low:g}, "
             f"{high:g}{')' if high_open or high == math.inf else ']'}"
         )
         raise ValueError(
-            f"{op}: {name} must be a finite number in {interval}, got {value}"
+            f"{op}: {name} must be a finite number in {interval}, got {number}"
         )
-    return float(value)
+    return number

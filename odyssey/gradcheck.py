@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from odyssey.checks import check_int, check_number
+from odyssey.checks import check_array, check_int, check_number
 
 
 def gradcheck(
@@ -136,6 +136,7 @@ def _positions_to_check(
     floats = []
     for i, x in enumerate(inputs):
         if isinstance(x, np.ndarray) and x.dtype.kind in "fc":
+            check_array("gradcheck", f"input {i}", x)
             if x.dtype.newbyteorder("=") != np.float64:
                 raise TypeError(f"gradcheck: input {i} must be float64, got {x.dtype}")
             floats.append(i)

@@ -18,7 +18,7 @@ NOT_FINITE = [np.nan, np.inf, -np.inf]
 
 #: What may not stand where a float32 array is meant.
 OTHER_DTYPES = ["i8", "i4", "u1", "?", "c8", "f2", "O", "U1", "longdouble", "f8"]
-NO_ARRAYS = [None, 1.0, [[1.0]], np.float32(1)]
+NO_ARRAYS = [None, 1.0, [[1.0]], np.float32(1), np.ma.ones(1, np.float32)]
 
 
 def zeros(*shape, dtype=np.float32):
