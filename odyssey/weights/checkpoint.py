@@ -90,11 +90,11 @@ def save_checkpoint(
         _recover(root)
         with temporary_directory(root, target.name) as staging:
             write_set(staging, tensors, KIND, header)
-            if target.exists():  # a folder cannot be renamed over another
+            if target.is_dir():  # a folder cannot be renamed over another
                 os.rename(target, aside)
             os.rename(staging, target)
         fsync_directory(root)
-        if aside.exists():
+        if aside.is_dir():
             discard_directory(aside)
         _prune(root, step, keep)
     return target
@@ -179,7 +179,9 @@ def checkpoint_folders(root: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for path in root.iterdir() if root.is_dir() else ():
         step = step_number(path)
-        if step is not None and not (step in found and path.name.startswith(_OLD)):
+        if step is None or not path.is_dir():
+            continue
+        if step not in found or not path.name.startswith(_OLD):
             found[step] = path
     return dict(sorted(found.items()))
 
@@ -187,9 +189,9 @@ def checkpoint_folders(root: Path) -> dict[int, Path]:
 def _recover(root: Path) -> None:
     """Clear up after a crash; the caller holds the lock."""
     remove_leftovers(root)
-    for aside in root.glob(f"{_OLD}step-*"):
+    for aside in filter(Path.is_dir, root.glob(f"{_OLD}step-*")):
         target = root / aside.name[len(_OLD) :]
-        if target.exists():
+        if target.is_dir():
             discard_directory(aside)
         else:
             os.rename(aside, target)

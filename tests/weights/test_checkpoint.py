@@ -124,6 +124,35 @@ def test_later_ones_are_left_alone(tmp_path):
     assert check(load_newest_checkpoint(tmp_path)) == 20
 
 
+def test_what_is_no_checkpoint_is_left_alone(tmp_path):
+    root = tmp_path / "run" / "checkpoints"
+    root.mkdir(parents=True)
+    for name in ("step-00000001", ".old-step-00000002", "step-00000400"):
+        (root / name).write_text("mine")
+    for step in (5, 6, 7):
+        save(tmp_path / "run", step)
+    assert [path.name for path in list_checkpoints(tmp_path / "run")] == [
+        "step-00000006",
+        "step-00000007",
+    ]
+    assert check(load_newest_checkpoint(tmp_path / "run", pytest.fail)) == 7
+    with pytest.raises(NotADirectoryError, match="step-00000400"):
+        save(tmp_path / "run", 400)
+    assert len(names(tmp_path / "run")) == 5
+    assert (root / "step-00000400").read_text() == "mine"
+
+
+def test_linked_checkpoint_is_unlinked_not_emptied(tmp_path):
+    elsewhere = save(tmp_path / "elsewhere", 1)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000001").symlink_to(elsewhere)
+    assert check(load_newest_checkpoint(tmp_path)) == 1
+    for step in (2, 3):
+        save(tmp_path, step)
+    assert names(tmp_path) == ["step-00000002", "step-00000003"]
+    assert check(load_checkpoint(elsewhere)) == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
