@@ -36,6 +36,7 @@ DTYPES = {
 }
 MAX_NDIM = 32  # as many as every NumPy allows
 _MAX_LINE = 1 << 16  # bytes of the name, and of dtype with dimensions
+_TOO_FEW_LINES = "the file ends here, and must have three lines"
 _DIMENSION = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _NOT_HEX = re.compile(rb"[^0-9a-fA-F]")
 
@@ -123,9 +124,11 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
     file_size(path)
     with open(path, "rb") as file:
         first = _read_header_line(file, path, 1)
-        second = _read_header_line(file, path, 2)
         name = _decode_name(first[:-1], path)
-        dtype, shape = _decode_form(second[:-1], path)
+        second = _read_header_line(file, path, 2)
+        dtype, shape = _decode_form(second.removesuffix(b"\n"), path)
+        if not second.endswith(b"\n") and math.prod(shape):
+            raise _damaged(path, 2, _TOO_FEW_LINES)
         digits = _read_digits(file, path, dtype, shape)
     if digest is not None:
         for line in (first, second, digits):
@@ -147,10 +150,11 @@ def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
     line = file.readline(_MAX_LINE + 1)
     if not line.isascii():
         raise _damaged(path, number, "not ASCII")
-    if not line.endswith(b"\n"):
-        if len(line) > _MAX_LINE:
-            raise _damaged(path, number, f"longer than {_MAX_LINE} characters")
-        raise _damaged(path, number, "the file ends here, and must have three lines")
+    if len(line.removesuffix(b"\n")) > _MAX_LINE:
+        raise _damaged(path, number, f"longer than {_MAX_LINE} characters")
+    # The last newline may be missing, and that of line 2 is it if line 3 is empty.
+    if not line or (number == 1 and not line.endswith(b"\n")):
+        raise _damaged(path, number, _TOO_FEW_LINES)
     if line.endswith(b"\r\n"):
         raise _damaged(path, number, "ends with a carriage return (Windows line ends)")
     return line

@@ -89,6 +89,8 @@ def test_upper_case_and_a_missing_last_newline_are_read(tmp_path):
     assert np.isnan(load_tensor(tmp_path / "t"))[0]
     (tmp_path / "t").write_bytes(b"\nint8 0\n")
     assert load_tensor(tmp_path / "t").shape == (0,)
+    (tmp_path / "t").write_bytes(b"x\nfloat32 2 0")  # the third line is empty
+    assert load_tensor(tmp_path / "t").shape == (2, 0)
 
 
 @pytest.mark.parametrize(
