@@ -73,9 +73,9 @@ def sgd_momentum_update_inplace(
     param : float32 or float64, any shape and strides, writeable
     grad : shape and dtype of ``param``; only read
     velocity : shape and dtype of ``param``, writeable; zeros before the first step
-    lr : learning rate, not negative
+    lr : learning rate, not negative, finite in the dtype of the arrays
     momentum : share of the velocity kept, in [0, 1)
-    weight_decay : strength of the L2 penalty 1/2 * weight_decay * param^2, not negative
+    weight_decay : strength of the L2 penalty 1/2 * weight_decay * param^2; as lr
     nesterov : step from where the velocity leads to
 
     Raises
@@ -97,9 +97,10 @@ def sgd_momentum_update_inplace(
     dtype = checks.check_floating(op, param=param, grad=grad, velocity=velocity)
     checks.check_shape(op, "grad", grad, param.shape, "as param")
     checks.check_shape(op, "velocity", velocity, param.shape, "as param")
-    lr = checks.check_number(op, "lr", lr, 0.0)
+    largest = float(np.finfo(dtype).max)  # above it scalars would be Inf in the kernel
+    lr = checks.check_number(op, "lr", lr, 0.0, largest)
     momentum = checks.check_number(op, "momentum", momentum, 0.0, 1.0, high_open=True)
-    weight_decay = checks.check_number(op, "weight_decay", weight_decay, 0.0)
+    weight_decay = checks.check_number(op, "weight_decay", weight_decay, 0.0, largest)
     _check_writeable(op, "param", param)
     _check_writeable(op, "velocity", velocity)
     _check_separate(op, {"param": param, "grad": grad, "velocity": velocity})

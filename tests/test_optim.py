@@ -157,6 +157,17 @@ def test_wrong_arguments():
     refused(TypeError, "grad", p, [1.0, 1.0, 1.0], v, 0.1)
 
 
+@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+def test_scalars_that_are_infinite_in_the_dtype_are_refused(name):
+    p, g, v = (np.ones(3, np.float32) for _ in range(3))
+    for value in (1e39, 10**39, 1e300):
+        refused(ValueError, name, p, g, v, **{"lr": 0.1, name: value})
+    sgd_momentum_update_inplace(p, g - 1, v - 1, **{"lr": 0.0, name: 3e38})
+    wide = np.ones(3)
+    sgd_momentum_update_inplace(wide, wide * 0, wide * 0, **{"lr": 0.0, name: 1e39})
+    assert np.isfinite([p, wide]).all()
+
+
 def test_norm_by_hand():
     grads = {"a": np.array([[3.0, 0.0]]), "b": np.array(4.0), "c": np.empty((0, 2))}
     assert global_grad_norm(grads) == 5.0
