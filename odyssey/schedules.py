@@ -31,4 +31,6 @@ def step_decay(
     decay_factor = checks.check_number(
         op, "decay_factor", decay_factor, 0.0, 1.0, low_open=True
     )
-    return lr * decay_factor ** (epoch // decay_epochs)
+    # no factor below 1 has anything left after 2**63 drops, and Python raises no float
+    # to the power of an integer that is itself beyond every float
+    return lr * decay_factor ** min(epoch // decay_epochs, 2**63)

@@ -20,6 +20,13 @@ def test_options():
     assert step_decay(1000, 0.1, 1, 1.0) == 0.1
 
 
+@pytest.mark.parametrize("factor", [1e-300, 0.2, 1 - 2**-53])
+def test_an_age_after_countless_drops_nothing_is_left(factor):
+    assert step_decay(10**400, 0.1, 1, factor) == 0.0
+    assert step_decay(10**400, 0.1, 1, 1.0) == 0.1
+    assert step_decay(10**400, 0.1, 10**399, 0.5) == 0.1 * 2**-10
+
+
 def test_errors():
     for args in ((-1, 0.1), (0, -0.1), (0, math.nan), (0, 0.1, 0), (0, 0.1, 1, 0.0)):
         with pytest.raises(ValueError, match="step_decay"):
