@@ -96,9 +96,11 @@ def batch_norm2d(
 
     # out = gamma * (x - mean) * rstd + beta; what float32 cuts off the mean goes into
     # the shift, which matters where the mean is large beside the deviation
-    mean = stats.mean.astype(dtype)
-    scale = gamma * stats.rstd
+    mean, rstd = stats.mean.astype(dtype), stats.rstd
+    if training:  # x - mean is 0 in a constant channel, and must not meet an Inf
+        rstd = np.where(stats.var == 0, 0, rstd)
     with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
+        scale = gamma * rstd
         shift = beta + (mean - stats.mean) * scale
     out = np.empty_like(matrix)
     kernels.scale_shift(matrix, mean, scale.astype(dtype), shift.astype(dtype), out)
@@ -203,6 +205,8 @@ def _check(
     dtype = check_floating(op, x=x, **parameters)
     check_ndim(op, "x", x, "(N, C, H, W)")
     N, C, H, W = x.shape
+    if C == 0:
+        raise ValueError(f"{op}: x must have channels, got shape {x.shape}")
     for name, parameter in parameters.items():
         check_shape(op, name, parameter, (C,), "one value per channel of x")
     check_number(op, "momentum", momentum, 0, 1)

@@ -141,6 +141,14 @@ def test_a_negative_running_variance_is_refused_in_evaluation_only(name):
     assert_refused(odyssey, RIGHT, name, change, "running_var", V)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", NORMS)
+def test_an_image_without_channels_is_refused(name, training):
+    none = {k: v[:0] for k, v in RIGHT[name].items() if np.shape(v) == (3,)}
+    none |= {k: zeros(2, 0, 4, 5) for k in ("x", "grad_output") if k in RIGHT[name]}
+    assert_refused(odyssey, RIGHT, name, {**none, "training": training}, "x", V)
+
+
 @pytest.mark.parametrize("name", NORMS)
 def test_one_value_a_channel_is_enough_in_evaluation(name):
     call = {**RIGHT[name], "x": zeros(1, 3, 1, 1), "training": False}

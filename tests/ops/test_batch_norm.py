@@ -71,6 +71,21 @@ def test_a_constant_channel_gives_beta(value):
     np.testing.assert_allclose(new_var, 0.9 * var, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("eps", [1e-80, 5e-324])
+def test_a_constant_channel_gives_beta_however_small_eps_is(eps, dtype):
+    x = np.random.default_rng(8).standard_normal((8, 3, 16, 16)).astype(dtype)
+    x[:, 1] = 0.1
+    gamma, beta, mean, var = parameters(3, dtype)
+    gamma[1] = np.finfo(dtype).max  # gamma / sqrt(eps) is beyond the dtype
+    out = batch_norm2d(x, gamma, beta, mean, var, eps=eps)[0]
+    assert (out[:, 1] == beta[1]).all()
+    want = reference.batch_norm2d(x, gamma, beta, mean, var, eps=eps)[0]
+    assert nerr(out[:, [0, 2]], want[:, [0, 2]]) <= 1e-6
+    gamma[1] = np.inf  # but what is not finite is not hidden
+    assert np.isnan(batch_norm2d(x, gamma, beta, mean, var, eps=eps)[0][:, 1]).all()
+
+
 @pytest.mark.parametrize(("mean", "bar"), [(1e4, 1e-3), (1e5, 1e-3)])
 def test_a_large_mean_costs_no_accuracy(mean, bar):
     rng = np.random.default_rng(1)
