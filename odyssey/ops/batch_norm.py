@@ -162,18 +162,19 @@ def batch_norm2d_backward(
     kernels.gradient_sums(gradient, matrix, stats.mean, grad_beta, products)
     grad_gamma = products * stats.rstd  # sum(g * xhat)
 
-    # grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M)
-    mean = stats.mean.astype(dtype)
+    grad_input = np.empty_like(matrix)
     scale = gamma * stats.rstd
     if training:
+        # grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M)
+        mean = stats.mean.astype(dtype)
         slope = scale * stats.rstd * grad_gamma / M
         with np.errstate(invalid="ignore"):
             offset = scale * grad_beta / M + (mean - stats.mean) * slope
+        factors = [factor.astype(dtype) for factor in (scale, offset, slope)]
+        kernels.combine_gradient(gradient, matrix, mean, *factors, grad_input)
     else:  # mean and rstd are constants: grad_input = gamma * rstd * g
-        slope = offset = np.zeros(C)
-    grad_input = np.empty_like(matrix)
-    factors = [factor.astype(dtype) for factor in (scale, offset, slope)]
-    kernels.combine_gradient(gradient, matrix, mean, *factors, grad_input)
+        zeros = np.zeros(C, dtype)
+        kernels.scale_shift(gradient, zeros, scale.astype(dtype), zeros, grad_input)
     grad_input = from_nhwc(grad_input.reshape(_nhwc_shape(x)), x)
     return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
 

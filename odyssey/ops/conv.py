@@ -24,8 +24,9 @@ Dumoulin & Visin 2016, arXiv:1603.07285, draw the arithmetic of strides and padd
 import numpy as np
 
 from odyssey.checks import check_floating, check_int, check_ndim, check_shape
-from odyssey.kernels import conv_direct
+from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
+from odyssey.ops import direct, winograd
 
 
 def conv2d(
@@ -34,6 +35,8 @@ def conv2d(
     bias: np.ndarray | None = None,
     stride: int = 1,
     padding: int = 0,
+    *,
+    method: str = "auto",
 ) -> np.ndarray:
     """Convolve a batch of images with a kernel.
 
@@ -44,6 +47,10 @@ def conv2d(
     bias : (K,), same dtype, optional
     stride, padding : int
         Step between windows (at least 1); rows and columns of zeros on each side.
+    method : "auto", "direct" or "winograd"
+        How to sum; "winograd" is for 3x3 kernels of stride 1, where it is several times
+        faster, at a relative error of 1e-6 rather than 2e-7 in float32.  "auto" takes
+        it where it pays.  Results that are not finite are always summed directly.
 
     Returns
     -------
@@ -56,10 +63,12 @@ def conv2d(
         For dtypes that are not float32 or float64 or that differ, for sizes that are
         no integers.
     ValueError
-        For wrong ranks, channels that differ, a kernel larger than the padded input.
+        For wrong ranks, channels that differ, a kernel larger than the padded input, a
+        method that is not there or not for this shape.
     """
     dtype = check_floating("conv2d", x=x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
+    use_winograd = _choose("conv2d", method, kernel, stride, (x.shape[0], P, Q))
     K = kernel.shape[0]
     if bias is None:
         bias = np.zeros(K, dtype)
@@ -67,10 +76,12 @@ def conv2d(
         check_floating("conv2d", x=x, bias=bias)
         check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
     out = np.empty((x.shape[0], P, Q, K), dtype)
-    taps = _kernel_matrix(kernel, (0, 2, 3, 1))  # (K, R, S, C)
     if out.size:
         bias = kernel_ready(np.ascontiguousarray(bias))
-        conv_direct.conv_forward(as_nhwc(x), taps, bias, stride, padding, out)
+        images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(kernel))
+        done = use_winograd and winograd.forward(images, kernel, bias, padding, out)
+        if not done:
+            direct.forward(images, kernel, bias, stride, padding, out)
     return from_nhwc(out, x)
 
 
@@ -82,6 +93,7 @@ def conv2d_backward(
     padding: int = 0,
     *,
     needs_grad_input: bool = True,
+    method: str = "auto",
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Compute the gradients of ``conv2d``.
 
@@ -93,6 +105,8 @@ def conv2d_backward(
         As given to the forward.
     needs_grad_input : bool
         False leaves the first gradient out (None): nobody asks for that of an image.
+    method : "auto", "direct" or "winograd"
+        As for the forward.
 
     Returns
     -------
@@ -112,30 +126,51 @@ def conv2d_backward(
     N, C, H, W = x.shape
     K, _, R, S = kernel.shape
     check_shape("conv2d_backward", "grad_output", grad_output, (N, K, P, Q))
+    shape = method, kernel, stride, (N, P, Q)
+    use_winograd = _choose("conv2d_backward", *shape)
 
     gradient, images = as_nhwc(grad_output), as_nhwc(x)
+    kernel = kernel_ready(np.ascontiguousarray(kernel))
     grad_input = None
     if needs_grad_input:
         # out[n,k,p,q]        = sum over c,r,s  x[n,c,h,w]           * kernel[k,c,r,s]
         # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
         grad_input = np.empty((N, H, W, C), dtype)
-        if N:
-            taps = _kernel_matrix(kernel, (1, 2, 3, 0))  # (C, R, S, K)
-            conv_direct.conv_grad_input(gradient, taps, stride, padding, grad_input)
+        done = N == 0 or (
+            use_winograd and winograd.grad_input(gradient, kernel, padding, grad_input)
+        )
+        if not done:
+            direct.grad_input(gradient, kernel, stride, padding, grad_input)
         grad_input = from_nhwc(grad_input, x)
 
     # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
-    grad_taps, grad_bias = np.zeros((R, S, C, K), dtype), np.zeros(K, dtype)
+    grad_kernel, grad_bias = np.zeros((K, C, R, S), dtype), np.zeros(K, dtype)
+    use_winograd = _choose("conv2d_backward", *shape, summed=True)
+    done = N == 0 or (
+        use_winograd and winograd.grad_kernel(gradient, images, padding, grad_kernel)
+    )
+    if not done:
+        direct.grad_kernel(gradient, images, stride, padding, grad_kernel)
     if N:
-        conv_direct.conv_grad_kernel(gradient, images, stride, padding, grad_taps)
         # grad_bias[k] = sum over n,p,q  grad_output[n,k,p,q]
-        conv_direct.column_sums(gradient.reshape(-1, K), grad_bias)
-    grad_kernel = np.ascontiguousarray(grad_taps.transpose(3, 2, 0, 1))
+        column_sums(gradient.reshape(-1, K), grad_bias)
     return grad_input, grad_kernel, grad_bias
 
 
-def _kernel_matrix(kernel: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    return kernel_ready(np.ascontiguousarray(kernel.transpose(axes)))
+def _choose(op, method, kernel, stride, pixels, summed=False) -> bool:
+    """Tell whether to go Winograd's way; ``pixels`` are N, P and Q."""
+    if method == "auto":
+        return winograd.worthwhile(kernel, stride, *pixels, summed)
+    if method not in ("direct", "winograd"):
+        raise ValueError(
+            f'{op}: method must be "auto", "direct" or "winograd", got {method!r}'
+        )
+    if method == "winograd" and (*kernel.shape[2:], stride) != (3, 3, 1):
+        raise ValueError(
+            f'{op}: method must be "direct" or "auto" unless the kernel is 3 x 3 and '
+            f"the stride 1, got {method!r} for {kernel.shape} and {stride}"
+        )
+    return method == "winograd"
 
 
 def _geometry(

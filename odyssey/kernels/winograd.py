@@ -1,0 +1,391 @@
+"""3x3 convolutions of stride 1 by Winograd's minimal filtering, F(4x4, 3x3).
+
+A tile of 4x4 outputs looks at a patch of 6x6 inputs.  Summed directly it costs 144
+multiplications a channel; here patch and kernel are turned into a 6x6 domain, where
+36 products do, and the result is turned back:
+
+    out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * place by place
+
+The sum over channels stands inside the brackets: at each of the 36 places it is a
+matrix product, tiles x channels by channels x kernels, and there the time is spent.
+``docs/derivations/winograd.md`` derives the matrices, and the gradient of the kernel.
+
+x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
+``t`` of 36 places x 64 lanes: at most 64 channels at a time, one a lane.  The buffers
+are flat and the distance of 64 is a constant, so that LLVM sees that the places never
+overlap and turns loops over lanes into SIMD without checking first.
+
+Lavin & Gray 2016, arXiv:1509.09308.
+"""
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.jit import parallel, serial
+
+
+@serial
+def load_pixels(x, n, top, left, size, first, lanes, d):
+    """Copy ``size`` x ``size`` pixels of ``x``, zeros outside it, into ``d``.
+
+    for i: for j: for lane: d[i, j, lane] = x[n, top + i, left + j, first + lane]
+    """
+    H, W = x.shape[1:3]
+    for i in range(size):
+        for j in range(size):
+            h, w, at = top + i, left + j, (i * size + j) * 64
+            if 0 <= h < H and 0 <= w < W:
+                pixel = x[n, h, w, first : first + lanes]
+                for lane in range(lanes):
+                    d[at + lane] = pixel[lane]
+            else:
+                for lane in range(lanes):
+                    d[at + lane] = 0
+
+
+@serial
+def store_pixels(d, bias, n, top, left, first, lanes, out, check):
+    """Write 4 x 4 pixels from ``d``, plus ``bias``, as far as they lie inside ``out``.
+
+    for i: for j: for lane:
+        out[n, top + i, left + j, first + lane] = d[i, j, lane] + bias[first + lane]
+
+    ``check`` (64,) turns from zero to NaN where one of them is not finite.
+    """
+    P, Q = out.shape[1:3]
+    zero = out.dtype.type(0)
+    shift = bias[first : first + lanes]
+    for i in range(min(4, P - top)):
+        for j in range(min(4, Q - left)):
+            pixel, at = (
+                out[n, top + i, left + j, first : first + lanes],
+                (4 * i + j) * 64,
+            )
+            for lane in range(lanes):
+                value = d[at + lane] + shift[lane]
+                pixel[lane] = value
+                check[lane] += zero * value
+
+
+@serial
+def store_lanes(d, lanes, matrix, at):
+    """Copy the 36 places of ``d`` to the rows of ``matrix``, from column ``at`` on."""
+    for place in range(36):
+        row = matrix[place, at : at + lanes]
+        for lane in range(lanes):
+            row[lane] = d[place * 64 + lane]
+
+
+@serial
+def load_lanes(matrix, at, lanes, d):
+    """Copy the 36 rows of ``matrix``, from column ``at`` on, to the places of ``d``."""
+    for place in range(36):
+        row = matrix[place, at : at + lanes]
+        for lane in range(lanes):
+            d[place * 64 + lane] = row[lane]
+
+
+@serial
+def transform_input(d, lanes, t):
+    """Multiply the columns of ``d`` (6, 6) by B^T; ``t`` is the result, transposed."""
+    two, four, five = d.dtype.type(2), d.dtype.type(4), d.dtype.type(5)
+    for j in range(6):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 384 + lane
+            d0, d1, d2 = d[at], d[at + 384], d[at + 768]
+            d3, d4, d5 = d[at + 1152], d[at + 1536], d[at + 1920]
+            even, odd = d4 - four * d2, d3 - four * d1
+            even_2, odd_2 = d4 - d2, two * (d3 - d1)
+            t[to] = four * d0 - five * d2 + d4
+            t[to + 64] = even + odd
+            t[to + 128] = even - odd
+            t[to + 192] = even_2 + odd_2
+            t[to + 256] = even_2 - odd_2
+            t[to + 320] = four * d1 - five * d3 + d5
+
+
+@serial
+def transform_output(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (6, columns) by A^T; ``t`` is transposed."""
+    two, four, eight = d.dtype.type(2), d.dtype.type(4), d.dtype.type(8)
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 256 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
+            even, odd = d1 + d2, d1 - d2
+            even_2, odd_2 = d3 + d4, d3 - d4
+            t[to] = d0 + even + even_2
+            t[to + 64] = odd + two * odd_2
+            t[to + 128] = even + four * even_2
+            t[to + 192] = odd + eight * odd_2 + d5
+
+
+@serial
+def transform_gradient(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (4, columns) by A; ``t`` is transposed."""
+    two, four = d.dtype.type(2), d.dtype.type(4)
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 384 + lane
+            d0, d1, d2, d3 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
+            even, odd = d0 + d2, d1 + d3
+            even_2, odd_2 = d0 + four * d2, two * (d1 + four * d3)
+            t[to] = d0
+            t[to + 64] = even + odd
+            t[to + 128] = even - odd
+            t[to + 192] = even_2 + odd_2
+            t[to + 256] = even_2 - odd_2
+            t[to + 320] = d3
+
+
+@serial
+def transform_kernel(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (3, columns) by G; ``t`` is transposed."""
+    one = d.dtype.type(1)
+    sixth, twelfth, quarter = one / 6, one / 12, one / 4
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 384 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            even, odd = sixth * (d0 + d2), sixth * d1
+            even_2, odd_2 = sixth * (quarter * d0 + d2), twelfth * d1
+            t[to] = quarter * d0
+            t[to + 64] = -even - odd
+            t[to + 128] = odd - even
+            t[to + 192] = even_2 + odd_2
+            t[to + 256] = even_2 - odd_2
+            t[to + 320] = d2
+
+
+@serial
+def transform_total(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (6, columns) by G^T; ``t`` is transposed."""
+    one = d.dtype.type(1)
+    sixth, twelfth, quarter = one / 6, one / 12, one / 4
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 192 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
+            even, odd = d1 + d2, d2 - d1
+            even_2, odd_2 = d3 + d4, d3 - d4
+            t[to] = quarter * (d0 + sixth * even_2) - sixth * even
+            t[to + 64] = sixth * odd + twelfth * odd_2
+            t[to + 128] = sixth * (even_2 - even) + d5
+
+
+@parallel
+def kernel_to_places(kernel, turned, places):
+    """Compute G kernel G^T of ``kernel`` (K, C, 3, 3).
+
+    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels k:
+        places[block, 6*i + j, c, k] = (G kernel[block*B + k, c] G^T)[i, j]
+
+    ``places`` is (K/B, 36, C, B): one piece of memory for each product.  ``turned``
+    exchanges the roles of K and C and turns the kernel by 180 degrees, which is what
+    the gradient of the input is a convolution with.
+    """
+    blocks, _, C, B = places.shape
+    K = kernel.shape[1] if turned else kernel.shape[0]
+    chunks = (C + 15) // 16
+    for task in prange(blocks * chunks):  # disjoint (block, c) of places
+        d, t = np.empty(36 * 64, kernel.dtype), np.empty(36 * 64, kernel.dtype)
+        block, start = task // chunks, task % chunks * 16
+        lanes = min(B, K - block * B)
+        matrix = places[block].reshape(36, C * B)
+        for c in range(start, min(start + 16, C)):
+            for lane in range(lanes):
+                k = block * B + lane
+                for place in range(9):
+                    r, s = place // 3, place % 3
+                    if turned:
+                        d[place * 64 + lane] = kernel[c, k, 2 - r, 2 - s]
+                    else:
+                        d[place * 64 + lane] = kernel[k, c, r, s]
+            transform_kernel(d, 3, lanes, t)
+            transform_kernel(t, 6, lanes, d)
+            store_lanes(d, lanes, matrix, c * B)
+
+
+@serial
+def multiply(patches, places, rows, C, products):
+    """Compute products[place] = patches[place] @ places[place], in pieces.
+
+    Pieces are of at most a million multiplications: such small ones OpenBLAS does at
+    full speed, without packing the matrices anew first.
+    """
+    B = places.shape[2]
+    piece = max(4, 1_000_000 // (C * B) // 4 * 4)
+    for place in range(36):
+        for start in range(0, rows, piece):
+            end = min(start + piece, rows)
+            patch = patches[place, start * C : end * C].reshape(end - start, C)
+            product = products[place, start * B : end * B].reshape(end - start, B)
+            np.dot(patch, places[place], product)
+
+
+@serial
+def add_products(patches, gradients, count, is_first, product, totals):
+    """Add patches[place]^T @ gradients[place] to totals[place], for ``count`` tiles."""
+    c_width, k_width = product.shape
+    for place in range(36):
+        patch = patches[place, : count * c_width].reshape(count, c_width)
+        gradient = gradients[place, : count * k_width].reshape(count, k_width)
+        if is_first:
+            np.dot(patch.T, gradient, totals[place])
+        else:
+            total = totals[place]
+            np.dot(patch.T, gradient, product)
+            for c in range(c_width):
+                for k in range(k_width):
+                    total[c, k] += product[c, k]
+
+
+@parallel
+def winograd_forward(x, places, bias, padding, chunk, patches, products, out, checks):
+    """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
+
+    for chunk of tiles, for part of the kernels, in parallel:
+        for tile: for 64 channels: patches[:, tile, channels] = B^T patch B
+        for block of kernels:
+            for place: products[place] = patches[place] @ places[block, place]
+            for tile: for 64 kernels:
+                out[tile, kernels] = A^T products[:, tile, kernels] A + bias
+
+    Optimizations:
+    - a chunk goes through all three steps while it is in the core's own cache
+    - the kernels are cut into parts only where there are fewer chunks than threads,
+      because each part transforms the patches anew
+    - ``patches`` (threads, 36, tiles*C + 16) and ``products`` (threads, 36,
+      tiles*B + 16) come from the caller, who keeps them; without the 16 all places
+      would share the same few sets of the cache
+
+    ``checks`` (threads, 64) of zeros turn to NaN where a result is not finite.
+    """
+    C = x.shape[3]
+    N, P, Q, K = out.shape
+    blocks, B = places.shape[0], places.shape[3]
+    tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
+    tiles = N * tile_rows * tile_columns
+    threads = len(patches)
+    chunks = (tiles + chunk - 1) // chunk
+    parts = min(blocks, (threads + chunks - 1) // chunks)
+    for thread in prange(threads):  # disjoint tiles and kernels of out
+        patch, product = patches[thread], products[thread]
+        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
+        for task in range(thread, chunks * parts, threads):
+            first, part = task // parts * chunk, task % parts
+            count = min(chunk, tiles - first)
+            for column in range(count):
+                n = (first + column) // (tile_rows * tile_columns)
+                top = (first + column) // tile_columns % tile_rows * 4
+                left = (first + column) % tile_columns * 4
+                for c in range(0, C, 64):
+                    lanes = min(64, C - c)
+                    load_pixels(x, n, top - padding, left - padding, 6, c, lanes, d)
+                    transform_input(d, lanes, t)
+                    transform_input(t, lanes, d)
+                    store_lanes(d, lanes, patch, column * C + c)
+            for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+                multiply(patch, places[block], count, C, product)
+                k, lanes = block * B, min(B, K - block * B)
+                for column in range(count):
+                    n = (first + column) // (tile_rows * tile_columns)
+                    top = (first + column) // tile_columns % tile_rows * 4
+                    left = (first + column) % tile_columns * 4
+                    load_lanes(product, column * B, lanes, d)
+                    transform_output(d, 6, lanes, t)
+                    transform_output(t, 4, lanes, d)
+                    store_pixels(d, bias, n, top, left, k, lanes, out, checks[thread])
+
+
+@parallel
+def winograd_grad_kernel(
+    grad_output, x, padding, chunk, patches, gradients, totals, grad, checks
+):
+    """Compute the gradient of the kernel, (K, C, 3, 3).
+
+    for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
+        for tile: for block of channels: patches[block, :, tile] = B^T patch B
+        for tile: for block of kernels:
+            gradients[block, :, tile] = A grad_output[tile] A^T
+        for block of channels: for block of kernels: for place:
+            totals[part, c block, k block, place] += patches[place]^T @ gradients[place]
+    for c in parallel: for 64 kernels:
+        grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
+
+    Optimizations: as in ``winograd_forward``.  The number of parts follows from the
+    shapes alone, so that the order of the sums never depends on the threads; where
+    there are more threads than parts, the channels are split as well.  ``checks``
+    (C,) of zeros turn to NaN where a result is not finite.
+    """
+    C = x.shape[3]
+    N, P, Q, K = grad_output.shape
+    parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
+    tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
+    tiles, threads = N * tile_rows * tile_columns, len(patches)
+    splits = min(c_blocks, (threads + parts - 1) // parts)
+    for thread in prange(threads):  # disjoint (part, c block) of totals
+        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
+        product = np.empty((c_width, k_width), x.dtype)
+        for task in range(thread, parts * splits, threads):
+            part, split = task // splits, task % splits
+            begin, last = part * tiles // parts, (part + 1) * tiles // parts
+            c_first, c_last = (
+                split * c_blocks // splits,
+                (split + 1) * c_blocks // splits,
+            )
+            for first in range(begin, last, chunk):
+                count = min(chunk, last - first)
+                for column in range(count):
+                    n = (first + column) // (tile_rows * tile_columns)
+                    top = (first + column) // tile_columns % tile_rows * 4
+                    left = (first + column) % tile_columns * 4
+                    for block in range(c_first, c_last):
+                        c = block * c_width
+                        lanes = min(c_width, C - c)
+                        load_pixels(x, n, top - padding, left - padding, 6, c, lanes, d)
+                        transform_input(d, lanes, t)
+                        transform_input(t, lanes, d)
+                        store_lanes(d, lanes, patches[thread, block], column * c_width)
+                    for block in range(k_blocks):
+                        k = block * k_width
+                        lanes = min(k_width, K - k)
+                        load_pixels(grad_output, n, top, left, 4, k, lanes, d)
+                        transform_gradient(d, 4, lanes, t)
+                        transform_gradient(t, 6, lanes, d)
+                        at = column * k_width
+                        store_lanes(d, lanes, gradients[thread, block], at)
+                for block in range(c_first, c_last):
+                    for k_block in range(k_blocks):
+                        add_products(
+                            patches[thread, block],
+                            gradients[thread, k_block],
+                            count,
+                            first == begin,
+                            product,
+                            totals[part, block, k_block],
+                        )
+    for c in prange(C):  # disjoint channels of grad
+        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
+        for block in range(k_blocks):
+            lanes = min(k_width, K - block * k_width)
+            at = c % c_width * k_width
+            for part in range(parts):
+                total = totals[part, c // c_width, block].reshape(36, c_width * k_width)
+                load_lanes(total, at, lanes, t if part else d)
+                if part:
+                    for lane in range(36 * 64):
+                        d[lane] += t[lane]
+            transform_total(d, 6, lanes, t)
+            transform_total(t, 3, lanes, d)
+            for lane in range(lanes):
+                for place in range(9):
+                    value = d[place * 64 + lane]
+                    grad[block * k_width + lane, c, place // 3, place % 3] = value
+                    checks[c] += 0 * value

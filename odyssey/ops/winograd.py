@@ -1,0 +1,103 @@
+"""The three products of a 3x3 convolution of stride 1, in Winograd's domain.
+
+Here the buffers of ``kernels/winograd.py`` are laid out and its kernels are called;
+``docs/derivations/winograd.md`` says what they compute, ``ops/conv.py`` when.
+
+Each function tells whether all of its results are finite.  Where they are not, the
+caller sums directly: the differences that the transforms take would spread an Inf as
+NaN over its whole tile, and meet an Inf of their own before the sums do.
+"""
+
+import numba
+import numpy as np
+
+from odyssey.kernels import winograd as kernels
+from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.workspace import workspace
+
+CHUNK = 96  # tiles that a thread takes through all steps at a time
+SUM_CHUNK = 96  # the same, where the products are summed over tiles
+#: Columns between the places: without them, all would share the same cache sets.
+GAP = 16
+
+
+def worthwhile(
+    kernel: np.ndarray, stride: int, N: int, P: int, Q: int, summed: bool = False
+) -> bool:
+    """Tell whether Winograd's way is the faster one for this shape.
+
+    It needs a 3x3 kernel and stride 1.  It pays where the products are large beside
+    the transforms: from 16 channels and kernels on and, since the kernel has to be
+    transformed too, from 32 tiles on; with ``summed``, in the gradient of the kernel,
+    from 128 on.
+    """
+    K, C, R, S = kernel.shape
+    tiles = N * -(-P // 4) * -(-Q // 4)
+    least = 128 if summed else 32
+    return (R, S, stride) == (3, 3, 1) and min(C, K) >= 16 and tiles >= least
+
+
+def forward(
+    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: int, out: np.ndarray
+) -> bool:
+    """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
+    return _convolve(x, kernel, False, bias, padding, out)
+
+
+def grad_input(
+    grad_output: np.ndarray, kernel: np.ndarray, padding: int, out: np.ndarray
+) -> bool:
+    """Write the gradient of the input (N, H, W, C).
+
+    With stride 1 it is a convolution again, of ``grad_output`` with the kernel turned
+    by 180 degrees, the roles of C and K exchanged, and a padding of 2 - padding.
+    """
+    bias = np.zeros(kernel.shape[1], kernel.dtype)
+    return _convolve(grad_output, kernel, True, bias, 2 - padding, out)
+
+
+def _convolve(x, kernel, turned, bias, padding, out) -> bool:
+    N, P, Q, K = out.shape
+    C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
+    blocks, B = _blocks(K)
+    chunk = min(CHUNK, N * -(-P // 4) * -(-Q // 4))
+    places = workspace("places", (blocks, 36, C, B), dtype)
+    patches = workspace("patches", (threads, 36, chunk * C + GAP), dtype)
+    products = workspace("products", (threads, 36, chunk * B + GAP), dtype)
+    checks = np.zeros((threads, 64), dtype)
+    with one_blas_thread():
+        kernels.kernel_to_places(kernel, turned, places)
+        kernels.winograd_forward(
+            x, places, bias, padding, chunk, patches, products, out, checks
+        )
+    return bool(np.isfinite(checks).all())
+
+
+def grad_kernel(
+    grad_output: np.ndarray, x: np.ndarray, padding: int, out: np.ndarray
+) -> bool:
+    """Write the gradient of the kernel (K, C, 3, 3)."""
+    N, P, Q, K = grad_output.shape
+    C, dtype = x.shape[3], x.dtype
+    (c_blocks, c_width), (k_blocks, k_width) = _blocks(C), _blocks(K)
+    tiles, threads = N * -(-P // 4) * -(-Q // 4), numba.get_num_threads()
+    parts = max(1, min(16, 1024 // max(C, K), tiles // 64))
+    chunk = min(SUM_CHUNK, -(-tiles // parts))
+    columns = chunk * c_width + GAP
+    patches = workspace("patches", (threads, c_blocks, 36, columns), dtype)
+    columns = chunk * k_width + GAP
+    gradients = workspace("products", (threads, k_blocks, 36, columns), dtype)
+    shape = (parts, c_blocks, k_blocks, 36, c_width, k_width)
+    totals = workspace("places", shape, dtype)
+    checks = np.zeros(C, dtype)
+    with one_blas_thread():
+        kernels.winograd_grad_kernel(
+            grad_output, x, padding, chunk, patches, gradients, totals, out, checks
+        )
+    return bool(np.isfinite(checks).all())
+
+
+def _blocks(channels: int) -> tuple[int, int]:
+    """Return into how many blocks of how many channels, at most 64, to cut."""
+    blocks = -(-channels // 64)
+    return blocks, -(-channels // (16 * blocks)) * 16
