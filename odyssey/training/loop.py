@@ -47,7 +47,8 @@ class Model(NamedTuple):
 
     ``train_step(state, x, labels, lr)`` does one update of the tensors of ``state``, or
     raises `NonFiniteError` before it.  ``predict(state, x)`` gives logits (N, K) and
-    changes nothing.  ``save(state)`` writes the weights into the run's folder.
+    changes nothing.  ``save(state)`` writes the weights into the run's folder, with
+    ``step`` and ``epoch`` in their manifest.
     """
 
     train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
@@ -102,6 +103,7 @@ class Trainer:
             click.echo(f"resuming from {self.checkpoint_path}, {state.step} steps done")
         if self.finished():
             click.echo("nothing left to do: raise --epochs or --max-steps to go on")
+            self._bring_weights_up_to_date()
         else:
             click.echo("compiling kernels (they are kept for the next start) ...")
             click.echo(f"kernels ready after {self.warm_up():.1f} s")
@@ -137,6 +139,13 @@ class Trainer:
             self.model.train_step(scratch, x, labels, self.recipe.lr)
         self.model.predict(scratch, x[:BATCH_SIZE])
         return time.perf_counter() - started
+
+    def _bring_weights_up_to_date(self) -> None:
+        """Save the weights unless those of this very position lie there whole."""
+        if self.folder.saved_position() != (self.state.step, self.state.epoch):
+            with naming(self.folder.path):
+                self.model.save(self.state)
+            click.echo(f"weights saved from {self.checkpoint_path}")
 
     def _check_logs(self, rows_done: int) -> None:
         """Say if the logs have lost lines, which no resume can bring back."""

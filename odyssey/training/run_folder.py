@@ -15,8 +15,8 @@ from pathlib import Path
 
 from odyssey.training.errors import InputError, ProgramError
 from odyssey.training.logs import naming
-from odyssey.weights.files import remove_leftovers
-from odyssey.weights.folder import PENDING
+from odyssey.weights.files import WeightsError, remove_leftovers
+from odyssey.weights.folder import PENDING, read_listed
 
 try:
     import fcntl
@@ -93,6 +93,14 @@ class RunFolder:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def saved_position(self) -> tuple[int, int] | None:
+        """Return step and epoch of the weights here, None unless they are whole."""
+        try:
+            manifest = read_listed(self.path, keep=False).manifest
+        except (WeightsError, OSError):
+            return None
+        return manifest.get("step"), manifest.get("epoch")
 
     def old_run(self) -> list[Path]:
         """Return the files and folders that a run has left here."""

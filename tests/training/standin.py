@@ -72,7 +72,8 @@ def recipe(**changes):
 def saver(directory):
     def save(state):
         tensors = {**state.params, **state.running}
-        save_folder(tensors, directory, metadata={"model": "standin"})
+        position = {"step": state.step, "epoch": state.epoch}
+        save_folder(tensors, directory, metadata={"model": "standin", **position})
 
     return save
 
