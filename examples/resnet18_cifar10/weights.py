@@ -7,7 +7,9 @@ statistics, no manifest.  What they lack can be estimated again from training im
 """
 
 import os
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,7 +27,8 @@ from odyssey.weights.folder import load_folder, save_folder
 from odyssey.weights.hexfile import WeightsError
 
 MODEL = "resnet18"
-OPTIONS = ("width", "num_classes", "conv_bias")
+MAX_COUNT = 2**31 - 1  # of channels and the like, to be believed from a manifest
+_BLOCK = re.compile(r"s([1-9])b([1-9][0-9]?)_", re.ASCII)  # stage and block
 
 
 class LoadedWeights(NamedTuple):
@@ -53,10 +56,16 @@ def save_weights(
     config : the model's options, written into the manifest
     directory : made if it does not exist
     metadata : more for the manifest: where the weights come from
+
+    Raises
+    ------
+    WeightsError
+        (a ``ValueError``) As `load_weights`; the folder is untouched then.
     """
-    options = {name: getattr(config, name) for name in OPTIONS}
-    metadata = {**(metadata or {}), "model": MODEL, **options}
-    save_folder({**params, **state}, directory, metadata=metadata)
+    tensors = {**params, **state}
+    _check(tensors, {**parameter_shapes(config), **state_shapes(config)}, directory)
+    metadata = {**(metadata or {}), "model": MODEL, **config._asdict()}
+    save_folder(tensors, directory, metadata=metadata)
 
 
 def load_weights(directory: str | os.PathLike) -> LoadedWeights:
@@ -67,8 +76,8 @@ def load_weights(directory: str | os.PathLike) -> LoadedWeights:
     Raises
     ------
     WeightsError
-        (a ``ValueError``) Names every tensor that is missing, unexpected, or of a
-        wrong shape or dtype.
+        (a ``ValueError``) Names every tensor that is missing, unexpected, of a wrong
+        shape or dtype, or a variance that is negative.
     FileNotFoundError
         If there is no such folder.
     """
@@ -126,47 +135,81 @@ def estimate_running_statistics(
 
 
 def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
-    """Return the options of the model whose tensors have these names and shapes."""
-    blocks = []
-    while f"s{len(blocks) + 1}b1_conv1_kernel" in shapes:
-        stage, count = len(blocks) + 1, 1
-        while f"s{stage}b{count + 1}_conv1_kernel" in shapes:
-            count += 1
-        blocks.append(count)
+    """Return the options of the model whose tensors have these names and shapes.
+
+    The majority decides, so that a set in which some are missing, unexpected or odd is
+    still held against the model that it was meant for.  For the same reason there are
+    never fewer blocks than ResNet-18 has.
+    """
+    widths, files, blocks = Counter(), Counter(), list(ResNetConfig().blocks)
+    for name, shape in shapes.items():
+        place = _BLOCK.match(name)
+        stage, block = map(int, place.groups()) if place else (1, 0)
+        if place or name.startswith(("conv1_", "bn1_")):
+            files[stage, block] += 1
+            widths[shape[0] // 2 ** (stage - 1) if shape else 0] += 1
+    for (stage, block), count in files.items():
+        if count > 2:  # fewer files are strays, and no block
+            blocks += [1] * (stage - len(blocks))
+            blocks[stage - 1] = max(blocks[stage - 1], block)
+    width = max(widths, key=widths.get, default=0) or ResNetConfig().width
+    kernels, biases = (
+        sum(name.endswith(kind) and not name.startswith("fc_") for name in shapes)
+        for kind in ("_kernel", "_bias")
+    )
+    head = shapes.get("fc_weights", ())
+    if head[1:] != (width * 2 ** (len(blocks) - 1),):  # transposed, say
+        head = shapes.get("fc_bias", ())
     return ResNetConfig(
-        width=shapes["conv1_kernel"][0],
-        blocks=tuple(blocks) or ResNetConfig().blocks,
-        num_classes=shapes["fc_weights"][0],
-        conv_bias="conv1_bias" in shapes,
+        width=width,
+        blocks=tuple(blocks),
+        num_classes=head[0] if head else ResNetConfig().num_classes,
+        conv_bias=2 * biases > kernels,
     )
 
 
 def _config(
     tensors: Tensors, manifest: dict | None, directory: str | os.PathLike
 ) -> ResNetConfig:
-    """Return the options that the manifest names, or that the shapes tell."""
-    if manifest is not None and "model" in manifest:
-        if manifest["model"] != MODEL:
-            raise WeightsError(
-                f"{directory}: weights of the model {manifest['model']!r}, not {MODEL}"
-            )
-        options = {name: manifest[name] for name in OPTIONS if name in manifest}
-        kinds = {name: type(value) for name, value in ResNetConfig()._asdict().items()}
-        wrong = [n for n, v in options.items() if type(v) is not kinds[n] or v < 0]
-        if wrong:
-            raise WeightsError(f"{directory}: bad {', '.join(wrong)} in the manifest")
-        return ResNetConfig(**options)
-    try:
-        return config_from_shapes({name: t.shape for name, t in tensors.items()})
-    except (KeyError, ValueError, IndexError):
-        # Not even the stem and the head are whole: `_check` will say what is missing.
-        return ResNetConfig(conv_bias="conv1_bias" in tensors)
+    """Return the options that the manifest names; those that it lacks, the shapes tell.
+
+    Manifests of old name no blocks.
+    """
+    config = config_from_shapes({name: t.shape for name, t in tensors.items()})
+    if manifest is None or "model" not in manifest:
+        return config
+    if manifest["model"] != MODEL:
+        raise WeightsError(
+            f"{directory}: weights of the model {manifest['model']!r}, not {MODEL}"
+        )
+    options = {name: manifest[name] for name in config._fields if name in manifest}
+    wrong = [n for n, v in options.items() if not _is_option(n, v, len(tensors))]
+    if wrong:
+        raise WeightsError(f"{directory}: bad {', '.join(wrong)} in the manifest")
+    if "blocks" in options:
+        options["blocks"] = tuple(options["blocks"])
+    return config._replace(**options)
+
+
+def _is_option(name: str, value: Any, num_tensors: int) -> bool:
+    """Tell whether ``value``, out of a manifest, can be the model's option."""
+    if name == "conv_bias":
+        return isinstance(value, bool)
+    if name != "blocks":
+        return type(value) is int and 0 < value <= MAX_COUNT
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(type(count) is int and count > 0 for count in value)
+        and sum(value) <= num_tensors  # each has some
+    )
 
 
 def _check(
     tensors: Tensors, shapes: Mapping[str, tuple], directory: str | os.PathLike
 ) -> None:
     """Raise unless ``tensors`` are just those of ``shapes``, all of one float dtype."""
+    tensors = {name: np.asarray(tensor) for name, tensor in tensors.items()}
     missing = [name for name in shapes if name not in tensors]
     unexpected = [name for name in tensors if name not in shapes]
     problems = [
@@ -181,6 +224,11 @@ def _check(
         f"{name} has shape {tensors[name].shape}, not {shape}"
         for name, shape in shapes.items()
         if name in tensors and tensors[name].shape != tuple(shape)
+    ]
+    problems += [
+        f"{name} holds a negative variance"
+        for name, t in tensors.items()
+        if name.endswith("_running_var") and t.dtype.kind == "f" and (t < 0).any()
     ]
     if problems:
         raise WeightsError(f"{directory}: not {MODEL}'s tensors: {'; '.join(problems)}")

@@ -107,6 +107,43 @@ def test_every_missing_and_unexpected_tensor_is_named_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "missing",
+    [
+        ["conv1_bias"],
+        ["conv1_kernel"],
+        ["fc_weights"],
+        ["s3b1_proj_bias", "fc_bias"],
+        [f"s1b1_{n}" for n in ("conv1_kernel", "conv1_bias", "bn1_gamma", "bn1_beta")],
+    ],
+)
+@pytest.mark.parametrize("stray", ["", "s4b3_conv1_kernel", "old_bias"])
+def test_what_is_missing_does_not_mislead(tmp_path, missing, stray):
+    """No manifest, no tensor that must be there: still just what is wrong is said."""
+    directory = tmp_path / "original"
+    original_folder(directory)
+    for name in missing:
+        (directory / f"{name}.weights").unlink()
+    problems = [f"{len(missing)} tensors missing: {', '.join(missing)}"]
+    if stray:
+        save_tensor(np.zeros(3, "f4"), directory / f"{stray}.weights", stray)
+        problems.append(f"1 tensors unexpected: {stray}")
+    with pytest.warns(UserWarning), pytest.raises(WeightsError) as error:
+        load_weights(directory)
+    assert str(error.value).endswith("'s tensors: " + "; ".join(problems))
+
+
+def test_a_copy_that_stopped_half_way_is_no_smaller_model(tmp_path):
+    original_folder(tmp_path / "original")
+    last = sorted((tmp_path / "original").glob("s4*"))
+    for path in last:
+        path.unlink()
+    with pytest.warns(UserWarning), pytest.raises(WeightsError) as error:
+        load_weights(tmp_path / "original")
+    assert "unexpected" not in str(error.value)
+    assert f"{len(last)} tensors missing: " in str(error.value)
+
+
+@pytest.mark.parametrize(
     "damage, message",
     [
         (lambda t: t.pop("bn1_running_var"), "missing: bn1_running_var"),
@@ -114,6 +151,7 @@ def test_every_missing_and_unexpected_tensor_is_named_at_once(tmp_path):
         (lambda t: t.update(fc_bias=np.zeros(11, "f4")), r"fc_bias has shape \(11,\)"),
         (lambda t: t.update(fc_bias=np.zeros(10, "f8")), "dtype float32, float64"),
         (lambda t: t.update({n: t[n].astype("f2") for n in t}), "dtype float16"),
+        (lambda t: t["bn1_running_var"].fill(-1), "bn1_running_var holds a negative"),
     ],
 )
 def test_a_set_that_is_not_the_models_is_refused(tmp_path, damage, message):
@@ -121,9 +159,44 @@ def test_a_set_that_is_not_the_models_is_refused(tmp_path, damage, message):
     tensors = {**params, **state}
     damage(tensors)
     metadata = {"model": "resnet18", "width": 4, "num_classes": 10, "conv_bias": False}
-    save_folder(tensors, tmp_path, metadata=metadata)
+    save_folder(tensors, tmp_path / "damaged", metadata=metadata)
     with pytest.raises(WeightsError, match=message):
-        load_weights(tmp_path)
+        load_weights(tmp_path / "damaged")
+    good = initialize(CONFIG, 1)
+    save_weights(*good, CONFIG, tmp_path / "good")
+    with pytest.raises(WeightsError, match=message):
+        save_weights(tensors, {}, CONFIG, tmp_path / "good")
+    for name, tensor in load_weights(tmp_path / "good").params.items():
+        np.testing.assert_array_equal(tensor, good[0][name])
+
+
+def test_saving_says_all_that_is_wrong_at_once(tmp_path):
+    params, state = initialize(CONFIG, 0)
+    del params["fc_bias"]
+    params.update(x=np.zeros(2, "f4"), bn1_beta=np.zeros(5, "f8"))
+    with pytest.raises(WeightsError) as error:
+        save_weights(params, state, CONFIG, tmp_path / "new")
+    for part in ("missing: fc_bias", "unexpected: x", "bn1_beta has shape", "float64"):
+        assert part in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "blocks", [(2, 2, 2, 6), (1, 1, 1, 1), (1, 2), (2, 3, 2, 2, 1)]
+)
+def test_other_stages(tmp_path, blocks):
+    config = ResNetConfig(width=2, blocks=blocks)
+    save_weights(*initialize(config, 0), config, tmp_path)
+    assert load_weights(tmp_path).config == config
+
+
+def test_a_manifest_from_before_blocks_stood_in_it(tmp_path):
+    config = ResNetConfig(width=2, blocks=(2, 2, 2, 3))
+    save_weights(*initialize(config, 0), config, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["blocks"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert load_weights(tmp_path).config == config
 
 
 @pytest.mark.parametrize(
@@ -132,7 +205,12 @@ def test_a_set_that_is_not_the_models_is_refused(tmp_path, damage, message):
         ({"model": "lenet5"}, "lenet5"),
         ({"width": "4"}, "bad width"),
         ({"width": -4}, "bad width"),
+        ({"width": 0, "num_classes": 10**4000}, "bad width, num_classes"),
         ({"conv_bias": 1}, "bad conv_bias"),
+        ({"blocks": [2, 2, 2, 10**9]}, "bad blocks"),
+        ({"blocks": []}, "bad blocks"),
+        ({"blocks": 2}, "bad blocks"),
+        ({"blocks": [2, 2, 2, 3]}, "missing: s4b3_conv1_kernel"),
         ({"width": 8}, "has shape"),
     ],
 )
