@@ -4,6 +4,11 @@ python examples/resnet18_cifar10/download_cifar10.py --data-dir datasets/cifar10
 python examples/resnet18_cifar10/download_cifar10.py --from-file FILE.tar.gz
 """
 
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
 import re
 import shutil
 import signal

@@ -7,6 +7,11 @@ Without ``--images`` the test set is classified: accuracy, a table by class, and
 confusion matrix.
 """
 
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
 import json
 import os
 import warnings

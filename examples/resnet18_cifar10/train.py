@@ -8,6 +8,11 @@ batches that calls the step is `odyssey.training.loop.Trainer`, the same for eve
 example; it evaluates, logs and saves.  The options stand at the end.
 """
 
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
 from functools import partial
 from types import SimpleNamespace
 

@@ -1,11 +1,12 @@
 """What the command-line programs share: exit statuses, number options, the header."""
 
 import contextlib
-import math
 import os
 import platform
+import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 
 import click
@@ -13,20 +14,32 @@ import numba
 import numpy as np
 
 from odyssey.data.dataset import DataError
-from odyssey.training.errors import EXIT_FAILURE, EXIT_USAGE, Interrupted, ProgramError
+from odyssey.training.errors import (
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    Interrupted,
+    ProgramError,
+    warn,
+)
 from odyssey.weights.hexfile import WeightsError
+
+#: The largest number of float32, in which models are trained.
+MAX_NUMBER = float(np.finfo(np.float32).max)
 
 
 class FiniteFloat(click.FloatRange):
-    """A number within a range; NaN and infinity, which click lets through, are not."""
+    """A number within a range; NaN and infinity, which click lets through, are not.
+
+    Nor is what would be infinite in float32.
+    """
 
     name = "number"
 
     def convert(self, value, param, ctx) -> float:
         """Return ``value`` as a float, or fail naming the option."""
         number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
+        if not abs(number) <= MAX_NUMBER:  # NaN is not either
+            self.fail(f"{value} is not a finite number of float32.", param, ctx)
         return number
 
 
@@ -69,8 +82,22 @@ def environment() -> str:
 
 
 @contextlib.contextmanager
+def _ctrl_c_raises() -> Iterator[None]:
+    """Have Ctrl-C raise `KeyboardInterrupt` for a while, unless it is ignored."""
+    previous = signal.getsignal(signal.SIGINT)
+    if previous != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextlib.contextmanager
 def exit_statuses(debug: bool = False) -> Iterator[None]:
     """End the program with a short message and the status that an error stands for.
+
+    Warnings become short messages too.
 
     ====== ==================================================================
     status after
@@ -85,11 +112,14 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     Parameters
     ----------
     debug : bool
-        Print the traceback as well.
+        Print the traceback as well, and warnings with their places.
     """
     prefix = "Error: "
     try:
-        yield
+        with _ctrl_c_raises(), warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = lambda message, *place: warn(str(message))
+            yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except KeyboardInterrupt:

@@ -141,6 +141,15 @@ def test_missing_data_says_how_to_get_it(train, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_damaged_class_names_are_a_line_of_warning(train, tmp_path):
+    write_tiny_cifar(tmp_path / "data")
+    names = tmp_path / "data" / "cifar-10-batches-py" / "batches.meta"
+    names.write_bytes(b"no pickle")
+    output = train("--data-dir", tmp_path / "data", "--max-steps", 1)
+    assert f"Warning: {names}: " in output
+    assert "cifar10.py" not in output and "UserWarning" not in output
+
+
 @pytest.mark.parametrize(
     "option, value",
     [
@@ -148,10 +157,12 @@ def test_missing_data_says_how_to_get_it(train, tmp_path):
         ("--lr", "inf"),
         ("--lr", "0"),
         ("--lr", "-0.1"),
+        ("--lr", "1e300"),
         ("--momentum", "1"),
         ("--momentum", "nan"),
         ("--weight-decay", "-1"),
         ("--weight-decay", "inf"),
+        ("--weight-decay", "1e39"),
         ("--lr-decay-factor", "0"),
         ("--lr-decay-epochs", "0"),
         ("--epochs", "0"),

@@ -1,6 +1,8 @@
 import errno
 import re
+import signal
 import sys
+import warnings
 
 import click
 import pytest
@@ -49,7 +51,30 @@ def test_exit_statuses(error, status, message, debug, capsys):
     assert ("Traceback" in text) == debug
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "0", "-1", "abc"])
+def test_warnings_are_lines(capsys):
+    with exit_statuses():
+        warnings.warn("mind the step", stacklevel=1)
+    assert capsys.readouterr().err == "Warning: mind the step\n"
+    with pytest.warns(UserWarning), exit_statuses(debug=True):
+        warnings.warn("mind the step", stacklevel=1)
+
+
+def test_ctrl_c_inside_and_the_handler_before_it_afterwards(capsys):
+    caught = []
+    previous = signal.signal(signal.SIGINT, lambda *args: caught.append("outside"))
+    try:
+        with pytest.raises(SystemExit) as stopped, exit_statuses():
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert stopped.value.code == 130
+    assert caught == ["outside"]
+
+
+@pytest.mark.parametrize(
+    "value", ["nan", "inf", "-inf", "1e999", "1e39", "0", "-1", "abc"]
+)
 def test_numbers_that_are_none_are_refused_by_name(value):
     @click.command()
     @click.option("--lr", type=FiniteFloat(0, min_open=True))

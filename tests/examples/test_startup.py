@@ -1,0 +1,88 @@
+"""What happens before a program has begun: signals, closed streams, no installation."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from programs import EXAMPLE, ROOT, SMALL, run_apart
+from tiny_cifar import write_tiny_cifar
+
+PROGRAMS = [
+    [EXAMPLE / "train.py"],
+    [EXAMPLE / "inference.py"],
+    [EXAMPLE / "download_cifar10.py"],
+    ["-m", "odyssey", "verify", "."],
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda words: str(words[-1]))
+def test_ctrl_c_during_the_imports(tmp_path, program):
+    # Where the program imports NumPy, the signal comes instead.
+    stub = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)"
+    (tmp_path / "numpy.py").write_text(stub)
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    stopped = subprocess.run(
+        [sys.executable, *map(str, program)],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (stopped.returncode, stopped.stderr) == (130, "")
+
+
+def test_the_library_does_not_touch_the_signals():
+    code = "import odyssey, signal as s; print(s.getsignal(s.SIGINT))"
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    assert "default_int_handler" in printed
+
+
+def test_signals_can_be_ignored(tmp_path):
+    def ignore():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    code = "import startup, os, signal; startup.prepare()\n"
+    code += "os.kill(os.getpid(), signal.SIGINT); print('still here')"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(
+        command, cwd=EXAMPLE, preexec_fn=ignore, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout) == (0, "still here\n")
+
+
+@pytest.mark.parametrize("streams", [[2], [0, 1, 2]])
+def test_closed_streams(tmp_path, streams):
+    """Nothing is printed, and nothing of what would have been ends up in a file."""
+    write_tiny_cifar(tmp_path / "data")
+    (tmp_path / "data" / "cifar-10-batches-py" / "batches.meta").write_text("a warning")
+
+    def close():
+        for descriptor in streams:
+            os.close(descriptor)
+
+    places = ["--data-dir", tmp_path / "data", "--weights-dir", tmp_path / "run"]
+    steps = ["--max-steps", 1]
+    result = run_apart("train", *places, *SMALL, *steps, preexec_fn=close)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert ("weights are in" in result.stdout) == (1 not in streams)
+    assert (tmp_path / "run" / ".lock").read_text().strip().isdigit()
+    assert len((tmp_path / "run" / "steps.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("script", ["train", "inference", "download_cifar10"])
+def test_a_checkout_needs_no_installation(tmp_path, script):
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    result = subprocess.run(
+        [sys.executable, EXAMPLE / f"{script}.py", "--help"],
+        env=clean,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "--debug" in result.stdout
