@@ -10,74 +10,61 @@ Sizes are N, C, H, W (batch, channels, height, width of an input), K, R, S (kern
 their height and width), P, Q (height and width of an output).
 """
 
-from odyssey import reference
-from odyssey.data.batching import compute_num_batches, extract_batch_pair
-from odyssey.gradcheck import gradcheck
-from odyssey.init import he_normal, uniform_fan_in
-from odyssey.ops.activation import relu, relu_backward
-from odyssey.ops.addition import add, add_backward
-from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
-from odyssey.ops.conv import conv2d, conv2d_backward
-from odyssey.ops.dropout import dropout, dropout_backward
-from odyssey.ops.linear import linear, linear_backward
-from odyssey.ops.loss import (
-    cross_entropy,
-    cross_entropy_backward,
-    softmax,
-    softmax_backward,
-)
-from odyssey.ops.pooling import (
-    avgpool2d,
-    avgpool2d_backward,
-    global_avgpool2d,
-    global_avgpool2d_backward,
-    maxpool2d,
-    maxpool2d_backward,
-)
-from odyssey.optim import (
-    clip_grad_norm_inplace,
-    global_grad_norm,
-    sgd_momentum_update_inplace,
-)
-from odyssey.schedules import step_decay
-from odyssey.weights.hexfile import load_tensor, load_tensor_with_name, save_tensor
+import os
+import signal
+import sys
+
+if sys.argv[:1] == ["-m"]:  # python -m odyssey: Ctrl-C during the imports is no error
+    signal.signal(signal.SIGINT, lambda signum, frame: os._exit(128 + signum))
+
+from odyssey import lazy
+from odyssey.gradcheck import gradcheck as gradcheck
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "add",
-    "add_backward",
-    "avgpool2d",
-    "avgpool2d_backward",
-    "batch_norm2d",
-    "batch_norm2d_backward",
-    "clip_grad_norm_inplace",
-    "compute_num_batches",
-    "conv2d",
-    "conv2d_backward",
-    "cross_entropy",
-    "cross_entropy_backward",
-    "dropout",
-    "dropout_backward",
-    "extract_batch_pair",
-    "global_avgpool2d",
-    "global_avgpool2d_backward",
-    "global_grad_norm",
-    "gradcheck",
-    "he_normal",
-    "linear",
-    "linear_backward",
-    "load_tensor",
-    "load_tensor_with_name",
-    "maxpool2d",
-    "maxpool2d_backward",
-    "reference",
-    "relu",
-    "relu_backward",
-    "save_tensor",
-    "sgd_momentum_update_inplace",
-    "softmax",
-    "softmax_backward",
-    "step_decay",
-    "uniform_fan_in",
-]
+#: Where each public name comes from; ``__init__.pyi`` tells editors the same.  It is
+#: imported when first asked for.  ``gradcheck`` is not in it, for its module has the
+#: same name: importing that later would put the module in the function's place.
+_HOMES = {
+    name: module
+    for module, names in {
+        "odyssey.data.batching": ["compute_num_batches", "extract_batch_pair"],
+        "odyssey.init": ["he_normal", "uniform_fan_in"],
+        "odyssey.ops.activation": ["relu", "relu_backward"],
+        "odyssey.ops.addition": ["add", "add_backward"],
+        "odyssey.ops.batch_norm": ["batch_norm2d", "batch_norm2d_backward"],
+        "odyssey.ops.conv": ["conv2d", "conv2d_backward"],
+        "odyssey.ops.dropout": ["dropout", "dropout_backward"],
+        "odyssey.ops.linear": ["linear", "linear_backward"],
+        "odyssey.ops.loss": [
+            "cross_entropy",
+            "cross_entropy_backward",
+            "softmax",
+            "softmax_backward",
+        ],
+        "odyssey.ops.pooling": [
+            "avgpool2d",
+            "avgpool2d_backward",
+            "global_avgpool2d",
+            "global_avgpool2d_backward",
+            "maxpool2d",
+            "maxpool2d_backward",
+        ],
+        "odyssey.optim": [
+            "clip_grad_norm_inplace",
+            "global_grad_norm",
+            "sgd_momentum_update_inplace",
+        ],
+        "odyssey.schedules": ["step_decay"],
+        "odyssey.weights.hexfile": [
+            "load_tensor",
+            "load_tensor_with_name",
+            "save_tensor",
+        ],
+    }.items()
+    for name in names
+}
+
+__all__ = sorted([*_HOMES, "gradcheck", "reference"])
+
+__getattr__, __dir__ = lazy.attach(__name__, _HOMES)
