@@ -8,6 +8,8 @@ for any other a copy.  Results are handed back in the order that the input had.
 
 import numpy as np
 
+from odyssey.memory import empty
+
 
 def native(x: np.ndarray) -> np.ndarray:
     """Return ``x`` itself, or a copy of it in native byte order."""
@@ -63,7 +65,7 @@ def empty_like_layout(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         order = (0, 2, 3, 1)
     else:
         order = memory_order(x)
-    out = np.empty([shape[axis] for axis in order], dtype)
+    out = empty(tuple(shape[axis] for axis in order), dtype)
     return out.transpose(np.argsort(order))
 
 

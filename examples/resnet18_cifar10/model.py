@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.init import he_normal, uniform_fan_in
-from odyssey.ops.activation import relu, relu_backward
+from odyssey.ops.activation import relu_backward
 from odyssey.ops.addition import add
 from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
 from odyssey.ops.conv import conv2d, conv2d_backward
@@ -68,8 +68,7 @@ class BlockCache(NamedTuple):
     """What the backward of a basic block needs of its forward."""
 
     conv1: ConvCache
-    relu1: np.ndarray  # (N, K, P, Q) what the second convolution read
-    conv2: ConvCache
+    conv2: ConvCache  # its x is what bn1's relu gave
     proj: ConvCache | None  # None where the shortcut is the identity
     out: np.ndarray  # (N, K, P, Q) after the last relu
 
@@ -78,7 +77,6 @@ class Cache(NamedTuple):
     """What `backward` needs of `forward`."""
 
     stem: ConvCache
-    stem_out: np.ndarray  # (N, 64, 32, 32) after relu
     blocks: list[BlockCache]
     features: np.ndarray  # (N, 512) after the global average pool
 
@@ -163,8 +161,8 @@ class _Layers:
         self.params, self.state, self.training = params, state, training
         self.new_state = dict(state)
 
-    def conv_bn(self, conv, norm, x, stride, padding):
-        """Return batch norm of the convolution of x, and the cache of both."""
+    def conv_bn(self, conv, norm, x, stride, padding, addend=None, relu=True):
+        """Return relu(batch norm of the convolution of x, plus addend), and a cache."""
         p, s, new = self.params, self.state, self.new_state
         mean, var = f"{norm}_running_mean", f"{norm}_running_var"
         h = conv2d(x, p[f"{conv}_kernel"], p.get(f"{conv}_bias"), stride, padding)
@@ -176,6 +174,8 @@ class _Layers:
             s[var],
             self.training,
             BN_MOMENTUM,
+            addend=addend,
+            relu=relu,
         )
         return out, ConvCache(x, h) if self.training else None
 
@@ -189,14 +189,13 @@ def basic_block(
      \______________ identity, or proj -> proj_bn _/
     """
     name, stride = block.name, block.stride
-    bn1, conv1 = layers.conv_bn(f"{name}_conv1", f"{name}_bn1", x, stride, 1)
-    relu1 = relu(bn1)  # (N, K, P, Q)
-    bn2, conv2 = layers.conv_bn(f"{name}_conv2", f"{name}_bn2", relu1, 1, 1)
     shortcut, proj = x, None
     if block.has_projection:
-        shortcut, proj = layers.conv_bn(f"{name}_proj", f"{name}_proj_bn", x, stride, 0)
-    out = relu(add(bn2, shortcut))  # (N, K, P, Q)
-    return out, BlockCache(conv1, relu1, conv2, proj, out) if layers.training else None
+        names = f"{name}_proj", f"{name}_proj_bn"
+        shortcut, proj = layers.conv_bn(*names, x, stride, 0, relu=False)
+    h, conv1 = layers.conv_bn(f"{name}_conv1", f"{name}_bn1", x, stride, 1)
+    out, conv2 = layers.conv_bn(f"{name}_conv2", f"{name}_bn2", h, 1, 1, shortcut)
+    return out, BlockCache(conv1, conv2, proj, out) if layers.training else None
 
 
 def forward(
@@ -213,8 +212,7 @@ def forward(
     None: activations are let go as soon as they are used.
     """
     layers = _Layers(params, state, training)
-    bn1, stem = layers.conv_bn("conv1", "bn1", x, 1, 1)
-    h = stem_out = relu(bn1)  # (N, 64, 32, 32)
+    h, stem = layers.conv_bn("conv1", "bn1", x, 1, 1)  # (N, 64, 32, 32)
     caches = []
     for block in network_blocks(config):
         h, cache = basic_block(layers, block, h)
@@ -222,18 +220,21 @@ def forward(
     pooled = global_avgpool2d(h)  # (N, 512, 1, 1)
     features = pooled.reshape(pooled.shape[:2])  # (N, 512)
     logits = linear(features, params["fc_weights"], params["fc_bias"])
-    cache = Cache(stem, stem_out, caches, features) if training else None
+    cache = Cache(stem, caches, features) if training else None
     return logits, layers.new_state, cache
 
 
 def _conv_bn_backward(
-    grad_output, cache, params, grads, conv, norm, stride, padding, is_first=False
+    grad_output, cache, params, grads, conv, norm, stride, padding, relu, is_first=False
 ):
-    """Add the gradients of convolution and batch norm to ``grads``, return x's."""
+    """Add the gradients of convolution and batch norm to ``grads``, return x's.
+
+    ``relu`` tells that batch norm had one, and no addend before it.
+    """
     gamma, beta = params[f"{norm}_gamma"], params[f"{norm}_beta"]
     # In training the running statistics play no part: beta's shape will do for them.
     grad_conv, grads[f"{norm}_gamma"], grads[f"{norm}_beta"] = batch_norm2d_backward(
-        grad_output, cache.conv, gamma, beta, beta, beta
+        grad_output, cache.conv, gamma, beta, beta, beta, relu=relu
     )
     grad_x, grads[f"{conv}_kernel"], grad_bias = conv2d_backward(
         grad_conv,
@@ -260,18 +261,19 @@ def basic_block_backward(
     # out = relu(bn2 + shortcut): addition hands the same gradient to both branches
     grad_sum = relu_backward(grad_output, cache.out)
 
-    grad_relu1 = _conv_bn_backward(
-        grad_sum, cache.conv2, params, grads, f"{name}_conv2", f"{name}_bn2", 1, 1
+    names = f"{name}_conv2", f"{name}_bn2"
+    grad_h = _conv_bn_backward(
+        grad_sum, cache.conv2, params, grads, *names, 1, 1, relu=False
     )
-    grad_bn1 = relu_backward(grad_relu1, cache.relu1)
+    names = f"{name}_conv1", f"{name}_bn1"
     grad_main = _conv_bn_backward(
-        grad_bn1, cache.conv1, params, grads, f"{name}_conv1", f"{name}_bn1", stride, 1
+        grad_h, cache.conv1, params, grads, *names, stride, 1, relu=True
     )
     grad_shortcut = grad_sum
     if cache.proj is not None:
         names = f"{name}_proj", f"{name}_proj_bn"
         grad_shortcut = _conv_bn_backward(
-            grad_sum, cache.proj, params, grads, *names, stride, 0
+            grad_sum, cache.proj, params, grads, *names, stride, 0, relu=False
         )
     return add(grad_main, grad_shortcut)  # x was used twice: gradients add up
 
@@ -290,8 +292,7 @@ def backward(
         reversed(network_blocks(config)), reversed(cache.blocks), strict=True
     ):
         grad = basic_block_backward(grad, block_cache, params, grads, block)
-    grad = relu_backward(grad, cache.stem_out)
     _conv_bn_backward(
-        grad, cache.stem, params, grads, "conv1", "bn1", 1, 1, is_first=True
+        grad, cache.stem, params, grads, "conv1", "bn1", 1, 1, relu=True, is_first=True
     )
     return {name: grads[name] for name in params}

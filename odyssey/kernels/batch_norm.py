@@ -54,36 +54,50 @@ def column_statistics(x, mean, var):
 
 
 @parallel
-def scale_shift(x, mean, scale, shift, out):
-    """Compute ``out = (x - mean) * scale + shift`` with one value of each a column.
+def scale_shift(x, mean, scale, shift, addend, relu, out):
+    """Compute ``out = relu((x - mean) * scale + shift + addend)``.
 
     for block of 64 rows in parallel: for row: for c
+
+    ``mean``, ``scale`` and ``shift`` have one value a column.  An ``addend`` of no rows
+    is left out, and so is the relu if ``relu`` is False.  NaN passes the relu.
     """
     M, C = x.shape
+    zero, has_addend = x.dtype.type(0), addend.shape[0] > 0
     for block in prange((M + 63) // 64):  # disjoint rows of out
         for row in range(block * 64, min(block * 64 + 64, M)):
-            for c in range(C):
-                out[row, c] = (x[row, c] - mean[c]) * scale[c] + shift[c]
+            if has_addend:
+                for c in range(C):
+                    value = (x[row, c] - mean[c]) * scale[c] + shift[c] + addend[row, c]
+                    out[row, c] = zero if relu and value <= zero else value
+            else:
+                for c in range(C):
+                    value = (x[row, c] - mean[c]) * scale[c] + shift[c]
+                    out[row, c] = zero if relu and value <= zero else value
 
 
 @parallel
-def gradient_sums(grad_output, x, mean, sum_grad, sum_grad_x):
+def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_grad_x):
     """Compute the two sums of the backward, into float64 arrays (C,).
 
     for block of 256 rows in parallel: for row: for c:
-        sum_grad[c] += grad_output[row, c]
-        sum_grad_x[c] += grad_output[row, c] * (x[row, c] - mean[c])
+        g = grad_output[row, c], or 0 where the relu of ``scale_shift`` gave 0
+        sum_grad[c] += g
+        sum_grad_x[c] += g * (x[row, c] - mean[c])
     """
     M, C = x.shape
+    zero = x.dtype.type(0)
     blocks = (M + 255) // 256
     sums, products = np.zeros((blocks, C)), np.zeros((blocks, C))
     for block in prange(blocks):  # disjoint rows of sums and products
         block_sums, block_products = sums[block], products[block]
         for row in range(block * 256, min(block * 256 + 256, M)):
             for c in range(C):
-                g = np.float64(grad_output[row, c])
+                deviation, g = x[row, c] - mean[c], grad_output[row, c]
+                if relu and deviation * scale[c] + shift[c] <= zero:
+                    g = zero
                 block_sums[c] += g
-                block_products[c] += g * (x[row, c] - mean[c])
+                block_products[c] += np.float64(g) * np.float64(deviation)
     for c in range(C):
         total, product = 0.0, 0.0
         for block in range(blocks):
@@ -93,16 +107,25 @@ def gradient_sums(grad_output, x, mean, sum_grad, sum_grad_x):
 
 
 @parallel
-def combine_gradient(grad_output, x, mean, scale, offset, slope, grad_input):
-    """Compute ``grad_input = scale * grad_output - (x - mean) * slope - offset``.
+def combine_gradient(
+    grad_output, x, mean, scale, shift, relu, factor, offset, slope, grad_input
+):
+    """Compute ``grad_input = factor * g - (x - mean) * slope - offset``.
 
     for block of 64 rows in parallel: for row: for c
+
+    g is ``grad_output``, or 0 where the relu of ``scale_shift`` gave 0.  A ``slope`` of
+    no columns leaves all after the first term out.
     """
     M, C = x.shape
+    zero, is_whole = x.dtype.type(0), slope.size > 0
     for block in prange((M + 63) // 64):  # disjoint rows of grad_input
         for row in range(block * 64, min(block * 64 + 64, M)):
             for c in range(C):
-                deviation = x[row, c] - mean[c]
-                grad_input[row, c] = (
-                    scale[c] * grad_output[row, c] - deviation * slope[c] - offset[c]
-                )
+                deviation, g = x[row, c] - mean[c], grad_output[row, c]
+                if relu and deviation * scale[c] + shift[c] <= zero:
+                    g = zero
+                value = factor[c] * g
+                if is_whole:
+                    value -= deviation * slope[c] + offset[c]
+                grad_input[row, c] = value

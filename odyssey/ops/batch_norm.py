@@ -24,6 +24,9 @@ d_rstd = gamma * grad_gamma / rstd:
 The two subtracted terms are the paths through mean and variance: every x_i moved them.
 In inference mean and var are constants, and only gamma * rstd * g_i is left.
 
+A relu after (5) lets g_i through only where out_i > 0: with ``relu=True`` the g_i
+above are those that came through, and nothing else changes.
+
 Running statistics follow PyTorch: ``new = (1 - momentum) * running + momentum *
 batch``, with the unbiased variance sum(...)/(M - 1), while (3) uses the biased one.
 
@@ -37,6 +40,7 @@ import numpy as np
 from odyssey.checks import check_floating, check_ndim, check_number, check_shape
 from odyssey.kernels import batch_norm as kernels
 from odyssey.layout import as_nhwc, from_nhwc, native
+from odyssey.memory import empty
 
 
 class _Statistics(NamedTuple):
@@ -56,6 +60,9 @@ def batch_norm2d(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    addend: np.ndarray | None = None,
+    relu: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise each channel to the mean and variance of the batch, scale and shift.
 
@@ -72,6 +79,11 @@ def batch_norm2d(
         Weight of the batch in the new running statistics.
     eps : float > 0
         Keeps the division finite where a channel is constant.
+    addend : (N, C, H, W), optional
+        Added to the result, as a residual block does with its shortcut.
+    relu : bool
+        True takes the relu of the result: with ``addend`` and ``relu``, out is
+        ``relu(batch_norm2d(x) + addend)`` in one pass over memory rather than three.
 
     Returns
     -------
@@ -92,18 +104,16 @@ def batch_norm2d(
         op, x, gamma, beta, running_mean, running_var, training, momentum, eps
     )
     matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
+    added = np.empty((0, x.shape[1]), dtype)
+    if addend is not None:
+        check_floating(op, x=x, addend=addend)
+        check_shape(op, "addend", addend, x.shape, "as x")
+        added = as_nhwc(addend).reshape(matrix.shape)
     stats = _statistics(matrix, running_mean, running_var, training, eps)
 
-    # out = gamma * (x - mean) * rstd + beta; what float32 cuts off the mean goes into
-    # the shift, which matters where the mean is large beside the deviation
-    mean, rstd = stats.mean.astype(dtype), stats.rstd
-    if training:  # x - mean is 0 in a constant channel, and must not meet an Inf
-        rstd = np.where(stats.var == 0, 0, rstd)
-    with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
-        scale = gamma * rstd
-        shift = beta + (mean - stats.mean) * scale
-    out = np.empty_like(matrix)
-    kernels.scale_shift(matrix, mean, scale.astype(dtype), shift.astype(dtype), out)
+    affine = _affine(stats, gamma, beta, training, dtype)
+    out = empty(matrix.shape, dtype)
+    kernels.scale_shift(matrix, *affine, added, relu, out)
     out = from_nhwc(out.reshape(_nhwc_shape(x)), x)
     if not training:
         return out, native(running_mean), native(running_var)
@@ -125,6 +135,8 @@ def batch_norm2d_backward(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    relu: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of ``batch_norm2d`` in training or in inference mode.
 
@@ -133,7 +145,11 @@ def batch_norm2d_backward(
     grad_output : (N, C, H, W)
         Gradient of the loss by the forward's ``out``.
     x, gamma, beta, running_mean, running_var, training, momentum, eps
-        As given to the forward; beta and momentum are not used.
+        As given to the forward; momentum is not used.
+    relu : bool
+        As given to the forward, where that had no ``addend``.  Where it had one, the
+        gradient that passes the relu is that of both branches: take it first, by
+        ``relu_backward(grad_output, out)``.
 
     Returns
     -------
@@ -156,25 +172,27 @@ def batch_norm2d_backward(
     gradient = as_nhwc(grad_output).reshape(-1, C)
     M = matrix.shape[0]
     stats = _statistics(matrix, running_mean, running_var, training, eps)
+    mean, scale, shift = _affine(stats, gamma, beta, training, dtype)
 
     # forward: out = gamma * xhat + beta, xhat = (x - mean) * rstd
     grad_beta, products = np.zeros(C), np.zeros(C)
-    kernels.gradient_sums(gradient, matrix, stats.mean, grad_beta, products)
+    seen = matrix, mean, scale, shift, relu
+    kernels.gradient_sums(gradient, *seen, grad_beta, products)
+    with np.errstate(invalid="ignore"):
+        products += (mean - stats.mean) * grad_beta
     grad_gamma = products * stats.rstd  # sum(g * xhat)
 
-    grad_input = np.empty_like(matrix)
-    scale = gamma * stats.rstd
+    # in training grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M),
+    # in inference mean and rstd are constants: grad_input = gamma * rstd * g
+    factor = gamma * stats.rstd
+    offset = slope = np.empty(0)
     if training:
-        # grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M)
-        mean = stats.mean.astype(dtype)
-        slope = scale * stats.rstd * grad_gamma / M
+        slope = factor * stats.rstd * grad_gamma / M
         with np.errstate(invalid="ignore"):
-            offset = scale * grad_beta / M + (mean - stats.mean) * slope
-        factors = [factor.astype(dtype) for factor in (scale, offset, slope)]
-        kernels.combine_gradient(gradient, matrix, mean, *factors, grad_input)
-    else:  # mean and rstd are constants: grad_input = gamma * rstd * g
-        zeros = np.zeros(C, dtype)
-        kernels.scale_shift(gradient, zeros, scale.astype(dtype), zeros, grad_input)
+            offset = factor * grad_beta / M + (mean - stats.mean) * slope
+    factors = [values.astype(dtype) for values in (factor, offset, slope)]
+    grad_input = empty(gradient.shape, dtype)
+    kernels.combine_gradient(gradient, *seen, *factors, grad_input)
     grad_input = from_nhwc(grad_input.reshape(_nhwc_shape(x)), x)
     return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
 
@@ -187,6 +205,19 @@ def _statistics(matrix, running_mean, running_var, training, eps) -> _Statistics
     else:
         mean, var = running_mean.astype(np.float64), running_var.astype(np.float64)
     return _Statistics(mean, var, 1 / np.sqrt(var + eps))
+
+
+def _affine(stats, gamma, beta, training, dtype) -> list[np.ndarray]:
+    """Return mean, scale and shift of out = (x - mean) * scale + shift."""
+    # what float32 cuts off the mean goes into the shift, which matters where the mean
+    # is large beside the deviation
+    mean, rstd = stats.mean.astype(dtype), stats.rstd
+    if training:  # x - mean is 0 in a constant channel, and must not meet an Inf
+        rstd = np.where(stats.var == 0, 0, rstd)
+    with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
+        scale = gamma * rstd
+        shift = beta + (mean - stats.mean) * scale
+    return [mean, scale.astype(dtype), shift.astype(dtype)]
 
 
 def _nhwc_shape(x: np.ndarray) -> tuple[int, int, int, int]:

@@ -26,6 +26,7 @@ import numpy as np
 from odyssey.checks import check_floating, check_int, check_ndim, check_shape
 from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
+from odyssey.memory import empty
 from odyssey.ops import direct, winograd
 
 
@@ -75,7 +76,7 @@ def conv2d(
     else:
         check_floating("conv2d", x=x, bias=bias)
         check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
-    out = np.empty((x.shape[0], P, Q, K), dtype)
+    out = empty((x.shape[0], P, Q, K), dtype)
     if out.size:
         bias = kernel_ready(np.ascontiguousarray(bias))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(kernel))
@@ -135,7 +136,7 @@ def conv2d_backward(
     if needs_grad_input:
         # out[n,k,p,q]        = sum over c,r,s  x[n,c,h,w]           * kernel[k,c,r,s]
         # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
-        grad_input = np.empty((N, H, W, C), dtype)
+        grad_input = empty((N, H, W, C), dtype)
         done = N == 0 or (
             use_winograd and winograd.grad_input(gradient, kernel, padding, grad_input)
         )

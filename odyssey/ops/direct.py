@@ -11,7 +11,7 @@ import numpy as np
 from odyssey import reference
 from odyssey.kernels import conv_direct as kernels
 from odyssey.kernels.blas import one_blas_thread
-from odyssey.kernels.workspace import workspace
+from odyssey.memory import workspace
 
 
 def forward(

@@ -13,7 +13,7 @@ import numpy as np
 
 from odyssey.kernels import winograd as kernels
 from odyssey.kernels.blas import one_blas_thread
-from odyssey.kernels.workspace import workspace
+from odyssey.memory import workspace
 
 CHUNK = 96  # tiles that a thread takes through all steps at a time
 SUM_CHUNK = 96  # the same, where the products are summed over tiles

@@ -1,0 +1,118 @@
+"""Batch norm with what follows it in a residual block: an addend, a relu."""
+
+import numpy as np
+import pytest
+from op_checks import nerr
+
+from odyssey import gradcheck
+from odyssey.ops.activation import relu, relu_backward
+from odyssey.ops.addition import add
+from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+
+SHAPES = [(4, 3, 5, 2), (2, 37, 9, 11), (1, 2, 3, 5)]
+
+
+def make(shape, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    C = shape[1]
+    x, addend, grad_output = (rng.standard_normal(shape) for _ in range(3))
+    statistics = [rng.standard_normal(C) for _ in range(3)]
+    parameters = [*statistics, rng.uniform(0.5, 2, C)]
+    return [array.astype(dtype) for array in (x + 1, addend, grad_output, *parameters)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_one_pass_gives_what_three_give(shape, dtype, training):
+    x, addend, _, *parameters = make(shape, dtype)
+    plain, mean, var = batch_norm2d(x, *parameters, training)
+    expected = {
+        "relu": (relu(plain), {"relu": True}),
+        "addend": (add(plain, addend), {"addend": addend}),
+        "both": (relu(add(plain, addend)), {"addend": addend, "relu": True}),
+    }
+    for want, options in expected.values():
+        out, new_mean, new_var = batch_norm2d(x, *parameters, training, **options)
+        assert out.dtype == dtype
+        np.testing.assert_allclose(out, want, rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(new_mean, mean)
+        np.testing.assert_array_equal(new_var, var)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_backward_is_that_of_the_two_in_turn(shape, training):
+    x, _, grad_output, *parameters = make(shape, np.float64)
+    plain, *_ = batch_norm2d(x, *parameters, training)
+    assert 0 < (plain > 0).sum() < plain.size
+    passed = relu_backward(grad_output, plain)
+    want = batch_norm2d_backward(passed, x, *parameters, training)
+    got = batch_norm2d_backward(grad_output, x, *parameters, training, relu=True)
+    for value, right in zip(got, want, strict=True):
+        assert nerr(value, right) <= 1e-12
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_by_central_differences(training):
+    x, _, _, *parameters = make((3, 2, 4, 3), np.float64, seed=3)
+    plain, *_ = batch_norm2d(x, *parameters, training)
+    assert np.abs(plain).min() > 1e-4  # no kink within the step of the differences
+    gradcheck(
+        lambda x, gamma, beta: batch_norm2d(
+            x, gamma, beta, *parameters[2:], training, relu=True
+        )[0],
+        lambda g, x, gamma, beta: batch_norm2d_backward(
+            g, x, gamma, beta, *parameters[2:], training, relu=True
+        ),
+        [x, *parameters[:2]],
+    )
+
+
+def test_worked_by_hand():
+    # mean 2, variance 1: xhat is -1 and 1; 3 * xhat + 1 is -2 and 4
+    x = np.array([1.0, 3.0]).reshape(1, 1, 1, 2)
+    one = np.ones(1)
+    out, *_ = batch_norm2d(x, 3 * one, one, one, one, eps=1e-12, relu=True)
+    np.testing.assert_allclose(out.ravel(), [0, 4], atol=1e-9)
+    addend = np.array([2.5, -5.0]).reshape(x.shape)
+    out, *_ = batch_norm2d(
+        x, 3 * one, one, one, one, eps=1e-12, addend=addend, relu=True
+    )
+    np.testing.assert_allclose(out.ravel(), [0.5, 0], atol=1e-9)
+
+
+def test_nan_passes_the_relu():
+    x, _, _, *parameters = make((2, 3, 4, 4), np.float32)
+    x[1, 2, 3, 3] = np.nan
+    out, *_ = batch_norm2d(x, *parameters, False, relu=True)
+    assert np.argwhere(np.isnan(out)).tolist() == [[1, 2, 3, 3]]
+
+
+def test_what_is_not_finite_stays_where_it_is_in_inference():
+    x, _, grad_output, *parameters = make((2, 3, 4, 4), np.float32)
+    x[0, 0, 0, 0], x[1, 1, 0, 0] = np.inf, np.nan
+    parameters[2][2] = np.nan  # running mean
+    grad_input, *_ = batch_norm2d_backward(grad_output, x, *parameters, False)
+    assert np.isfinite(grad_input).all()
+
+
+def test_any_layout_of_the_addend():
+    x, addend, _, *parameters = make((2, 5, 4, 3), np.float32)
+    want, *_ = batch_norm2d(x, *parameters, addend=addend)
+    last = np.ascontiguousarray(addend.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    for same in (last, addend[::-1].copy()[::-1], addend.astype(">f4")):
+        before = same.copy()
+        out, *_ = batch_norm2d(x, *parameters, addend=same)
+        np.testing.assert_array_equal(out, want)
+        np.testing.assert_array_equal(same, before)
+
+
+def test_addends_that_are_refused():
+    x, addend, _, *parameters = make((2, 5, 4, 3), np.float32)
+    with pytest.raises(TypeError, match="batch_norm2d: addend must have the dtype"):
+        batch_norm2d(x, *parameters, addend=addend.astype(np.float64))
+    with pytest.raises(ValueError, match="batch_norm2d: addend must have shape"):
+        batch_norm2d(x, *parameters, addend=addend[:1])
+    with pytest.raises(TypeError, match="batch_norm2d: addend must be a"):
+        batch_norm2d(x, *parameters, addend=1.0)
