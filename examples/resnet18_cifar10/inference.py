@@ -14,7 +14,6 @@ if __name__ == "__main__":
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
@@ -27,7 +26,7 @@ from weights import LoadedWeights, estimate_running_statistics, load_weights
 from odyssey.data.augment import normalize_batch
 from odyssey.data.dataset import CIFAR10_CLASSES, DataError
 from odyssey.ops.loss import softmax
-from odyssey.training.errors import InputError, warn
+from odyssey.training.errors import InputError, os_reason, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 from odyssey.training.finite import refuse_nonfinite
 from odyssey.training.program import exit_statuses, threads_option
@@ -54,18 +53,16 @@ def make_predict(model: LoadedWeights, tta: bool) -> Callable[[np.ndarray], np.n
 
 
 def open_model(weights_dir: str, allow_nonfinite: bool) -> LoadedWeights:
-    """Load the weights, with warnings as lines on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            model = load_weights(weights_dir)
-        except FileNotFoundError:
-            raise InputError(
-                f"{weights_dir}: no such folder of weights; "
-                "python examples/resnet18_cifar10/train.py makes one"
-            ) from None
-    for warning in caught:
-        warn(str(warning.message))
+    """Load the weights; whatever is the matter with them is an `InputError`."""
+    try:
+        model = load_weights(weights_dir)
+    except OSError as error:
+        if os.path.lexists(weights_dir):
+            raise InputError(os_reason(error)) from error
+        raise InputError(
+            f"{weights_dir}: no such folder of weights; "
+            "python examples/resnet18_cifar10/train.py makes one"
+        ) from error
     if not model.has_statistics:
         warn("--recalibrate estimates them from training images")
     refuse_nonfinite({**model.params, **model.state}, weights_dir, allow_nonfinite)
@@ -94,11 +91,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         from PIL import Image, ImageOps
     except ImportError:
         raise InputError(
-            "--images needs Pillow: pip install 'odyssey[images]'"
+            "--images needs Pillow: pip install pillow (the extra odyssey[images])"
         ) from None
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGBA")
+            image = ImageOps.exif_transpose(file)
+            if image.mode[0] in "IF":  # greys that `convert` would cut off at 255
+                image = Image.fromarray(eight_bits(np.asarray(image)))
+            image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image).convert("RGB")
             image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
@@ -107,6 +107,18 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read as an image: {reason}") from error
     return np.asarray(image).transpose(2, 0, 1)[None]
+
+
+def eight_bits(greys: np.ndarray) -> np.ndarray:
+    """Return greys of 16 or 32 bits as uint8.
+
+    White is 65535 and, for floating-point greys, 1; where some exceed that, the next
+    white that is usual.
+    """
+    greys = np.nan_to_num(greys)
+    whites = (1, 255, 65535) if greys.dtype.kind == "f" else (65535, 2**31 - 1)
+    white = next((w for w in whites if greys.max() <= w), whites[-1])
+    return np.rint(greys * (255.0 / white)).clip(0, 255).astype(np.uint8)
 
 
 def classify_files(
@@ -130,6 +142,11 @@ def classify_files(
 def number(value: float) -> float | None:
     """Return ``value`` for JSON, which has no NaN and no infinity: None."""
     return float(value) if np.isfinite(value) else None
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction for people to read; `number` has made None of NaN."""
+    return "nan" if value is None else f"{value:.2%}"
 
 
 def report(result: Evaluation, classes: Sequence[str]) -> dict:
@@ -178,13 +195,18 @@ def print_report(values: dict) -> None:
 def print_predictions(predictions: list[dict]) -> None:
     """Print the best classes of each image file, a line each."""
     for prediction in predictions:
-        best = (f"{t['class']} {t['probability']:.2%}" for t in prediction["top"])
+        best = (f"{t['class']} {percent(t['probability'])}" for t in prediction["top"])
         click.echo(f"{prediction['file']}: {', '.join(best)}")
 
 
-def class_names(model: LoadedWeights) -> Sequence[str]:
+def class_names(model: LoadedWeights, weights_dir: str) -> Sequence[str]:
     """Return the names that were saved with the weights, else CIFAR-10's."""
-    names, K = model.metadata.get("classes", CIFAR10_CLASSES), model.config.num_classes
+    K = model.config.num_classes
+    names = model.metadata.get("classes", list(CIFAR10_CLASSES))
+    if not isinstance(names, list) or any(
+        not isinstance(name, str) or not name.isprintable() for name in names
+    ):
+        raise InputError(f"{weights_dir}: bad classes in the manifest")
     return names if len(names) == K else [f"class {k}" for k in range(K)]
 
 
@@ -239,7 +261,8 @@ def classify(options: SimpleNamespace) -> None:
     if options.images:
         files = [*options.images, *options.more_images]
         dtype = model.params["fc_bias"].dtype
-        found = classify_files(files, predict, class_names(model), dtype)
+        classes = class_names(model, options.weights_dir)
+        found = classify_files(files, predict, classes, dtype)
         if options.as_json:
             click.echo(json.dumps({"predictions": found}))
         else:

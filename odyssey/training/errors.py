@@ -1,5 +1,6 @@
 """What stops a program early, and the exit status that goes with it."""
 
+import os
 import signal
 
 import click
@@ -35,6 +36,12 @@ class Interrupted(ProgramError):
         super().__init__(f"stopped by {name}{': ' if message else ''}{message}")
         self.signum = signum
         self.exit_status = 128 + signum
+
+
+def os_reason(error: OSError) -> str:
+    """Return what the system said, after the file it is about if that is known."""
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def warn(message: str) -> None:

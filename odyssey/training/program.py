@@ -19,6 +19,7 @@ from odyssey.training.errors import (
     EXIT_USAGE,
     Interrupted,
     ProgramError,
+    os_reason,
     warn,
 )
 from odyssey.weights.hexfile import WeightsError
@@ -131,8 +132,7 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     except ProgramError as error:
         message, status = str(error), error.exit_status
     except OSError as error:
-        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        message, status = f"{where}{error.strerror or error}", EXIT_FAILURE
+        message, status = os_reason(error), EXIT_FAILURE
     except MemoryError as error:
         message, status = f"out of memory: {error}", EXIT_FAILURE
     except Exception as error:

@@ -1,12 +1,9 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
 from programs import SMALL, rows_of, run_apart, run_here
 from tiny_cifar import write_tiny_cifar
-
-from odyssey.weights.folder import load_folder, save_folder
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -136,6 +133,23 @@ def test_images_are_put_on_white_and_resized(pictures):
     np.testing.assert_array_equal(same, exact)
 
 
+def test_greys_of_more_than_eight_bits_are_scaled(pictures):
+    from inference import read_image
+
+    deep = np.random.default_rng(2).integers(0, 65536, (32, 32), dtype=np.uint16)
+    deep[0, :2] = 0, 65535
+    for name, greys in {
+        "deep.png": deep,
+        "deep.tif": deep,
+        "int.tif": deep.astype(np.int32),
+        "float.tif": deep.astype(np.float32) / 65535,
+        "bytes.tif": deep.astype(np.float32) / 257,
+    }.items():
+        Image.fromarray(greys).save(pictures / name)
+        read = read_image(pictures / name)[0, 0]
+        np.testing.assert_array_equal(read, np.rint(deep / 257))
+
+
 def test_files_that_are_no_images_are_named(infer, pictures):
     (pictures / "text.png").write_text("no image")
     (pictures / "short.png").write_bytes((pictures / "a.png").read_bytes()[:2000])
@@ -150,21 +164,3 @@ def test_missing_things(infer, tmp_path):
     output = infer("--data-dir", tmp_path / "nowhere", status=2)
     assert "download_cifar10.py" in output
     assert "unexpected" in infer("stray.png", status=2)
-
-
-def test_damaged_weights_are_named(infer, weights, tmp_path):
-    copy = shutil.copytree(weights, tmp_path / "copy")
-    (copy / "fc_bias.weights").unlink()
-    assert "fc_bias" in infer(weights_dir=copy, status=2)
-
-
-def test_weights_that_are_not_finite_are_refused_by_name(infer, weights, tmp_path):
-    tensors, manifest = load_folder(weights)
-    tensors["s2b1_proj_kernel"] = tensors["s2b1_proj_kernel"].copy()
-    tensors["s2b1_proj_kernel"][0] = np.nan
-    model = {"model": "resnet18", "width": manifest["width"]}
-    save_folder(tensors, tmp_path / "nan", metadata=model)
-    output = infer(weights_dir=tmp_path / "nan", status=2)
-    assert "s2b1_proj_kernel" in output and "--allow-nonfinite" in output
-    output = infer("--allow-nonfinite", "--json", weights_dir=tmp_path / "nan")
-    assert json.loads(output)["loss"] is None
