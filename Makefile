@@ -16,7 +16,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 example: $(VENV)/.base
-	PYTHON=$(abspath $(BIN))/python examples/resnet18_cifar10/run_example.sh
+	PYTHON="$$PWD/$(BIN)/python" examples/resnet18_cifar10/run_example.sh
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .

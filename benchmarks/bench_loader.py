@@ -7,10 +7,14 @@ python benchmarks/bench_loader.py --threads 1 --mode reflect
 import argparse
 import platform
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import numba
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from odyssey.data.augment import AUGMENT_STREAM, augment_batch
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD

@@ -9,11 +9,15 @@ the nearest neighbour.  With ``--data-dir`` they judge CIFAR-10 instead, where s
 regression is known to reach about 40 %: a check that this script finds what there is.
 """
 
+import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import click
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from odyssey.data.cifar10 import load_cifar10
 from odyssey.data.dataset import DataError, Dataset

@@ -15,10 +15,15 @@ here=examples/resnet18_cifar10
 python=${PYTHON:-python3}
 weights=${1:-example_weights}
 data=${ODYSSEY_CIFAR10:-datasets/cifar10}
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD:$PWD/$here${PYTHONPATH:+:$PYTHONPATH}"
+
+# A program that was stopped stops the script, which Bash decides by other rules.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 has_data() {
-    "$python" -c 'import sys; from odyssey.data.cifar10 import holds_cifar10
+    "$python" -c 'import sys, startup; startup.prepare()
+from odyssey.data.cifar10 import holds_cifar10
 sys.exit(not holds_cifar10(sys.argv[1]))' "$data"
 }
 
@@ -26,8 +31,11 @@ echo "== data"
 if has_data; then
     echo "CIFAR-10 is in $data"
 else
-    "$python" "$here/download_cifar10.py" --data-dir "$data" --timeout 10 --retries 1 ||
+    "$python" "$here/download_cifar10.py" --data-dir "$data" --timeout 10 --retries 1 || {
+        status=$?
+        [ "$status" -lt 128 ] || exit "$status"  # Ctrl-C, or another signal
         echo "CIFAR-10 could not be fetched (no network?)."
+    }
 fi
 if has_data; then
     dataset=cifar10

@@ -1,0 +1,89 @@
+"""The two ways into the example, with a stand-in for Python that only takes notes."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from programs import EXAMPLE, ROOT
+
+#: Notes its first argument; has no data; does at the download what the test says.
+STAND_IN = """#!/bin/sh
+echo "$1" >> "$NOTES"
+case "$1" in
+    -c) exit 1 ;;
+    *download*) eval "$AT_DOWNLOAD" ;;
+esac
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    path = tmp_path / "a folder" / "python"
+    path.parent.mkdir()
+    path.write_text(STAND_IN)
+    path.chmod(0o755)
+    return path
+
+
+def run(python, at_download):
+    """Run run_example.sh; return its status and the programs that it started."""
+    notes = python.with_name("notes")
+    status = subprocess.run(
+        [EXAMPLE / "run_example.sh", "weights"],
+        env={
+            **os.environ,
+            "PYTHON": str(python),
+            "NOTES": str(notes),
+            "AT_DOWNLOAD": at_download,
+        },
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+    ).returncode
+    return status, [Path(line).stem for line in notes.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "at_download, status",
+    [
+        ("exit 130", 130),
+        ("exit 143", 143),
+        ("trap 'exit 130' INT; kill -INT 0", 130),  # Ctrl-C: to the whole group
+        ("trap 'exit 143' TERM; kill -TERM 0", 143),
+        ("kill -INT $PPID", 130),  # to the script alone
+        ("kill -TERM $PPID", 143),
+        ("kill -INT $$", 130),  # to the download alone
+    ],
+)
+def test_stopped_during_the_download(stand_in, at_download, status):
+    assert run(stand_in, at_download) == (status, ["-c", "download_cifar10"])
+
+
+@pytest.mark.parametrize("failure", [1, 2])
+def test_without_a_download_it_goes_on(stand_in, failure):
+    status, started = run(stand_in, f"exit {failure}")
+    assert status == 0
+    assert started == ["-c", "download_cifar10", "-c", "train", "-m", "inference"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_example_where_a_path_has_a_space(tmp_path, stand_in):
+    clone = tmp_path / "my 'own' clone"
+    script = clone / "examples" / "resnet18_cifar10" / "run_example.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text('#!/bin/sh\n"$PYTHON" started\n')
+    script.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, clone)
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(stand_in, clone / ".venv" / "bin" / "python")
+    (clone / ".venv" / ".base").touch()  # as if all were installed
+    notes = tmp_path / "notes"
+    environment = {**os.environ, "NOTES": str(notes)}
+    made = subprocess.run(
+        ["make", "example"], cwd=clone, env=environment, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    assert notes.read_text() == "started\n"
