@@ -78,6 +78,13 @@ def mismatch(
     return f"expected MD5 {expected}{size}, got {found} ({found_size:,} bytes)"
 
 
+def check_md5(archive: Path, file: BinaryIO, md5: str, size: int | None = None) -> None:
+    """Raise `DataError` unless an archive, open as ``file``, has the sum ``md5``."""
+    found = md5_of_file(file)
+    if found != md5:
+        raise DataError(f"{archive}: {mismatch(md5, size, found, file.tell())}")
+
+
 def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> Dataset:
     """Put the batches of a ``.tar.gz`` archive into ``data_dir``, all or none.
 
@@ -105,9 +112,7 @@ def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> 
         If a file cannot be read or written; likewise.
     """
     with open(archive, "rb") as file:
-        found = md5_of_file(file)
-        if found != md5:
-            raise DataError(f"{archive}: {mismatch(md5, size, found, file.tell())}")
+        check_md5(archive, file, md5, size)
         file.seek(0)
         with temporary_directory(data_dir, STAGING) as staging:
             try:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from odyssey.data.archive import md5_of_file, recover, unpack
+from odyssey.data.archive import check_md5, md5_of_file, recover, unpack
 from odyssey.data.cifar10 import load_cifar10
 from odyssey.data.dataset import DataError, Dataset
 from odyssey.data.transfer import (
@@ -64,7 +64,8 @@ def download_cifar10(
     md5 : str
         The sum that the archive must have, 32 hex digits.
     from_file : path or None
-        Unpack this archive and use no network.
+        Unpack this archive and use no network.  It must have the sum even where the
+        data set is there already.
     timeout, retries
         See `odyssey.data.transfer.fetch`.
     keep_archive : bool
@@ -87,6 +88,10 @@ def download_cifar10(
     """
     observer = observer or Observer()
     data_dir, md5 = Path(data_dir), md5.lower()
+    size = ARCHIVE_BYTES if md5 == ARCHIVE_MD5 else None
+    if from_file is not None:
+        with open(from_file, "rb") as file:
+            check_md5(Path(from_file), file, md5, size)
     if not force and (dataset := _present(data_dir, observer)):
         return dataset
     make_directory(data_dir)
@@ -95,7 +100,6 @@ def download_cifar10(
         # Another process, or the recovery, may have brought it meanwhile.
         if not force and (dataset := _present(data_dir, observer)):
             return dataset
-        size = ARCHIVE_BYTES if md5 == ARCHIVE_MD5 else None
         archive = data_dir / (f"{md5}.tar.gz" if size is None else ARCHIVE_NAME)
         if from_file is None and md5_of_file(archive) == md5:
             from_file = archive  # kept by an earlier run, or put there by hand

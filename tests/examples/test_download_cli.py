@@ -102,13 +102,24 @@ def test_from_file_and_again(archive, packed, data_dir):
     assert run(data_dir, *options, "--force").exit_code == 0
 
 
+def test_from_file_counts_even_if_the_data_is_there(archive, packed, data_dir):
+    assert run(data_dir, "--from-file", archive, "--md5", md5_of(packed)).exit_code == 0
+    result = run(data_dir, "--from-file", archive, "--md5", "0" * 32)
+    assert result.exit_code == 2
+    assert f"Error: {archive}: expected MD5 {'0' * 32}, got" in result.output
+    assert "already there" not in result.output
+    missing = run(data_dir, "--from-file", data_dir / "no", "--md5", md5_of(packed))
+    assert missing.exit_code == 2
+    assert os.listdir(data_dir) == [FOLDER]
+
+
 def test_from_file_with_the_wrong_sum(archive, data_dir):
     result = run(data_dir, "--from-file", archive)
     assert result.exit_code == 2
     message = r"Error: .*archive.tar.gz: expected MD5 c58f30108f718f92721af3b95e74349a "
     assert re.search(message + r"\(170,498,071 bytes\), got \w{32} \(", result.output)
     assert "Traceback" not in result.output
-    assert os.listdir(data_dir) == []
+    assert not data_dir.exists()
 
 
 @pytest.mark.parametrize(
