@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from odyssey.folding import fold_batch_norm
 from odyssey.init import he_normal, uniform_fan_in
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.addition import add
@@ -165,19 +166,15 @@ class _Layers:
         """Return relu(batch norm of the convolution of x, plus addend), and a cache."""
         p, s, new = self.params, self.state, self.new_state
         mean, var = f"{norm}_running_mean", f"{norm}_running_var"
-        h = conv2d(x, p[f"{conv}_kernel"], p.get(f"{conv}_bias"), stride, padding)
-        out, new[mean], new[var] = batch_norm2d(
-            h,
-            p[f"{norm}_gamma"],
-            p[f"{norm}_beta"],
-            s[mean],
-            s[var],
-            self.training,
-            BN_MOMENTUM,
-            addend=addend,
-            relu=relu,
-        )
-        return out, ConvCache(x, h) if self.training else None
+        kernel, bias = p[f"{conv}_kernel"], p.get(f"{conv}_bias")
+        bn = p[f"{norm}_gamma"], p[f"{norm}_beta"], s[mean], s[var]
+        ending = {"addend": addend, "relu": relu}
+        if not self.training:  # batch norm becomes part of the convolution
+            kernel, bias = fold_batch_norm(kernel, bias, *bn)
+            return conv2d(x, kernel, bias, stride, padding, **ending), None
+        h = conv2d(x, kernel, bias, stride, padding)
+        out, new[mean], new[var] = batch_norm2d(h, *bn, momentum=BN_MOMENTUM, **ending)
+        return out, ConvCache(x, h)
 
 
 def basic_block(
@@ -227,10 +224,7 @@ def forward(
 def _conv_bn_backward(
     grad_output, cache, params, grads, conv, norm, stride, padding, relu, is_first=False
 ):
-    """Add the gradients of convolution and batch norm to ``grads``, return x's.
-
-    ``relu`` tells that batch norm had one, and no addend before it.
-    """
+    """Add gradients to ``grads``, return x's; ``relu`` tells that one followed."""
     gamma, beta = params[f"{norm}_gamma"], params[f"{norm}_beta"]
     # In training the running statistics play no part: beta's shape will do for them.
     grad_conv, grads[f"{norm}_gamma"], grads[f"{norm}_beta"] = batch_norm2d_backward(

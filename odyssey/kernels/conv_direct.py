@@ -90,12 +90,15 @@ def pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed):
 
 
 @parallel
-def conv_forward(x, matrix, bias, R, S, stride, padding, out):
+def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
     """Compute the convolution of ``x`` with a kernel laid out as ``matrix``.
 
     for block of 64 rows (n, p, q) in parallel: for slice of taps (r, s): for k: for c:
         out[n, p, q, k] += x[n, p*stride+r-padding, q*stride+s-padding, c]
                            * kernel[k, c, r, s]
+
+    The sums begin with ``bias`` and, if that has any images, with ``addend``; with
+    ``relu`` they end in one.
 
     Optimizations:
     - each thread owns whole rows of ``out``, so nothing is shared
@@ -104,6 +107,7 @@ def conv_forward(x, matrix, bias, R, S, stride, padding, out):
     C = x.shape[3]
     N, P, Q, K = out.shape
     rows, result = N * P * Q, out.reshape(N * P * Q, K)
+    zero, added = out.dtype.type(0), addend.reshape(-1, K)
     slice_taps = min(R * S, max(1, 512 // C))
     for block in prange((rows + 63) // 64):  # disjoint rows of out
         start, end = block * 64, min(block * 64 + 64, rows)
@@ -113,11 +117,19 @@ def conv_forward(x, matrix, bias, R, S, stride, padding, out):
         for row in range(end - start):
             for k in range(K):
                 sums[row, k] = bias[k]
+            if len(added) > 0:
+                for k in range(K):
+                    sums[row, k] += added[start + row, k]
         for first in range(0, R * S, slice_taps):
             taps = min(slice_taps, R * S - first)
             packed = buffer[: (end - start) * taps * C].reshape(end - start, taps * C)
             pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed)
             add_product(packed, matrix, first * C, product, sums)
+        if relu:
+            for row in range(end - start):
+                for k in range(K):
+                    value = sums[row, k]
+                    sums[row, k] = zero if value <= zero else value
 
 
 @serial

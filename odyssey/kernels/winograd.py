@@ -44,16 +44,17 @@ def load_pixels(x, n, top, left, size, first, lanes, d):
 
 
 @serial
-def store_pixels(d, bias, n, top, left, first, lanes, out, check):
-    """Write 4 x 4 pixels from ``d``, plus ``bias``, as far as they lie inside ``out``.
+def store_pixels(d, bias, addend, relu, n, top, left, first, lanes, out, check):
+    """Write 4 x 4 pixels from ``d``, as far as they lie inside ``out``.
 
-    for i: for j: for lane:
-        out[n, top + i, left + j, first + lane] = d[i, j, lane] + bias[first + lane]
+    for i: for j: for lane, with all but ``d`` taken at the pixel of ``out``:
+        out = relu(d[i, j, lane] + bias + addend)
 
-    ``check`` (64,) turns from zero to NaN where one of them is not finite.
+    An ``addend`` of no images is left out, and so is the relu if ``relu`` is False.
+    ``check`` (64,) turns from zero to NaN where a sum is not finite.
     """
     P, Q = out.shape[1:3]
-    zero = out.dtype.type(0)
+    zero, has_addend = out.dtype.type(0), len(addend) > 0
     shift = bias[first : first + lanes]
     for i in range(min(4, P - top)):
         for j in range(min(4, Q - left)):
@@ -63,8 +64,10 @@ def store_pixels(d, bias, n, top, left, first, lanes, out, check):
             )
             for lane in range(lanes):
                 value = d[at + lane] + shift[lane]
-                pixel[lane] = value
+                if has_addend:
+                    value += addend[n, top + i, left + j, first + lane]
                 check[lane] += zero * value
+                pixel[lane] = zero if relu and value <= zero else value
 
 
 @serial
@@ -247,7 +250,9 @@ def add_products(patches, gradients, count, is_first, product, totals):
 
 
 @parallel
-def winograd_forward(x, places, bias, padding, chunk, patches, products, out, checks):
+def winograd_forward(
+    x, places, bias, addend, relu, padding, chunk, patches, products, out, checks
+):
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
     for chunk of tiles, for part of the kernels, in parallel:
@@ -255,7 +260,8 @@ def winograd_forward(x, places, bias, padding, chunk, patches, products, out, ch
         for block of kernels:
             for place: products[place] = patches[place] @ places[block, place]
             for tile: for 64 kernels:
-                out[tile, kernels] = A^T products[:, tile, kernels] A + bias
+                out[tile, kernels] = relu(A^T products[:, tile, kernels] A + bias
+                                          + addend[tile, kernels])
 
     Optimizations:
     - a chunk goes through all three steps while it is in the core's own cache
@@ -276,7 +282,7 @@ def winograd_forward(x, places, bias, padding, chunk, patches, products, out, ch
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
-        patch, product = patches[thread], products[thread]
+        patch, product, check = patches[thread], products[thread], checks[thread]
         d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
@@ -301,7 +307,9 @@ def winograd_forward(x, places, bias, padding, chunk, patches, products, out, ch
                     load_lanes(product, column * B, lanes, d)
                     transform_output(d, 6, lanes, t)
                     transform_output(t, 4, lanes, d)
-                    store_pixels(d, bias, n, top, left, k, lanes, out, checks[thread])
+                    store_pixels(
+                        d, bias, addend, relu, n, top, left, k, lanes, out, check
+                    )
 
 
 @parallel

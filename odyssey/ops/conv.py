@@ -38,6 +38,8 @@ def conv2d(
     padding: int = 0,
     *,
     method: str = "auto",
+    addend: np.ndarray | None = None,
+    relu: bool = False,
 ) -> np.ndarray:
     """Convolve a batch of images with a kernel.
 
@@ -52,6 +54,12 @@ def conv2d(
         How to sum; "winograd" is for 3x3 kernels of stride 1, where it is several times
         faster, at a relative error of 1e-6 rather than 2e-7 in float32.  "auto" takes
         it where it pays.  Results that are not finite are always summed directly.
+    addend : (N, K, P, Q), same dtype, optional
+        Added to the result.
+    relu : bool
+        True takes the relu of the result: with both, it is ``relu(conv2d(x) + addend)``
+        without a pass over memory for either.  They are meant for inference: the
+        backward is that of the convolution alone.
 
     Returns
     -------
@@ -77,12 +85,17 @@ def conv2d(
         check_floating("conv2d", x=x, bias=bias)
         check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
     out = empty((x.shape[0], P, Q, K), dtype)
+    added = np.empty((0, 1, 1, K), dtype)
+    if addend is not None:
+        check_floating("conv2d", x=x, addend=addend)
+        check_shape("conv2d", "addend", addend, (x.shape[0], K, P, Q))
+        added = as_nhwc(addend)
     if out.size:
         bias = kernel_ready(np.ascontiguousarray(bias))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(kernel))
-        done = use_winograd and winograd.forward(images, kernel, bias, padding, out)
-        if not done:
-            direct.forward(images, kernel, bias, stride, padding, out)
+        what = images, kernel, bias, added, relu
+        if not (use_winograd and winograd.forward(*what, padding, out)):
+            direct.forward(*what, stride, padding, out)
     return from_nhwc(out, x)
 
 

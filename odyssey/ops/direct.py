@@ -18,6 +18,8 @@ def forward(
     x: np.ndarray,
     kernel: np.ndarray,
     bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
     stride: int,
     padding: int,
     out: np.ndarray,
@@ -29,7 +31,7 @@ def forward(
     matrix = workspace("places", (blocks, R * S * C, B), kernel.dtype)
     with one_blas_thread():
         kernels.kernel_matrix(kernel, taps, False, matrix)
-        kernels.conv_forward(x, matrix, bias, R, S, stride, padding, out)
+        kernels.conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out)
 
 
 def grad_input(

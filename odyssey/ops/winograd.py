@@ -38,10 +38,16 @@ def worthwhile(
 
 
 def forward(
-    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: int, out: np.ndarray
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
+    padding: int,
+    out: np.ndarray,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, padding, out)
+    return _convolve(x, kernel, False, bias, addend, relu, padding, out)
 
 
 def grad_input(
@@ -53,10 +59,11 @@ def grad_input(
     by 180 degrees, the roles of C and K exchanged, and a padding of 2 - padding.
     """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
-    return _convolve(grad_output, kernel, True, bias, 2 - padding, out)
+    nothing = np.empty((0, 1, 1, 1), kernel.dtype)
+    return _convolve(grad_output, kernel, True, bias, nothing, False, 2 - padding, out)
 
 
-def _convolve(x, kernel, turned, bias, padding, out) -> bool:
+def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
     N, P, Q, K = out.shape
     C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
     blocks, B = _blocks(K)
@@ -68,7 +75,17 @@ def _convolve(x, kernel, turned, bias, padding, out) -> bool:
     with one_blas_thread():
         kernels.kernel_to_places(kernel, turned, places)
         kernels.winograd_forward(
-            x, places, bias, padding, chunk, patches, products, out, checks
+            x,
+            places,
+            bias,
+            addend,
+            relu,
+            padding,
+            chunk,
+            patches,
+            products,
+            out,
+            checks,
         )
     return bool(np.isfinite(checks).all())
 
