@@ -1,0 +1,178 @@
+"""What docs/derivations prints is what its code gives, and what the kernels do."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+from odyssey import reference
+from odyssey.kernels import winograd as kernels
+
+DOCUMENTS = Path(__file__).resolve().parent.parent / "docs" / "derivations"
+WINOGRAD = (DOCUMENTS / "winograd.md").read_text("utf-8")
+
+
+def code(text):
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+
+
+def text_block(title):
+    """The rows of the block whose first line has ``title``, cut at its bars."""
+    block = re.search(rf"^```text\n([^\n]*{title}.*?)^```", WINOGRAD, re.M | re.S)
+    return [line.split("|") for line in block[1].splitlines()[1:]]
+
+
+def printed_matrices():
+    columns = zip(*text_block("24 G"), strict=True)
+    BT, G, AT = (
+        np.array([row.split() for row in column if row.strip()], float)
+        for column in columns
+    )
+    return AT.T, G / 24, BT
+
+
+A, G, BT = printed_matrices()
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "convolution"])
+def test_the_code_of_the_document_runs(name, capsys):
+    exec(code((DOCUMENTS / f"{name}.md").read_text("utf-8")), {})
+    assert capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def winograd_document():
+    """The names that the code of winograd.md defines, and the lines that it prints."""
+    lines = []
+    names = {"print": lambda *values, **_: lines.append(values)}
+    exec(code(WINOGRAD), names)
+    return names, lines
+
+
+def test_interpolation_gives_the_printed_matrices(winograd_document):
+    names, _ = winograd_document
+    got = names["matrices"]([0, 1, -1, 2, -2], 4, 3)
+    for matrix, printed in zip(got, (A, G, BT), strict=True):
+        np.testing.assert_allclose(matrix, printed, rtol=1e-15)
+
+
+def test_f_2_3_is_what_was_found_by_hand(winograd_document):
+    A, G, BT = winograd_document[0]["matrices"]([0, 1, -1], 2, 3)
+    assert BT.tolist() == [[-1, 0, 1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]]
+    assert (2 * G).tolist() == [[-2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]
+    y = A.T @ ((G @ [2, -1, 1]) * (BT @ [1, 3, 2, 5]))
+    assert y.tolist() == [1, 9]
+
+
+def test_the_identity_holds_exactly():
+    # 24 G, A and B are integers, so nothing is rounded
+    meetings = np.einsum("ip,ir,ih->prh", A, np.rint(24 * G), BT)
+    for p, r, h in np.ndindex(meetings.shape):
+        assert meetings[p, r, h] == 24 * (h == p + r)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("transform", "matrix", "columns"),
+    [
+        (kernels.transform_input, BT, 6),
+        (kernels.transform_output, A.T, 6),
+        (kernels.transform_output, A.T, 4),
+        (kernels.transform_gradient, A, 4),
+        (kernels.transform_gradient, A, 6),
+        (kernels.transform_kernel, G, 3),
+        (kernels.transform_kernel, G, 6),
+        (kernels.transform_total, G.T, 6),
+        (kernels.transform_total, G.T, 3),
+    ],
+)
+def test_the_transforms_multiply_by_these_matrices(transform, matrix, columns, dtype):
+    rows = matrix.shape[1]
+    values = np.random.default_rng(1).standard_normal((rows, columns, 64)).astype(dtype)
+    d, t = np.zeros(36 * 64, dtype), np.zeros(36 * 64, dtype)
+    d[: values.size] = values.ravel()
+    width = () if transform is kernels.transform_input else (columns,)
+    transform(d, *width, 64, t)
+    want = np.einsum("or,rcl->col", matrix, values)
+    got = t[: want.size].reshape(want.shape)
+    # a sum of six terms, rounded a few times each
+    bound = 10 * np.finfo(dtype).eps
+    assert abs(got - want).max() <= bound * abs(matrix).sum(1).max() * abs(values).max()
+
+
+def test_the_formulas_of_one_tile(winograd_document):
+    _, lines = winograd_document
+    errors = [values[0] for values in lines if isinstance(values[0], np.float64)]
+    assert len(errors) == 2
+    assert max(errors) < 1e-13
+
+
+def cut(x, before, rows, columns, size):
+    """Cut 4x4 tiles (size 4) or their patches (6) out of x, zeros beyond its edges."""
+    N, C, H, W = x.shape
+    padded = np.zeros((N, C, 4 * rows + size - 4, 4 * columns + size - 4))
+    padded[:, :, before : before + H, before : before + W] = x
+    return sliding_window_view(padded, (size, size), (2, 3))[:, :, ::4, ::4]
+
+
+def forward(x, kernel, padding):
+    P, Q = x.shape[2] + 2 * padding - 2, x.shape[3] + 2 * padding - 2
+    rows, columns = -(-P // 4), -(-Q // 4)
+    D, U = BT @ cut(x, padding, rows, columns, 6) @ BT.T, G @ kernel @ G.T
+    tiles = A.T @ np.einsum("nctuij,kcij->nktuij", D, U) @ A
+    out = tiles.swapaxes(3, 4).reshape(len(x), len(kernel), 4 * rows, 4 * columns)
+    return out[:, :, :P, :Q]
+
+
+def grad_kernel(grad, x, padding):
+    rows, columns = -(-grad.shape[2] // 4), -(-grad.shape[3] // 4)
+    D = BT @ cut(x, padding, rows, columns, 6) @ BT.T
+    E = A @ cut(grad, 0, rows, columns, 4) @ A.T
+    return G.T @ np.einsum("nctuij,nktuij->kcij", D, E) @ G
+
+
+@pytest.mark.parametrize("H, W, padding", [(8, 4, 1), (9, 7, 1), (5, 6, 0), (1, 2, 2)])
+def test_the_formulas_of_whole_batches(H, W, padding):
+    rng = np.random.default_rng(2)
+    x, kernel = rng.standard_normal((2, 3, H, W)), rng.standard_normal((5, 3, 3, 3))
+    out = reference.conv2d(x, kernel, None, 1, padding)
+    grad = rng.standard_normal(out.shape)
+    right = reference.conv2d_backward(grad, x, kernel, 1, padding)
+    turned = kernel[:, :, ::-1, ::-1].swapaxes(0, 1)
+    for got, want in [
+        (forward(x, kernel, padding), out),
+        (forward(grad, turned, 2 - padding), right[0]),
+        (grad_kernel(grad, x, padding), right[1]),
+    ]:
+        assert got.shape == want.shape
+        assert abs(got - want).max() < 1e-12
+
+
+def test_the_table_of_factors(winograd_document):
+    names, _ = winograd_document
+    rows = re.findall(r"^    (\d)x\1 +1/(\S+) +(.*?)  +(\S+)$", WINOGRAD, re.M)
+    assert len(rows) == 5
+    for m, fewer, more, factor in rows:
+        more = [] if more == "none" else [float(Fraction(p)) for p in more.split(", ")]
+        m = int(m)
+        assert m == len(more) + 2
+        squares = [M**2 for M in names["matrices"]([0, 1, -1, *more], m, 3)]
+        got = np.einsum("ip,ir,ih->", *squares) / (3 * m)
+        assert got == pytest.approx(float(factor), rel=0.02)  # two digits are printed
+        assert 9 * m**2 / (m + 2) ** 2 == pytest.approx(float(fewer), rel=0.001)
+
+
+def test_the_measured_errors(winograd_document):
+    _, lines = winograd_document
+    measured = [values[0].split("|") for values in lines if isinstance(values[0], str)]
+    printed = text_block("C side")
+    assert len(measured) == len(printed) == 4
+    for got, want in zip(measured, printed, strict=True):
+        assert got[0].split() == want[0].split()
+        for errors, expected in zip(got[1:], want[1:], strict=True):
+            ratio = np.array(errors.split(), float) / np.array(expected.split(), float)
+            # BLAS of another machine sums in another order
+            assert np.all((ratio > 0.5) & (ratio < 2))
