@@ -80,13 +80,14 @@ def pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed):
         for t in range(taps):
             h = p * stride + (first + t) // S - padding
             w = q * stride + (first + t) % S - padding
-            column = t * C
+            target = packed[row - start, t * C : t * C + C]
             if 0 <= h < H and 0 <= w < W:
+                pixel = x[n, h, w]
                 for c in range(C):
-                    packed[row - start, column + c] = x[n, h, w, c]
+                    target[c] = pixel[c]
             else:
                 for c in range(C):
-                    packed[row - start, column + c] = 0
+                    target[c] = 0
 
 
 @parallel
@@ -115,11 +116,13 @@ def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
         product = np.empty((end - start, matrix.shape[2]), x.dtype)
         sums = result[start:end]
         for row in range(end - start):
+            total = sums[row]
             for k in range(K):
-                sums[row, k] = bias[k]
+                total[k] = bias[k]
             if len(added) > 0:
+                addition = added[start + row]
                 for k in range(K):
-                    sums[row, k] += added[start + row, k]
+                    total[k] += addition[k]
         for first in range(0, R * S, slice_taps):
             taps = min(slice_taps, R * S - first)
             packed = buffer[: (end - start) * taps * C].reshape(end - start, taps * C)
@@ -127,9 +130,10 @@ def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
             add_product(packed, matrix, first * C, product, sums)
         if relu:
             for row in range(end - start):
+                total = sums[row]
                 for k in range(K):
-                    value = sums[row, k]
-                    sums[row, k] = zero if value <= zero else value
+                    value = total[k]
+                    total[k] = zero if value <= zero else value
 
 
 @serial
@@ -143,13 +147,14 @@ def pack_shifts(grad_output, start, end, H, W, shifts, packed):
         n, h, w = row // (H * W), row // W % H, row % W
         for t in range(len(shifts)):
             p, q = h + shifts[t, 0], w + shifts[t, 1]
-            column = t * K
+            target = packed[row - start, t * K : t * K + K]
             if 0 <= p < P and 0 <= q < Q:
+                pixel = grad_output[n, p, q]
                 for k in range(K):
-                    packed[row - start, column + k] = grad_output[n, p, q, k]
+                    target[k] = pixel[k]
             else:
                 for k in range(K):
-                    packed[row - start, column + k] = 0
+                    target[k] = 0
 
 
 @parallel
@@ -192,9 +197,12 @@ def conv_grad_input(grad_output, matrix, phases, shifts, stride, grad_input):
         for row in range(start, end):
             n, w = row // (H_phase * W_phase), row % W_phase
             h = row // W_phase % H_phase
-            pixel = grad_input[n, h * stride + u, w * stride + v]
+            pixel, total = (
+                grad_input[n, h * stride + u, w * stride + v],
+                sums[row - start],
+            )
             for c in range(C):
-                pixel[c] = sums[row - start, c]
+                pixel[c] = total[c]
 
 
 @parallel
@@ -237,13 +245,16 @@ def conv_grad_kernel(grad_output, x, stride, padding, partial, grad_kernel):
                 begin, lanes = block * B, min(B, K - block * B)
                 columns = factor[: (end - start) * B].reshape(end - start, B)
                 for row in range(end - start):
+                    target = columns[row]
+                    pixel = gradient[start + row, begin : begin + lanes]
                     for lane in range(lanes):
-                        columns[row, lane] = gradient[start + row, begin + lane]
+                        target[lane] = pixel[lane]
                 np.dot(packed.T, columns, product)
                 sums = partial[part, block, terms]
                 for term in range(taps * C):
+                    total, addition = sums[term], product[term]
                     for lane in range(lanes):
-                        sums[term, lane] += product[term, lane]
+                        total[lane] += addition[lane]
     for task in prange(C * blocks):  # disjoint (c, block of k) of grad_kernel
         c, block = task // blocks, task % blocks
         for tap in range(R * S):

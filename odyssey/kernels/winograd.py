@@ -58,14 +58,15 @@ def store_pixels(d, bias, addend, relu, n, top, left, first, lanes, out, check):
     shift = bias[first : first + lanes]
     for i in range(min(4, P - top)):
         for j in range(min(4, Q - left)):
-            pixel, at = (
-                out[n, top + i, left + j, first : first + lanes],
-                (4 * i + j) * 64,
-            )
+            at = (4 * i + j) * 64
+            pixel = out[n, top + i, left + j, first : first + lanes]
+            addition = pixel
+            if has_addend:
+                addition = addend[n, top + i, left + j, first : first + lanes]
             for lane in range(lanes):
                 value = d[at + lane] + shift[lane]
                 if has_addend:
-                    value += addend[n, top + i, left + j, first + lane]
+                    value += addition[lane]
                 check[lane] += zero * value
                 pixel[lane] = zero if relu and value <= zero else value
 
@@ -245,8 +246,9 @@ def add_products(patches, gradients, count, is_first, product, totals):
             total = totals[place]
             np.dot(patch.T, gradient, product)
             for c in range(c_width):
+                row, addition = total[c], product[c]
                 for k in range(k_width):
-                    total[c, k] += product[c, k]
+                    row[k] += addition[k]
 
 
 @parallel

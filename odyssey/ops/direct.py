@@ -52,6 +52,10 @@ def grad_input(
         return
     H, W = out.shape[1:3]
     by_phase = defaultdict(list)  # taps (r, s), by the pixels that they reach
+    if stride <= 8:  # phases that none reaches get their zeros from the kernel, too
+        for u in range(min(stride, H)):
+            for v in range(min(stride, W)):
+                by_phase[u, v] = []
     for r in range(R):
         for s in range(S):
             u, v = (r - padding) % stride, (s - padding) % stride
@@ -67,7 +71,8 @@ def grad_input(
             ((u + padding - r) // stride, (v + padding - s) // stride)
             for r, s in reaching
         ]
-    if not phases:
+    if not taps:
+        out[...] = 0
         return
     blocks, B = _blocks(C)
     matrix = workspace("places", (blocks, len(taps) * K, B), kernel.dtype)
