@@ -180,9 +180,10 @@ def conv_grad_input(grad_output, matrix, phases, shifts, stride, grad_input):
     # phase (0, 0) has the most pixels
     blocks = (N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + 63) // 64
     for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
-        u, v, first_tap, last_tap = phases[task // blocks]
+        # phases in turn, since they differ in taps and threads get equal runs of tasks
+        u, v, first_tap, last_tap = phases[task % len(phases)]
         H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
-        start = task % blocks * 64
+        start = task // len(phases) * 64
         end = min(start + 64, N * H_phase * W_phase)
         count = max(0, end - start)
         buffer = np.empty(count * slice_taps * K, grad_output.dtype)

@@ -11,7 +11,8 @@ It is linear in each argument, so a gradient puts ``grad_output`` in the place o
 
 A fully connected layer is a 1x1 convolution of a 1x1 image with as many channels as
 there are features, and that is how the products are computed: the kernels of
-``conv2d`` sum in the same order whatever the number of threads, BLAS does not.
+``conv2d`` sum in the same order whatever the number of threads, which a BLAS with
+threads of its own does not.
 """
 
 import numpy as np

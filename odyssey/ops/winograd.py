@@ -15,8 +15,7 @@ from odyssey.kernels import winograd as kernels
 from odyssey.kernels.blas import one_blas_thread
 from odyssey.memory import workspace
 
-CHUNK = 96  # tiles that a thread takes through all steps at a time
-SUM_CHUNK = 96  # the same, where the products are summed over tiles
+SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
 #: Columns between the places: without them, all would share the same cache sets.
 GAP = 16
 
@@ -67,7 +66,8 @@ def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
     N, P, Q, K = out.shape
     C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
     blocks, B = _blocks(K)
-    chunk = min(CHUNK, N * -(-P // 4) * -(-Q // 4))
+    # a chunk reads the places of the whole kernel: large ones come from memory
+    chunk = min(32 if C * K <= 2**16 else 128, N * -(-P // 4) * -(-Q // 4))
     places = workspace("places", (blocks, 36, C, B), dtype)
     patches = workspace("patches", (threads, 36, chunk * C + GAP), dtype)
     products = workspace("products", (threads, 36, chunk * B + GAP), dtype)
@@ -98,7 +98,7 @@ def grad_kernel(
     C, dtype = x.shape[3], x.dtype
     (c_blocks, c_width), (k_blocks, k_width) = _blocks(C), _blocks(K)
     tiles, threads = N * -(-P // 4) * -(-Q // 4), numba.get_num_threads()
-    parts = max(1, min(16, 1024 // max(C, K), tiles // 64))
+    parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
     columns = chunk * c_width + GAP
     patches = workspace("patches", (threads, c_blocks, 36, columns), dtype)
