@@ -14,7 +14,8 @@ import os
 import signal
 import sys
 
-if sys.argv[:1] == ["-m"]:  # python -m odyssey: Ctrl-C during the imports is no error
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    # python -m odyssey: Ctrl-C during the imports is no error
     signal.signal(signal.SIGINT, lambda signum, frame: os._exit(128 + signum))
 
 from odyssey import lazy
