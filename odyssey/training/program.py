@@ -1,8 +1,6 @@
 """What the command-line programs share: exit statuses, number options, the header."""
 
 import contextlib
-import os
-import platform
 import signal
 import sys
 import traceback
@@ -14,6 +12,8 @@ import numba
 import numpy as np
 
 from odyssey.data.dataset import DataError
+from odyssey.info import environment as environment
+from odyssey.info import process_cores
 from odyssey.training.errors import (
     EXIT_FAILURE,
     EXIT_USAGE,
@@ -46,11 +46,7 @@ class FiniteFloat(click.FloatRange):
 
 def available_cores() -> int:
     """Return how many threads kernels may use on this machine."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        cores = os.cpu_count() or 1
-    return min(cores, numba.config.NUMBA_NUM_THREADS)
+    return min(process_cores(), numba.config.NUMBA_NUM_THREADS)
 
 
 def threads_option(command):
@@ -64,22 +60,6 @@ def threads_option(command):
         callback=lambda ctx, param, value: numba.set_num_threads(value),
         help="Threads of the kernels; results do not depend on it.",
     )(command)
-
-
-def environment() -> str:
-    """Return threads, BLAS and versions as one line."""
-    import odyssey
-
-    try:
-        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        blas = f"{blas['name']} {blas['version']}"
-    except (KeyError, TypeError):
-        blas = "unknown"
-    return (
-        f"odyssey {odyssey.__version__}, {numba.get_num_threads()} threads, "
-        f"BLAS {blas}, Python {platform.python_version()}, NumPy {np.__version__}, "
-        f"Numba {numba.__version__}"
-    )
 
 
 @contextlib.contextmanager

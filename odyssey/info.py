@@ -1,0 +1,141 @@
+"""What Odyssey runs on: versions, threads, BLAS, SIMD, and where kernels are kept."""
+
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+import scipy
+from numba.core.registry import cpu_target
+from threadpoolctl import threadpool_info
+
+import odyssey
+
+#: Vector instructions that matter to the kernels, as LLVM calls them.
+SIMD = {
+    "AVX2": "avx2",
+    "FMA": "fma",
+    "AVX-512F": "avx512f",
+    "AVX-512BW": "avx512bw",
+    "AVX-512DQ": "avx512dq",
+    "AVX-512VL": "avx512vl",
+    "NEON": "neon",
+    "SVE": "sve",
+}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Odyssey, of Python and of what the kernels rest on."""
+    return {
+        "odyssey": odyssey.__version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "Numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "SciPy": scipy.__version__,
+    }
+
+
+def process_cores() -> int:
+    """Return how many cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def blas_libraries() -> list[dict[str, Any]]:
+    """Return name, version, architecture, threads and path of each BLAS loaded so far.
+
+    SciPy's, which kernels call, is the first; NumPy often brings another one.
+    """
+    libraries = [
+        {
+            "name": library["internal_api"],
+            "version": library["version"],
+            "architecture": library.get("architecture"),
+            "threads": library["num_threads"],
+            "path": library["filepath"],
+        }
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+    return sorted(libraries, key=lambda library: "scipy.libs" not in library["path"])
+
+
+def environment() -> str:
+    """Return threads, BLAS and versions as one line, for the head of a run."""
+    libraries = blas_libraries()
+    blas = "{name} {version}".format(**libraries[0]) if libraries else "unknown"
+    name, *others = (f"{name} {version}" for name, version in versions().items())
+    threads = f"{numba.get_num_threads()} threads"
+    return ", ".join([name, threads, f"BLAS {blas}", *others])
+
+
+def collect() -> dict[str, Any]:
+    """Return all that is known, ready for JSON."""
+    from odyssey.kernels import blas  # noqa: F401  (loads what kernels call)
+    from odyssey.kernels.elementwise import relu_forward
+
+    x = np.zeros(1, np.float32)
+    try:
+        relu_forward(x, x)  # the threading layer is chosen when a kernel runs
+        layer, threads = numba.threading_layer(), numba.get_num_threads()
+    except ValueError as error:  # the one asked for is not there; or NUMBA_DISABLE_JIT
+        layer, threads = f"none: {' '.join(str(error).split())}", 1
+    _, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    features = features.split(",")
+    folder = getattr(getattr(relu_forward, "stats", None), "cache_path", None)
+    return {
+        "versions": versions(),
+        "platform": platform.platform(),
+        "cores": {"machine": os.cpu_count(), "process": process_cores()},
+        "threads": threads,
+        "threading_layer": layer,
+        "blas": blas_libraries(),
+        "cpu": cpu,
+        "simd": [name for name, flag in SIMD.items() if f"+{flag}" in features],
+        "cache": {"folder": folder, "writable": _is_writable(folder)},
+    }
+
+
+def describe(known: dict[str, Any]) -> str:
+    """Return what ``collect`` returned as lines of text."""
+    cores, cache = known["cores"], known["cache"]
+    blas = [
+        f"{b['name']} {b['version']} ({b['architecture']}), {b['threads']} threads, "
+        f"{b['path']}"
+        for b in known["blas"]
+    ]
+    folder = f"{cache['folder']}, {'' if cache['writable'] else 'not '}writable"
+    if cache["folder"] is None:
+        folder = "no folder can be written to; NUMBA_CACHE_DIR can name one"
+    if numba.config.DISABLE_JIT:
+        folder = "nothing is compiled (NUMBA_DISABLE_JIT)"
+    rows = [
+        *known["versions"].items(),
+        ("platform", known["platform"]),
+        ("cores", f"{cores['machine']}, {cores['process']} of them for this process"),
+        ("threads", known["threads"]),
+        ("threading layer", known["threading_layer"]),
+        *(("BLAS", library) for library in blas or ["none that threadpoolctl knows"]),
+        ("CPU", known["cpu"]),
+        ("SIMD", ", ".join(known["simd"]) or "none of " + ", ".join(SIMD)),
+        ("kernel cache", folder),
+    ]
+    return "\n".join(f"{name:<16} {value}" for name, value in rows)
+
+
+def _is_writable(folder: str | None) -> bool:
+    if folder is None:
+        return False
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,109 @@
+"""``python -m odyssey info`` says what is the case."""
+
+import json
+import os
+import platform
+import re
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import scipy
+from click.testing import CliRunner
+from threadpoolctl import threadpool_limits
+
+import odyssey
+from odyssey import info
+from odyssey.__main__ import main
+from odyssey.kernels.elementwise import relu_forward
+from odyssey.training import program
+
+
+@pytest.fixture(scope="module")
+def known():
+    result = CliRunner().invoke(main, ["info", "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_versions(known):
+    versions = known["versions"]
+    assert versions["odyssey"] == odyssey.__version__
+    assert versions["Python"] == platform.python_version()
+    assert versions["NumPy"] == np.__version__
+    assert versions["Numba"] == numba.__version__
+    assert versions["SciPy"] == scipy.__version__
+    assert versions["llvmlite"][0].isdigit()
+
+
+def test_threads_and_their_layer(known):
+    assert known["cores"]["machine"] >= known["cores"]["process"] >= 1
+    assert known["threads"] == numba.get_num_threads()
+    assert known["threading_layer"] == numba.threading_layer()
+
+
+def test_blas_has_the_threads_that_it_has_now():
+    before = [library["threads"] for library in info.blas_libraries()]
+    if not before:
+        pytest.skip("a BLAS that threadpoolctl does not know")
+    with threadpool_limits(1):
+        assert {library["threads"] for library in info.blas_libraries()} == {1}
+    assert [library["threads"] for library in info.blas_libraries()] == before
+    assert Path(info.blas_libraries()[0]["path"]).exists()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names are those of x86")
+def test_simd_is_what_linux_says(known):
+    if os.environ.keys() & {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"}:
+        pytest.skip("Numba is told to compile for another processor")
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        pytest.skip("no /proc/cpuinfo")
+    flags = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)[1].split()
+    expected = [name for name, flag in info.SIMD.items() if flag in flags]
+    assert known["simd"] == expected
+
+
+def test_cache_folder_is_the_one_in_use(known):
+    assert known["cache"]["folder"] == relu_forward.stats.cache_path
+    assert known["cache"]["writable"]
+    assert list(Path(known["cache"]["folder"]).glob("elementwise.relu_forward*.nbi"))
+
+
+def test_text_says_the_same(known):
+    result = CliRunner().invoke(main, ["info"])
+    assert result.exit_code == 0
+    lines = dict(
+        re.split(r"  +", line, maxsplit=1) for line in result.stdout.split("\n") if line
+    )
+    assert lines["Numba"] == numba.__version__
+    assert lines["threading layer"] == known["threading_layer"]
+    assert lines["kernel cache"] == f"{known['cache']['folder']}, writable"
+    assert lines["CPU"] == known["cpu"]
+    assert result.stdout.count("\nBLAS ") == max(1, len(known["blas"]))
+
+
+def test_text_where_there_is_little_to_say(known):
+    nothing = {**known, "blas": [], "simd": []}
+    nothing["cache"] = {"folder": None, "writable": False}
+    text = info.describe(nothing)
+    assert "NUMBA_CACHE_DIR" in text
+    assert "none that threadpoolctl knows" in text
+    assert "none of AVX2, FMA" in text
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").touch()
+    assert not info._is_writable(str(tmp_path / "file"))
+    assert info._is_writable(str(tmp_path / "new"))
+
+
+def test_header_of_a_run_names_the_same(known):
+    assert program.environment is info.environment
+    line = info.environment()
+    for name, version in known["versions"].items():
+        assert f"{name} {version}" in line
+    if known["blas"]:
+        assert f"BLAS {known['blas'][0]['name']}" in line
