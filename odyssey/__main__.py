@@ -1,5 +1,10 @@
-"""Commands of the library itself: ``python -m odyssey --help``."""
+"""Commands of the library itself: ``python -m odyssey --help``.
 
+What needs Numba is imported by the commands that use it: checking a folder takes less
+time than importing Numba does.
+"""
+
+import json
 from pathlib import Path
 
 import click
@@ -12,7 +17,7 @@ from odyssey.weights.verify import find_sets, verify_set
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Tools for what Odyssey writes to disk."""
+    """Check what Odyssey wrote to disk, and what it runs on."""
 
 
 @main.command()
@@ -51,6 +56,37 @@ def verify(ctx: click.Context, directory: Path) -> None:
     except KeyboardInterrupt:
         ctx.exit(130)
     ctx.exit(1 if failed else 0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(as_json: bool) -> None:
+    """Print versions, threads, BLAS, SIMD and where compiled kernels are kept."""
+    from odyssey.training.program import exit_statuses
+
+    with exit_statuses():
+        from odyssey.info import collect, describe
+
+        known = collect()
+        click.echo(json.dumps(known, indent=2) if as_json else describe(known))
+
+
+@main.command()
+@click.option("--float64", is_flag=True, help="The kernels for float64 as well.")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def warmup(float64: bool, debug: bool) -> None:
+    """Compile all kernels ahead of their first use, and keep them for later runs.
+
+    Without it the first steps of training and the first images of inference wait for
+    their kernels to be compiled.  It need not be repeated until Odyssey, Numba, Python
+    or the processor changes; NUMBA_CACHE_DIR can name another folder to keep them in.
+    """
+    from odyssey.training.program import exit_statuses
+
+    with exit_statuses(debug):
+        from odyssey.warmup import run
+
+        run(["float32", "float64"] if float64 else ["float32"])
 
 
 def _say(text: str, *, err: bool = False) -> None:

@@ -1,0 +1,137 @@
+"""After ``python -m odyssey warmup`` nothing is left to compile."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+from tiny_cifar import write_tiny_cifar
+
+from odyssey import warmup
+from odyssey.training.errors import ProgramError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Warms up and says what is compiled then; trains and classifies with the example, and
+#: with activations in NCHW memory; says what is compiled then.
+PROGRAM = """
+import json, sys
+import numpy as np
+from odyssey import warmup
+
+def combinations():
+    return {
+        name: [str(signature) for signature in kernel.signatures]
+        for name, kernel in warmup.all_kernels().items()
+    }
+
+warmup.warm_up(["float32", "float64"])
+before = combinations()
+sys.path.insert(0, "examples/resnet18_cifar10")
+import inference, model, train
+
+run, *data = sys.argv[1:]
+small = "--width 16 --batch-size 16 --epochs 1 --no-progress --log-interval 1".split()
+train.main([*data, *small, "--weights-dir", run], standalone_mode=False)
+inference.main([*data, "--weights-dir", run], standalone_mode=False)
+
+config = model.ResNetConfig(width=16)
+params, state = model.initialize(config, 0)
+x = np.ones((4, 3, 32, 32), np.float32)
+logits, _, cache = model.forward(params, state, x, config)
+model.backward(logits, cache, params, config)
+print(json.dumps([before, combinations()]))
+"""
+
+
+def run(*command):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Signatures by kernel after a warm-up, and again after using the example."""
+    folder = tmp_path_factory.mktemp("warmup")
+    write_tiny_cifar(folder / "data")
+    result = run("-c", PROGRAM, folder / "run", "--data-dir", folder / "data")
+    assert result.returncode == 0, result.stderr
+    assert "epoch 1/1 done" in result.stdout
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_the_example_finds_all_its_kernels(compiled):
+    before, after = compiled
+    assert after == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_is_reached(compiled, dtype):
+    kernels = warmup.all_kernels()
+    assert len(kernels) > 30
+    reached = {
+        name
+        for name, signatures in compiled[0].items()
+        if any(f"array({dtype}, " in types.lower() for types in signatures)
+    }
+    # A kernel that was kept comes with the helpers in it, which Numba does not list.
+    todo = list(reached)
+    while todo:
+        file, _, name = todo.pop().partition(".")
+        for helper in kernels[f"{file}.{name}"].py_func.__code__.co_names:
+            if f"{file}.{helper}" in kernels.keys() - reached:
+                reached.add(f"{file}.{helper}")
+                todo.append(f"{file}.{helper}")
+    assert reached == set(kernels)
+
+
+def test_the_second_time_is_quick_and_says_so():
+    assert run("-m", "odyssey", "warmup").returncode == 0
+    result = run("-m", "odyssey", "warmup")
+    assert result.returncode == 0
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("all ") and "kernels were there" in line
+    assert line.endswith(f"kept in {warmup.folder()}")
+
+
+@pytest.mark.parametrize(
+    "counts, text",
+    [
+        ((5, 0), "5 kernels compiled ("),
+        ((5, 2), "5 kernels compiled, 2 others were there ("),
+        ((0, 7), "all 7 kernels were there ("),
+    ],
+)
+def test_what_is_said_in_the_end(monkeypatch, capsys, counts, text):
+    monkeypatch.setattr(warmup, "warm_up", lambda dtypes: counts)
+    warmup.run(["float32"])
+    line = capsys.readouterr().out
+    assert line.startswith(text)
+    assert warmup.folder() in line
+
+
+def test_what_is_said_on_the_way(monkeypatch, capsys):
+    """A line for each call that compiled something, none for the others."""
+    counts = iter([(0, 0), *[(0, 0), (2, 0)], *[(2, 0), (2, 1)], (2, 1)])
+    monkeypatch.setattr(warmup, "counts", lambda: next(counts))
+    calls = [warmup.partial(abs, 1), warmup.partial(max, 1, 2)]
+    monkeypatch.setattr(warmup, "calls", lambda dtype: calls)
+    assert warmup.warm_up(["float32"]) == (2, 1)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("1/2 float32 abs: ")
+
+
+def test_nothing_is_compiled_where_that_is_forbidden(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(ProgramError, match="NUMBA_DISABLE_JIT"):
+        warmup.run(["float32"])
