@@ -1,0 +1,134 @@
+"""Where the time of a training step goes, and how far each operation is from the best.
+
+    python benchmarks/bench_ops.py
+    python benchmarks/bench_ops.py --batch 32 --threads 1 --json ops.json
+
+Whole steps of ResNet-18 run, and every call of an operation in them is timed in its
+place: with the arrays, caches and memory of a real step.  Beside the rates stand two
+ceilings of this machine, a large matrix product and a large copy.
+
+GFLOP/s count the multiplications and additions of the direct sum, also where Winograd's
+way does with fewer: a 3x3 convolution may come out above the ceiling.  GB/s count every
+array that goes in or comes out once: an operation that has to read one twice, as batch
+norm has to for its statistics, ends below the ceiling.
+"""
+
+import statistics
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import click
+import machine
+import numba
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "resnet18_cifar10"))
+
+import ceilings
+import model
+import odyssey_model
+from measuring import WARM_UPS
+from options import size_options, write_json
+from recording import Recorder, Row
+
+
+def measure_steps(recorder: Recorder, batch: int, repeat: int) -> float:
+    """Run training steps; return the seconds of one, less what the recorder adds."""
+    with recorder:
+        step = odyssey_model.training_step(odyssey_model.model_inputs(batch)).run
+        for _ in range(WARM_UPS):
+            step()
+        recorder.clear()
+        seconds = []
+        for _ in range(repeat):
+            recorder.extra = 0.0
+            start = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - start - recorder.extra)
+            recorder.end_step()
+    return statistics.median(seconds)
+
+
+def shares(rows: list[Row], step: float) -> str:
+    """Return the time of each operation at all its shapes, the longest first."""
+    totals = defaultdict(float)
+    for row in rows:
+        totals[row.op] += row.seconds
+    totals["everything between the operations"] = step - sum(totals.values())
+    width = max(map(len, totals))
+    return "\n".join(
+        f"{op:{width}} {1e3 * seconds:9.2f} ms {seconds / step:7.1%}"
+        for op, seconds in sorted(totals.items(), key=lambda item: -item[1])
+    )
+
+
+def table(rows: list[Row], step: float, product: float, copy: float) -> str:
+    """Return a line for each operation at each shape, the longest first."""
+    width = max(len(row.op) + len(row.shape) for row in rows) + 2
+    lines = [
+        f"{'':{width}} {'calls':>5} {'ms a step':>9} {'share':>7} {'rate':>14} "
+        f"{'of ceiling':>10}"
+    ]
+    for row in rows:
+        rate = portion = "-"
+        if row.rate:
+            unit = "GFLOP/s" if row.flops else "GB/s"
+            rate = f"{row.rate / 1e9:.1f} {unit:7}"
+            portion = f"{row.rate / (product if row.flops else copy):.0%}"
+        lines.append(
+            f"{f'{row.op}, {row.shape}':{width}} {row.calls:5} "
+            f"{1e3 * row.seconds:9.2f} {row.seconds / step:7.1%} {rate:>14} "
+            f"{portion:>10}"
+        )
+    return "\n".join(lines)
+
+
+@click.command()
+@size_options(repeat_help="Steps, of which the median counts.")
+@click.pass_context
+def main(ctx, batch, threads, repeat, path):
+    """Time every operation of a training step of ResNet-18, in its place."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        run(batch, threads, repeat, path)
+    except KeyboardInterrupt:
+        ctx.exit(130)
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        numba.set_num_threads(before)
+
+
+def run(batch: int, threads: int, repeat: int, path: Path | None) -> None:
+    """Measure ceilings and steps; print and write what came out."""
+    described = machine.describe(threads)
+    click.echo(machine.as_text(described))
+    product, copy = ceilings.matrix_product(threads), ceilings.copy(threads)
+    click.echo(
+        f"ceilings: matrix product in float32 {product / 1e9:.0f} GFLOP/s, "
+        f"copy {copy / 1e9:.1f} GB/s (read and written)\n"
+    )
+    recorder = Recorder([odyssey_model, model])
+    step = measure_steps(recorder, batch, repeat)
+    rows = recorder.rows()
+    click.echo(
+        f"batch {batch}: {1e3 * step:.1f} ms a step, {batch / step:.1f} images/s\n"
+    )
+    click.echo(f"{shares(rows, step)}\n\n{table(rows, step, product, copy)}")
+    report = {
+        "machine": described,
+        "batch": batch,
+        "ceilings": {"flops_per_second": product, "bytes_per_second": copy},
+        "step_seconds": step,
+        "rows": [
+            row._asdict() | {"rate": row.rate, "share": row.seconds / step}
+            for row in rows
+        ],
+    }
+    write_json(path, report)
+
+
+if __name__ == "__main__":
+    main()

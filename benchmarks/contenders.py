@@ -1,0 +1,63 @@
+"""Who is compared in what, and what has to be installed for it."""
+
+from importlib import util
+from typing import NamedTuple
+
+
+class Contender(NamedTuple):
+    """One way to run the network, by ``<side>_model.py`` and ``<side>_ops.py``."""
+
+    name: str
+    side: str
+    packages: tuple[str, ...]  # beside Odyssey's own
+    sections: tuple[str, ...]
+    precision: str = "float32"
+
+
+ODYSSEY = Contender("odyssey", "odyssey", (), ("train", "eval", "ops"))
+
+PEERS = (
+    Contender("pytorch", "torch", ("torch",), ("train", "eval", "ops")),
+    Contender("pytorch-channels-last", "torch", ("torch",), ("train", "eval", "ops")),
+    Contender("pytorch-folded", "torch", ("torch",), ("eval",)),
+    Contender("pytorch-bf16", "torch", ("torch",), ("train", "eval"), "bfloat16"),
+    Contender("onnxruntime", "onnx", ("onnx", "onnxruntime"), ("eval",)),
+    Contender("openvino", "onnx", ("onnx", "openvino"), ("eval",)),
+)
+
+NOTES = {
+    "pytorch": "default memory layout",
+    "pytorch-channels-last": "channels-last memory",
+    "pytorch-folded": "channels-last, batch norm folded into the convolutions",
+    "pytorch-bf16": "channels-last, autocast to bfloat16",
+    "onnxruntime": "all graph optimisations, float32",
+    "openvino": "compiled for latency, float32 asked for",
+}
+
+PACKAGES = ("torch", "onnx", "onnxruntime", "openvino")
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a package could be imported, without importing it."""
+    return util.find_spec(package) is not None
+
+
+def present(sections: tuple[str, ...]) -> tuple[list[Contender], list[str]]:
+    """Return the peers of these sections that can run, and advice on those that cannot.
+
+    A package that is missing is named once, with the peers that wait for it.
+    """
+    able, waiting = [], {}
+    for peer in PEERS:
+        if not set(peer.sections) & set(sections):
+            continue
+        missing = tuple(name for name in peer.packages if not is_installed(name))
+        if missing:
+            waiting.setdefault(missing, []).append(peer.name)
+        else:
+            able.append(peer)
+    advice = [
+        f"{', '.join(names)}: not installed, left out; pip install {' '.join(missing)}"
+        for missing, names in waiting.items()
+    ]
+    return able, advice

@@ -1,0 +1,87 @@
+"""Odyssey's training step and evaluation of ResNet-18, as tasks to time."""
+
+import numba
+import numpy as np
+from measuring import Task
+from model import ResNetConfig, backward, forward, initialize
+from op_cases import LR, MOMENTUM
+
+from odyssey.ops.loss import cross_entropy, cross_entropy_backward
+from odyssey.optim import sgd_momentum_update_inplace
+
+CONFIG = ResNetConfig()
+
+
+def model_inputs(batch: int) -> dict[str, np.ndarray]:
+    """Return parameters, running statistics, images and labels for all contenders.
+
+    Batch norm's are random: at ones and zeros a mistake in them would not be seen.
+    """
+    rng = np.random.default_rng(0)
+    params, state = initialize(CONFIG, 0)
+    for tensors in (params, state):
+        for name, tensor in tensors.items():
+            if name.endswith(("_gamma", "_var")):
+                tensor[...] = rng.uniform(0.5, 1.5, tensor.shape)
+            elif name.endswith(("_beta", "_mean")):
+                tensor[...] = rng.uniform(-0.2, 0.2, tensor.shape)
+    arrays = {f"params/{name}": tensor for name, tensor in params.items()}
+    arrays |= {f"state/{name}": tensor for name, tensor in state.items()}
+    # (N, H, W, C): a file keeps the order of memory, the shape is put right after it
+    arrays["images"] = rng.standard_normal((batch, 32, 32, 3), np.float32)
+    arrays["labels"] = rng.integers(0, CONFIG.num_classes, batch)
+    return arrays
+
+
+def prepare(
+    job: str, contender: str, arrays: dict[str, np.ndarray], threads: int
+) -> Task:
+    """Return the task of a job, "train", "train64" or "eval"."""
+    numba.set_num_threads(threads)
+    return evaluation(arrays) if job == "eval" else training_step(arrays)
+
+
+def training_step(arrays: dict[str, np.ndarray]) -> Task:
+    """Forward, loss, backward, and the update with momentum."""
+    params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
+    velocities = {name: np.zeros_like(param) for name, param in params.items()}
+    x, labels = arrays["images"].transpose(0, 3, 1, 2), arrays["labels"]
+
+    def step():
+        nonlocal state
+        logits, state, cache = forward(params, state, x, CONFIG)
+        loss = cross_entropy(logits, labels)
+        grad_logits = cross_entropy_backward(1.0, logits, labels)
+        grads = backward(grad_logits, cache, params, CONFIG)
+        for name, param in params.items():
+            sgd_momentum_update_inplace(
+                param, grads[name], velocities[name], LR, MOMENTUM
+            )
+        return loss, grads
+
+    def results(done):
+        loss, grads = done
+        return {"loss": np.array(loss)} | {
+            f"gradient of {name}": grad for name, grad in grads.items()
+        }
+
+    return Task(step, results)
+
+
+def evaluation(arrays: dict[str, np.ndarray]) -> Task:
+    """Forward with the running statistics."""
+    params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
+    x = arrays["images"].transpose(0, 3, 1, 2)
+
+    def evaluate():
+        return forward(params, state, x, CONFIG, training=False)[0]
+
+    return Task(evaluate, lambda logits: {"logits": logits})
+
+
+def _tensors(arrays, prefix):
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

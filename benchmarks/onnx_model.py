@@ -1,0 +1,103 @@
+"""ONNX Runtime's and OpenVINO's evaluation of the same ResNet-18, as tasks to time.
+
+The graph is written with the package `onnx` from Odyssey's tensors, operator by
+operator as `examples/resnet18_cifar10/model.py` goes; both fold and fuse as they like.
+"""
+
+import numpy as np
+import onnx
+from measuring import Task
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET, IR_VERSION = 17, 8  # from 2022: what writes it may be newer than what reads it
+
+
+class _Graph:
+    """An ONNX graph in the making; each method adds a node and returns its output."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.nodes, self.used = [], {}
+        self.tensors = {name.partition("/")[2]: arrays[name] for name in arrays}
+
+    def node(self, operator, *inputs, **attributes):
+        name = f"h{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        self.used |= {i: self.tensors[i] for i in inputs if i in self.tensors}
+        return name
+
+    def conv_bn(self, x, conv, norm, stride):
+        R = self.tensors[f"{conv}_kernel"].shape[2]
+        kernel = f"{conv}_kernel"
+        h = self.node("Conv", x, kernel, strides=[stride] * 2, pads=[R // 2] * 4)
+        parts = "gamma", "beta", "running_mean", "running_var"
+        return self.node("BatchNormalization", h, *(f"{norm}_{p}" for p in parts))
+
+    def block(self, x, name, stride):
+        main = self.node(
+            "Relu", self.conv_bn(x, f"{name}_conv1", f"{name}_bn1", stride)
+        )
+        main = self.conv_bn(main, f"{name}_conv2", f"{name}_bn2", 1)
+        if f"{name}_proj_kernel" in self.tensors:
+            x = self.conv_bn(x, f"{name}_proj", f"{name}_proj_bn", stride)
+        return self.node("Relu", self.node("Add", main, x))
+
+
+def write_graph(arrays: dict[str, np.ndarray]) -> bytes:
+    """Return the network as a serialised ONNX model for images of that batch size."""
+    graph = _Graph(arrays)
+    h = graph.node("Relu", graph.conv_bn("images", "conv1", "bn1", 1))
+    for stage in (1, 2, 3, 4):
+        h = graph.block(h, f"s{stage}b1", 1 if stage == 1 else 2)
+        h = graph.block(h, f"s{stage}b2", 1)
+    h = graph.node("Flatten", graph.node("GlobalAveragePool", h))
+    logits = graph.node("Gemm", h, "fc_weights", "fc_bias", transB=1)
+    N, H, W, C = arrays["images"].shape
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "resnet18",
+            [helper.make_tensor_value_info("images", TensorProto.FLOAT, [N, C, H, W])],
+            [helper.make_tensor_value_info(logits, TensorProto.FLOAT, [N, 10])],
+            [numpy_helper.from_array(a, name) for name, a in graph.used.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def prepare(
+    job: str, contender: str, arrays: dict[str, np.ndarray], threads: int
+) -> Task:
+    """Return the evaluation by the contender, ``job`` being "eval"."""
+    images = np.ascontiguousarray(arrays["images"].transpose(0, 3, 1, 2))
+    start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[contender]
+    run = start(write_graph(arrays), images, threads)
+    return Task(run, lambda logits: {"logits": logits})
+
+
+def _onnxruntime(graph, images, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        graph, options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"images": images})[0]
+
+
+def _openvino(graph, images, threads):
+    import openvino
+
+    core = openvino.Core()
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = core.compile_model(
+        core.read_model(graph), "CPU", settings
+    ).create_infer_request()
+    return lambda: request.infer([images], share_inputs=True)[0]

@@ -1,0 +1,60 @@
+"""Options that the benchmarks share."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+import numba
+
+from odyssey.weights.files import atomic_write_text
+
+THREADS = min(2, numba.config.NUMBA_NUM_THREADS)
+
+
+def size_options(repeat_help: str):
+    """Add ``--batch``, ``--threads``, ``--repeat`` and ``--json`` to a command."""
+    most = numba.config.NUMBA_NUM_THREADS
+    options = (
+        click.option("--batch", type=click.IntRange(1), default=128, show_default=True),
+        click.option(
+            "--threads",
+            type=click.IntRange(1, most),
+            default=THREADS,
+            show_default=True,
+        ),
+        click.option(
+            "--repeat",
+            type=click.IntRange(1),
+            default=5,
+            show_default=True,
+            help=repeat_help,
+        ),
+        click.option(
+            "--json",
+            "path",
+            type=click.Path(dir_okay=False, path_type=Path),
+            callback=_writable,
+            help="File to write all measurements to.",
+        ),
+    )
+
+    def add(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def write_json(path: Path | None, report: dict) -> None:
+    """Write what there is so far: a run that is stopped later keeps it."""
+    if path:
+        atomic_write_text(path, json.dumps(report, indent=1) + "\n")
+
+
+def _writable(ctx, param, path):
+    """Refuse a file that could not be written, before hours go into its content."""
+    if path and not os.access(path.absolute().parent, os.W_OK):
+        raise click.BadParameter(f"no folder to write to: {path.parent}")
+    return path

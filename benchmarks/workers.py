@@ -1,0 +1,63 @@
+"""Processes that measure: one for each measurement, started by compare_pytorch.py."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from contenders import ODYSSEY, Contender
+
+HERE = Path(__file__).resolve().parent
+SEARCH_PATH = HERE.parent, HERE.parent / "examples" / "resnet18_cifar10"
+
+
+class WorkerError(Exception):
+    """A contender's process that ended without a result."""
+
+
+class Workers:
+    """Starts `worker.py`, a process a measurement."""
+
+    def __init__(self, folder: str, **sizes: int):
+        self.folder, self.sizes = folder, sizes
+        path = [*map(str, SEARCH_PATH), os.environ.get("PYTHONPATH")]
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        }
+
+    def run(self, action: str, job: str = "", contender: Contender = ODYSSEY) -> Path:
+        """Wait for one process; return the file that it wrote."""
+        suffix = ".npz" if action == "check" else ".json"
+        output = Path(self.folder, contender.name + suffix)
+        order = self.sizes | {
+            "action": action,
+            "side": contender.side,
+            "job": job,
+            "contender": contender.name,
+            "folder": self.folder,
+            "output": str(output),
+        }
+        done = subprocess.run(
+            [sys.executable, str(HERE / "worker.py"), json.dumps(order)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise WorkerError(
+                f"{contender.name} ({job or action}) ended with status "
+                f"{done.returncode}: {last[0]}"
+            )
+        return output
+
+    def check(self, job: str, contender: Contender) -> dict[str, np.ndarray]:
+        with np.load(self.run("check", job, contender)) as file:
+            return dict(file)
+
+    def time(self, job: str, contender: Contender) -> dict:
+        return json.loads(self.run("time", job, contender).read_text())
