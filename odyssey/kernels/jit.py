@@ -1,16 +1,16 @@
 """The only Numba decorators of the package, so that its flags are in one place.
 
 ``fastmath=True`` would let LLVM assume that NaN and Inf never occur, and a NaN loss
-would then go unseen.  The flags below are the ones that vectorise sums without that
-assumption:
+would then go unseen; and it would let LLVM regroup sums.  A loop is compiled twice, for
+SIMD and for arrays that lie too near each other in memory for it, and regrouped one
+way in one version and another way in the other the same sum has other bits, by the
+chance of where its arrays lie.  So sums are added up as they are written; where one is
+to use several lanes, it is written with several.  Two flags are left:
 
-- ``reassoc``: sums may be regrouped, which lets a reduction use SIMD lanes
 - ``contract``: ``a * b + c`` may become one fused multiply-add
 - ``nsz``: -0.0 and 0.0 need not be told apart
-- ``arcp``: division by a common value may become multiplication by its reciprocal
-- ``afn``: elementary functions may be approximated
 
-``nnan`` and ``ninf`` are left out on purpose.  ``error_model="numpy"`` makes 1/0 give
+``error_model="numpy"`` makes 1/0 give
 Inf instead of raising, as in NumPy.
 
 Compiled kernels are kept in a folder for the next run.  Numba knows them by the source
@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from numba import njit
 
-FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
+FASTMATH = frozenset({"contract", "nsz"})
 
 
 def _compiler(**options: bool) -> Callable[[Callable], Callable]:

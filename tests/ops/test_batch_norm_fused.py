@@ -5,6 +5,7 @@ import pytest
 from op_checks import nerr
 
 from odyssey import gradcheck
+from odyssey.kernels import batch_norm as kernels
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add
 from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
@@ -116,3 +117,24 @@ def test_addends_that_are_refused():
         batch_norm2d(x, *parameters, addend=addend[:1])
     with pytest.raises(TypeError, match="batch_norm2d: addend must be a"):
         batch_norm2d(x, *parameters, addend=1.0)
+
+
+def test_bits_do_not_depend_on_where_the_arrays_lie():
+    # arrays within a SIMD width of the one written to take another version of the loop
+    M, C = 7, 6
+    rng = np.random.default_rng(8)
+    x, addend = rng.standard_normal((2, M, C)).astype(np.float32)
+    mean, scale, shift = rng.standard_normal((3, C)).astype(np.float32)
+    bits = set()
+    for gap in (0, 16, 64, 4096):
+        memory = np.zeros(4 * C + M * C + 3 * gap, np.float32)
+        near = []
+        for i, values in enumerate((mean, scale, shift)):
+            part = memory[i * (C + gap) : i * (C + gap) + C]
+            part[...] = values
+            near.append(part)
+        start = 3 * (C + gap)
+        out = memory[start : start + M * C].reshape(M, C)
+        kernels.scale_shift(x, *near, addend, True, out)
+        bits.add(out.tobytes())
+    assert len(bits) == 1
