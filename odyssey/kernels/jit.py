@@ -15,7 +15,8 @@ Inf instead of raising, as in NumPy.
 
 Compiled kernels are kept in a folder for the next run.  Numba knows them by the source
 of their own file, not by that of helpers it imports: so a kernel and the jitted helpers
-it calls stand in the same file.
+it calls stand in the same file, and after a change of the flags here the folders
+``__pycache__`` have to go (``make clean``).
 """
 
 import functools
