@@ -30,6 +30,7 @@ _HOMES = {
     name: module
     for module, names in {
         "odyssey.data.batching": ["compute_num_batches", "extract_batch_pair"],
+        "odyssey.folding": ["fold_batch_norm"],
         "odyssey.init": ["he_normal", "uniform_fan_in"],
         "odyssey.ops.activation": ["relu", "relu_backward"],
         "odyssey.ops.addition": ["add", "add_backward"],
