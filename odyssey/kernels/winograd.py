@@ -25,6 +25,12 @@ from odyssey.kernels.jit import parallel, serial
 
 
 @serial
+def tile_corner(tile, rows, columns):
+    """Return image, row and column of a tile's first pixel; ``rows`` tiles down."""
+    return tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
+
+
+@serial
 def load_pixels(x, n, top, left, size, first, lanes, d):
     """Copy ``size`` x ``size`` pixels of ``x``, zeros outside it, into ``d``.
 
@@ -183,6 +189,15 @@ def transform_total(d, columns, lanes, t):
             t[to + 128] = sixth * (even_2 - even) + d5
 
 
+@serial
+def load_patch(x, n, top, left, first, lanes, d, t, matrix, at):
+    """Write B^T patch B of the patch at (top, left) to ``matrix`` (36, ...)."""
+    load_pixels(x, n, top, left, 6, first, lanes, d)
+    transform_input(d, lanes, t)
+    transform_input(t, lanes, d)
+    store_lanes(d, lanes, matrix, at)
+
+
 @parallel
 def kernel_to_places(kernel, turned, places):
     """Compute G kernel G^T of ``kernel`` (K, C, 3, 3).
@@ -290,22 +305,16 @@ def winograd_forward(
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for column in range(count):
-                n = (first + column) // (tile_rows * tile_columns)
-                top = (first + column) // tile_columns % tile_rows * 4
-                left = (first + column) % tile_columns * 4
+                n, top, left = tile_corner(first + column, tile_rows, tile_columns)
                 for c in range(0, C, 64):
                     lanes = min(64, C - c)
-                    load_pixels(x, n, top - padding, left - padding, 6, c, lanes, d)
-                    transform_input(d, lanes, t)
-                    transform_input(t, lanes, d)
-                    store_lanes(d, lanes, patch, column * C + c)
+                    corner = n, top - padding, left - padding
+                    load_patch(x, *corner, c, lanes, d, t, patch, column * C + c)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 multiply(patch, places[block], count, C, product)
                 k, lanes = block * B, min(B, K - block * B)
                 for column in range(count):
-                    n = (first + column) // (tile_rows * tile_columns)
-                    top = (first + column) // tile_columns % tile_rows * 4
-                    left = (first + column) % tile_columns * 4
+                    n, top, left = tile_corner(first + column, tile_rows, tile_columns)
                     load_lanes(product, column * B, lanes, d)
                     transform_output(d, 6, lanes, t)
                     transform_output(t, 4, lanes, d)
@@ -353,16 +362,16 @@ def winograd_grad_kernel(
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for column in range(count):
-                    n = (first + column) // (tile_rows * tile_columns)
-                    top = (first + column) // tile_columns % tile_rows * 4
-                    left = (first + column) % tile_columns * 4
+                    n, top, left = tile_corner(first + column, tile_rows, tile_columns)
                     for block in range(c_first, c_last):
                         c = block * c_width
                         lanes = min(c_width, C - c)
-                        load_pixels(x, n, top - padding, left - padding, 6, c, lanes, d)
-                        transform_input(d, lanes, t)
-                        transform_input(t, lanes, d)
-                        store_lanes(d, lanes, patches[thread, block], column * c_width)
+                        corner, at = (
+                            (n, top - padding, left - padding),
+                            column * c_width,
+                        )
+                        matrix = patches[thread, block]
+                        load_patch(x, *corner, c, lanes, d, t, matrix, at)
                     for block in range(k_blocks):
                         k = block * k_width
                         lanes = min(k_width, K - k)

@@ -85,12 +85,12 @@ def conv2d(
     else:
         check_floating("conv2d", x=x, bias=bias)
         check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
-    out = empty((x.shape[0], P, Q, K), dtype)
     added = np.empty((0, 1, 1, K), dtype)
     if addend is not None:
         check_floating("conv2d", x=x, addend=addend)
         check_shape("conv2d", "addend", addend, (x.shape[0], K, P, Q))
         added = as_nhwc(addend)
+    out = empty((x.shape[0], P, Q, K), dtype)
     if out.size:
         bias = kernel_ready(np.ascontiguousarray(bias))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(kernel))

@@ -31,9 +31,8 @@ def worthwhile(
     from 128 on.
     """
     K, C, R, S = kernel.shape
-    tiles = N * -(-P // 4) * -(-Q // 4)
     least = 128 if summed else 32
-    return (R, S, stride) == (3, 3, 1) and min(C, K) >= 16 and tiles >= least
+    return (R, S, stride) == (3, 3, 1) and min(C, K) >= 16 and _tiles(N, P, Q) >= least
 
 
 def forward(
@@ -67,7 +66,7 @@ def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
     C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
     blocks, B = _blocks(K)
     # a chunk reads the places of the whole kernel: large ones come from memory
-    chunk = min(32 if C * K <= 2**16 else 128, N * -(-P // 4) * -(-Q // 4))
+    chunk = min(32 if C * K <= 2**16 else 128, _tiles(N, P, Q))
     places = workspace("places", (blocks, 36, C, B), dtype)
     patches = workspace("patches", (threads, 36, chunk * C + GAP), dtype)
     products = workspace("products", (threads, 36, chunk * B + GAP), dtype)
@@ -97,7 +96,7 @@ def grad_kernel(
     N, P, Q, K = grad_output.shape
     C, dtype = x.shape[3], x.dtype
     (c_blocks, c_width), (k_blocks, k_width) = _blocks(C), _blocks(K)
-    tiles, threads = N * -(-P // 4) * -(-Q // 4), numba.get_num_threads()
+    tiles, threads = _tiles(N, P, Q), numba.get_num_threads()
     parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
     columns = chunk * c_width + GAP
@@ -112,6 +111,11 @@ def grad_kernel(
             grad_output, x, padding, chunk, patches, gradients, totals, out, checks
         )
     return bool(np.isfinite(checks).all())
+
+
+def _tiles(N: int, P: int, Q: int) -> int:
+    """Return how many tiles of 4x4 cover N images of P x Q pixels."""
+    return N * -(-P // 4) * -(-Q // 4)
 
 
 def _blocks(channels: int) -> tuple[int, int]:
