@@ -31,17 +31,18 @@ def tile_corner(tile, rows, columns):
 
 
 @serial
-def load_pixels(x, n, top, left, size, first, lanes, d):
-    """Copy ``size`` x ``size`` pixels of ``x``, zeros outside it, into ``d``.
+def load_pixels(pixels, H, W, n, top, left, size, first, lanes, d):
+    """Copy ``size`` x ``size`` pixels of an image, zeros outside it, into ``d``.
 
     for i: for j: for lane: d[i, j, lane] = x[n, top + i, left + j, first + lane]
+
+    ``pixels`` (N*H*W, C) is x seen as a matrix.
     """
-    H, W = x.shape[1:3]
     for i in range(size):
         for j in range(size):
             h, w, at = top + i, left + j, (i * size + j) * 64
             if 0 <= h < H and 0 <= w < W:
-                pixel = x[n, h, w, first : first + lanes]
+                pixel = pixels[(n * H + h) * W + w][first : first + lanes]
                 for lane in range(lanes):
                     d[at + lane] = pixel[lane]
             else:
@@ -50,27 +51,27 @@ def load_pixels(x, n, top, left, size, first, lanes, d):
 
 
 @serial
-def store_pixels(d, bias, addend, relu, n, top, left, first, lanes, out, check):
-    """Write 4 x 4 pixels from ``d``, as far as they lie inside ``out``.
+def store_pixels(
+    d, bias, additions, relu, P, Q, n, top, left, first, lanes, pixels, check
+):
+    """Write 4 x 4 pixels from ``d``, as far as they lie inside the image.
 
-    for i: for j: for lane, with all but ``d`` taken at the pixel of ``out``:
+    for i: for j: for lane, with all but ``d`` taken at the pixel of out:
         out = relu(d[i, j, lane] + bias + addend)
 
-    An ``addend`` of no images is left out, and so is the relu if ``relu`` is False.
+    ``pixels`` and ``additions`` (N*P*Q, K) are out and addend seen as matrices.
+    ``additions`` of no rows are left out, and so is the relu if ``relu`` is False.
     ``check`` (64,) turns from zero to NaN where a sum is not finite.
     """
-    P, Q = out.shape[1:3]
-    zero, has_addend = out.dtype.type(0), len(addend) > 0
+    zero, has_addend = d.dtype.type(0), len(additions) > 0
     shift = bias[first : first + lanes]
     for i in range(min(4, P - top)):
         for j in range(min(4, Q - left)):
-            at = (4 * i + j) * 64
-            pixel = out[n, top + i, left + j, first : first + lanes]
-            addition = pixel
-            if has_addend:
-                addition = addend[n, top + i, left + j, first : first + lanes]
+            at, row = (4 * i + j) * 64, (n * P + top + i) * Q + left + j
+            values, pixel = d[at : at + lanes], pixels[row, first : first + lanes]
+            addition = additions[row, first : first + lanes] if has_addend else pixel
             for lane in range(lanes):
-                value = d[at + lane] + shift[lane]
+                value = values[lane] + shift[lane]
                 if has_addend:
                     value += addition[lane]
                 check[lane] += zero * value
@@ -190,9 +191,9 @@ def transform_total(d, columns, lanes, t):
 
 
 @serial
-def load_patch(x, n, top, left, first, lanes, d, t, matrix, at):
+def load_patch(pixels, H, W, n, top, left, first, lanes, d, t, matrix, at):
     """Write B^T patch B of the patch at (top, left) to ``matrix`` (36, ...)."""
-    load_pixels(x, n, top, left, 6, first, lanes, d)
+    load_pixels(pixels, H, W, n, top, left, 6, first, lanes, d)
     transform_input(d, lanes, t)
     transform_input(t, lanes, d)
     store_lanes(d, lanes, matrix, at)
@@ -290,8 +291,10 @@ def winograd_forward(
 
     ``checks`` (threads, 64) of zeros turn to NaN where a result is not finite.
     """
-    C = x.shape[3]
+    H, W, C = x.shape[1:]
     N, P, Q, K = out.shape
+    pixels, sums = x.reshape(-1, C), out.reshape(-1, K)
+    additions = addend.reshape(-1, K)
     blocks, B = places.shape[0], places.shape[3]
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles = N * tile_rows * tile_columns
@@ -309,18 +312,18 @@ def winograd_forward(
                 for c in range(0, C, 64):
                     lanes = min(64, C - c)
                     corner = n, top - padding, left - padding
-                    load_patch(x, *corner, c, lanes, d, t, patch, column * C + c)
+                    at = column * C + c
+                    load_patch(pixels, H, W, *corner, c, lanes, d, t, patch, at)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 multiply(patch, places[block], count, C, product)
                 k, lanes = block * B, min(B, K - block * B)
                 for column in range(count):
-                    n, top, left = tile_corner(first + column, tile_rows, tile_columns)
+                    corner = tile_corner(first + column, tile_rows, tile_columns)
                     load_lanes(product, column * B, lanes, d)
                     transform_output(d, 6, lanes, t)
                     transform_output(t, 4, lanes, d)
-                    store_pixels(
-                        d, bias, addend, relu, n, top, left, k, lanes, out, check
-                    )
+                    ending, place = (bias, additions, relu), (P, Q, *corner, k, lanes)
+                    store_pixels(d, *ending, *place, sums, check)
 
 
 @parallel
@@ -343,8 +346,9 @@ def winograd_grad_kernel(
     there are more threads than parts, the channels are split as well.  ``checks``
     (C,) of zeros turn to NaN where a result is not finite.
     """
-    C = x.shape[3]
+    H, W, C = x.shape[1:]
     N, P, Q, K = grad_output.shape
+    pixels, gradient_pixels = x.reshape(-1, C), grad_output.reshape(-1, K)
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
@@ -366,16 +370,13 @@ def winograd_grad_kernel(
                     for block in range(c_first, c_last):
                         c = block * c_width
                         lanes = min(c_width, C - c)
-                        corner, at = (
-                            (n, top - padding, left - padding),
-                            column * c_width,
-                        )
-                        matrix = patches[thread, block]
-                        load_patch(x, *corner, c, lanes, d, t, matrix, at)
+                        corner = n, top - padding, left - padding
+                        matrix, at = patches[thread, block], column * c_width
+                        load_patch(pixels, H, W, *corner, c, lanes, d, t, matrix, at)
                     for block in range(k_blocks):
                         k = block * k_width
                         lanes = min(k_width, K - k)
-                        load_pixels(grad_output, n, top, left, 4, k, lanes, d)
+                        load_pixels(gradient_pixels, P, Q, n, top, left, 4, k, lanes, d)
                         transform_gradient(d, 4, lanes, t)
                         transform_gradient(t, 6, lanes, d)
                         at = column * k_width

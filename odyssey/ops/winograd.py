@@ -57,7 +57,7 @@ def grad_input(
     by 180 degrees, the roles of C and K exchanged, and a padding of 2 - padding.
     """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
-    nothing = np.empty((0, 1, 1, 1), kernel.dtype)
+    nothing = np.empty((0, 1, 1, kernel.shape[1]), kernel.dtype)
     return _convolve(grad_output, kernel, True, bias, nothing, False, 2 - padding, out)
 
 
