@@ -2,8 +2,9 @@
 
 import numba
 import numpy as np
+from architecture import ResNetConfig, fold, initialize
 from measuring import Task
-from model import ResNetConfig, backward, forward, initialize
+from model import backward, forward
 from op_cases import LR, MOMENTUM
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
@@ -72,9 +73,10 @@ def evaluation(arrays: dict[str, np.ndarray]) -> Task:
     """Forward with the running statistics."""
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
     x = arrays["images"].transpose(0, 3, 1, 2)
+    folded = fold(params, state, CONFIG)
 
     def evaluate():
-        return forward(params, state, x, CONFIG, training=False)[0]
+        return forward(folded, {}, x, CONFIG, training=False)[0]
 
     return Task(evaluate, lambda logits: {"logits": logits})
 

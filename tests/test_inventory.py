@@ -57,7 +57,8 @@ def test_every_public_operation_is_in_the_lists_above():
     public = {name for name in functions(odyssey) if in_ops(name)}
     assert functions(odyssey) | {"reference"} == set(odyssey.__all__)
     expected = set(OPERATIONS) | {f"{name}_backward" for name in OPERATIONS}
-    assert public == expected
+    # a part of batch_norm2d, whose backward goes through it
+    assert public == expected | {"batch_statistics"}
 
 
 def test_the_twins_hold_nothing_else():

@@ -24,18 +24,23 @@ for warning in caught:
 """
 
 
-@pytest.fixture
-def sealed(tmp_path):
-    """A copy of the package, and an environment, in which Numba can keep nothing.
-
-    Files stand where folders would have to be made, which stops root as well.
-    """
+def copy_of_the_package(tmp_path):
     package = tmp_path / "installed" / "odyssey"
     shutil.copytree(
         Path(odyssey.__file__).parent,
         package,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    return package
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    """A copy of the package, and an environment, in which Numba can keep nothing.
+
+    Files stand where folders would have to be made, which stops root as well.
+    """
+    package = copy_of_the_package(tmp_path)
     (package / "kernels" / "__pycache__").touch()
     home = tmp_path / "home"
     home.touch()
@@ -93,3 +98,22 @@ def test_info_says_that_there_is_no_folder(sealed):
     result = run(sealed, "-m", "odyssey", "info")
     assert result.returncode == 0
     assert "no folder can be written to" in result.stdout
+
+
+def test_a_change_in_any_file_of_the_kernels_has_them_compiled_anew(tmp_path):
+    package = copy_of_the_package(tmp_path)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_CACHE")}
+    environment = {**kept, "PYTHONPATH": str(package.parent)}
+    program = f"{PROGRAM}\nprint(odyssey.warmup.counts())"
+
+    def compiled_and_loaded():
+        result = run(environment, "-c", program)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines()[-1]
+
+    assert compiled_and_loaded() == "(1, 0)"
+    assert compiled_and_loaded() == "(0, 1)"
+    with (package / "kernels" / "pooling.py").open("a") as file:
+        file.write("# relu has no part in this file\n")
+    assert compiled_and_loaded() == "(1, 0)"
+    assert compiled_and_loaded() == "(0, 1)"

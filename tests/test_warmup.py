@@ -31,15 +31,15 @@ def combinations():
 warmup.warm_up(["float32", "float64"])
 before = combinations()
 sys.path.insert(0, "examples/resnet18_cifar10")
-import inference, model, train
+import architecture, inference, model, train
 
 run, *data = sys.argv[1:]
 small = "--width 16 --batch-size 16 --epochs 1 --no-progress --log-interval 1".split()
 train.main([*data, *small, "--weights-dir", run], standalone_mode=False)
 inference.main([*data, "--weights-dir", run], standalone_mode=False)
 
-config = model.ResNetConfig(width=16)
-params, state = model.initialize(config, 0)
+config = architecture.ResNetConfig(width=16)
+params, state = architecture.initialize(config, 0)
 x = np.ones((4, 3, 32, 32), np.float32)
 logits, _, cache = model.forward(params, state, x, config)
 model.backward(logits, cache, params, config)
@@ -85,13 +85,14 @@ def test_every_kernel_is_reached(compiled, dtype):
         if any(f"array({dtype}, " in types.lower() for types in signatures)
     }
     # A kernel that was kept comes with the helpers in it, which Numba does not list.
-    todo = list(reached)
+    todo, names = list(reached), {kernel: name for name, kernel in kernels.items()}
     while todo:
-        file, _, name = todo.pop().partition(".")
-        for helper in kernels[f"{file}.{name}"].py_func.__code__.co_names:
-            if f"{file}.{helper}" in kernels.keys() - reached:
-                reached.add(f"{file}.{helper}")
-                todo.append(f"{file}.{helper}")
+        function = kernels[todo.pop()].py_func
+        used = {function.__globals__.get(name) for name in function.__code__.co_names}
+        for helper in used & names.keys():
+            if names[helper] not in reached:
+                reached.add(names[helper])
+                todo.append(names[helper])
     assert reached == set(kernels)
 
 

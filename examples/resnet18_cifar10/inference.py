@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import click
 import numpy as np
+from architecture import fold
 from data_loader import DATASETS, load_dataset, make_eval_loader
 from model import forward
 from weights import LoadedWeights, estimate_running_statistics, load_weights
@@ -43,9 +44,10 @@ def make_predict(model: LoadedWeights, tta: bool) -> Callable[[np.ndarray], np.n
     With ``tta`` (test-time augmentation) the logits are the mean of those of the image
     and of its mirror image.
     """
+    folded = fold(model.params, model.state, model.config)
 
     def logits(x: np.ndarray) -> np.ndarray:
-        return forward(model.params, model.state, x, model.config, training=False)[0]
+        return forward(folded, {}, x, model.config, training=False)[0]
 
     if not tta:
         return logits

@@ -8,10 +8,8 @@
       stage 4   likewise                         (N, 512,  4,  4)
       head      global average pool, linear      (N, 10)
 
-Parameters, gradients and momentum buffers are one type, `Tensors`: dictionaries with
-the same names in the same order, so that an update is one loop.  Running statistics
-(the *state*) are a fourth such dictionary, with names of their own.  Nothing here is
-mutated: a forward returns the new state and a cache, a backward reads the cache.
+`architecture.py` lists the blocks, and names and shapes of all tensors.  Nothing here
+is mutated: a forward returns the new state and a cache, a backward reads the cache.
 
 He, Zhang, Ren & Sun 2016, arXiv:1512.03385; the 3x3 stem is that of its section 4.2.
 """
@@ -19,43 +17,20 @@ He, Zhang, Ren & Sun 2016, arXiv:1512.03385; the 3x3 stem is that of its section
 from typing import NamedTuple
 
 import numpy as np
+from architecture import Block, ResNetConfig, Tensors, fold, network_blocks
 
-from odyssey.folding import fold_batch_norm
-from odyssey.init import he_normal, uniform_fan_in
 from odyssey.ops.activation import relu_backward
-from odyssey.ops.addition import add
-from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.ops.batch_norm import (
+    BatchStatistics,
+    batch_norm2d,
+    batch_norm2d_backward,
+    batch_statistics,
+)
 from odyssey.ops.conv import conv2d, conv2d_backward
 from odyssey.ops.linear import linear, linear_backward
 from odyssey.ops.pooling import global_avgpool2d, global_avgpool2d_backward
 
-Tensors = dict[str, np.ndarray]
-Shapes = dict[str, tuple[int, ...]]
-
 BN_MOMENTUM = 0.1  # weight of the batch in the new running statistics
-
-
-class ResNetConfig(NamedTuple):
-    """Options of the model."""
-
-    width: int = 64  # channels of the first stage, doubled at each further one
-    blocks: tuple[int, ...] = (2, 2, 2, 2)  # basic blocks of each stage
-    num_classes: int = 10
-    conv_bias: bool = False  # True as in the original project; batch norm undoes it
-
-
-class Block(NamedTuple):
-    """One basic block's place in the network."""
-
-    name: str  # s2b1
-    in_channels: int
-    channels: int
-    stride: int
-
-    @property
-    def has_projection(self) -> bool:
-        """Tell whether the shortcut needs a 1x1 convolution to match the shape."""
-        return self.stride != 1 or self.in_channels != self.channels
 
 
 class ConvCache(NamedTuple):
@@ -63,6 +38,7 @@ class ConvCache(NamedTuple):
 
     x: np.ndarray  # (N, C, H, W) input of the convolution
     conv: np.ndarray  # (N, K, P, Q) its output, which batch norm normalised
+    statistics: BatchStatistics  # mean and variance of each channel of that
 
 
 class BlockCache(NamedTuple):
@@ -82,79 +58,6 @@ class Cache(NamedTuple):
     features: np.ndarray  # (N, 512) after the global average pool
 
 
-def network_blocks(config: ResNetConfig) -> list[Block]:
-    """Return the basic blocks in the order of the forward."""
-    blocks, in_channels = [], config.width
-    for stage, count in enumerate(config.blocks):
-        channels = config.width * 2**stage
-        for index in range(count):
-            stride = 2 if stage > 0 and index == 0 else 1
-            name = f"s{stage + 1}b{index + 1}"
-            blocks.append(Block(name, in_channels, channels, stride))
-            in_channels = channels
-    return blocks
-
-
-def conv_layers(config: ResNetConfig) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Return (convolution, its batch norm, shape of its kernel) for all of them."""
-    layers = [("conv1", "bn1", (config.width, 3, 3, 3))]
-    for block in network_blocks(config):
-        name, C, K = block.name, block.in_channels, block.channels
-        layers.append((f"{name}_conv1", f"{name}_bn1", (K, C, 3, 3)))
-        layers.append((f"{name}_conv2", f"{name}_bn2", (K, K, 3, 3)))
-        if block.has_projection:
-            layers.append((f"{name}_proj", f"{name}_proj_bn", (K, C, 1, 1)))
-    return layers
-
-
-def parameter_shapes(config: ResNetConfig) -> Shapes:
-    """Return name and shape of every trainable tensor: 62, with conv_bias 82."""
-    shapes: Shapes = {}
-    for conv, norm, kernel in conv_layers(config):
-        shapes[f"{conv}_kernel"] = kernel
-        if config.conv_bias:
-            shapes[f"{conv}_bias"] = kernel[:1]
-        shapes[f"{norm}_gamma"] = shapes[f"{norm}_beta"] = kernel[:1]
-    features = network_blocks(config)[-1].channels
-    shapes["fc_weights"] = (config.num_classes, features)
-    shapes["fc_bias"] = (config.num_classes,)
-    return shapes
-
-
-def state_shapes(config: ResNetConfig) -> Shapes:
-    """Return name and shape of every running statistic: 40."""
-    shapes: Shapes = {}
-    for _, norm, kernel in conv_layers(config):
-        shapes[f"{norm}_running_mean"] = shapes[f"{norm}_running_var"] = kernel[:1]
-    return shapes
-
-
-def initialize(
-    config: ResNetConfig, seed: int, dtype: type = np.float32
-) -> tuple[Tensors, Tensors]:
-    """Return fresh parameters and running statistics.
-
-    Kernels are He-normal, gamma and running variances one, beta, running means and
-    biases of convolutions zero; the linear layer is uniform in +-1/sqrt(features).
-    """
-    rng = np.random.default_rng(seed)
-    params: Tensors = {}
-    shapes = parameter_shapes(config)
-    for name, shape in shapes.items():
-        if name.startswith("fc_"):
-            fan_in = shapes["fc_weights"][1]
-            params[name] = uniform_fan_in(shape, rng, dtype, fan_in=fan_in)
-        elif name.endswith("_kernel"):
-            params[name] = he_normal(shape, rng, dtype)
-        else:
-            params[name] = np.full(shape, name.endswith("_gamma"), dtype)
-    state = {
-        name: np.full(shape, name.endswith("_var"), dtype)
-        for name, shape in state_shapes(config).items()
-    }
-    return params, state
-
-
 class _Layers:
     """The pair convolution and batch norm, with the dictionaries that it works on."""
 
@@ -165,16 +68,18 @@ class _Layers:
     def conv_bn(self, conv, norm, x, stride, padding, addend=None, relu=True):
         """Return relu(batch norm of the convolution of x, plus addend), and a cache."""
         p, s, new = self.params, self.state, self.new_state
-        mean, var = f"{norm}_running_mean", f"{norm}_running_var"
         kernel, bias = p[f"{conv}_kernel"], p.get(f"{conv}_bias")
-        bn = p[f"{norm}_gamma"], p[f"{norm}_beta"], s[mean], s[var]
-        ending = {"addend": addend, "relu": relu}
-        if not self.training:  # batch norm becomes part of the convolution
-            kernel, bias = fold_batch_norm(kernel, bias, *bn)
+        ending = {"addend": addend, "relu": relu}  # in the same pass over memory
+        if not self.training:  # batch norm is part of the convolution
             return conv2d(x, kernel, bias, stride, padding, **ending), None
+        mean, var = f"{norm}_running_mean", f"{norm}_running_var"
+        bn = p[f"{norm}_gamma"], p[f"{norm}_beta"], s[mean], s[var]
         h = conv2d(x, kernel, bias, stride, padding)
-        out, new[mean], new[var] = batch_norm2d(h, *bn, momentum=BN_MOMENTUM, **ending)
-        return out, ConvCache(x, h)
+        statistics = batch_statistics(h)
+        out, new[mean], new[var] = batch_norm2d(
+            h, *bn, momentum=BN_MOMENTUM, statistics=statistics, **ending
+        )
+        return out, ConvCache(x, h, statistics)
 
 
 def basic_block(
@@ -206,8 +111,11 @@ def forward(
 
     ``x`` is (N, 3, H, W), fastest in channels-last memory; the logits are
     (N, num_classes).  In inference the state comes back as it was and the cache is
-    None: activations are let go as soon as they are used.
+    None: activations are let go as soon as they are used.  Whoever has many batches
+    gives ``fold(params, state, config)`` for ``params``, to have it done once.
     """
+    if not training and "bn1_gamma" in params:
+        params = fold(params, state, config)
     layers = _Layers(params, state, training)
     h, stem = layers.conv_bn("conv1", "bn1", x, 1, 1)  # (N, 64, 32, 32)
     caches = []
@@ -221,62 +129,64 @@ def forward(
     return logits, layers.new_state, cache
 
 
-def _conv_bn_backward(
-    grad_output, cache, params, grads, conv, norm, stride, padding, relu, is_first=False
-):
-    """Add gradients to ``grads``, return x's; ``relu`` tells that one followed."""
-    gamma, beta = params[f"{norm}_gamma"], params[f"{norm}_beta"]
-    # In training the running statistics play no part: beta's shape will do for them.
-    grad_conv, grads[f"{norm}_gamma"], grads[f"{norm}_beta"] = batch_norm2d_backward(
-        grad_output, cache.conv, gamma, beta, beta, beta, relu=relu
-    )
-    grad_x, grads[f"{conv}_kernel"], grad_bias = conv2d_backward(
-        grad_conv,
-        cache.x,
-        params[f"{conv}_kernel"],
-        stride,
-        padding,
-        needs_grad_input=not is_first,
-    )
-    if f"{conv}_bias" in params:
-        grads[f"{conv}_bias"] = grad_bias
-    return grad_x
+class _Gradients:
+    """The gradients as they are found, and the parameters that they belong to."""
+
+    def __init__(self, params: Tensors):
+        self.params, self.grads = params, {}
+
+    def conv_bn(self, conv, norm, grad_output, cache, stride, padding, relu, **options):
+        """Keep a pair's gradients, return x's; ``relu`` tells that one followed."""
+        p, grads = self.params, self.grads
+        gamma, beta = p[f"{norm}_gamma"], p[f"{norm}_beta"]
+        # In training the running statistics play no part: beta's shape will do.
+        bn = cache.conv, gamma, beta, beta, beta
+        grad_conv, grads[f"{norm}_gamma"], grads[f"{norm}_beta"] = (
+            batch_norm2d_backward(
+                grad_output, *bn, relu=relu, statistics=cache.statistics
+            )
+        )
+        kernel, has_bias = p[f"{conv}_kernel"], f"{conv}_bias" in p
+        grad_x, grads[f"{conv}_kernel"], grad_bias = conv2d_backward(
+            grad_conv,
+            cache.x,
+            kernel,
+            stride,
+            padding,
+            needs_grad_bias=has_bias,
+            **options,
+        )
+        if has_bias:
+            grads[f"{conv}_bias"] = grad_bias
+        return grad_x
 
 
 def basic_block_backward(
-    grad_output: np.ndarray,
-    cache: BlockCache,
-    params: Tensors,
-    grads: Tensors,
-    block: Block,
+    grads: _Gradients, block: Block, grad_output: np.ndarray, cache: BlockCache
 ) -> np.ndarray:
-    """Add a basic block's gradients to ``grads``, return that of its input."""
+    """Keep the gradients of a basic block, return that of its input."""
     name, stride = block.name, block.stride
     # out = relu(bn2 + shortcut): addition hands the same gradient to both branches
-    grad_sum = relu_backward(grad_output, cache.out)
-
-    names = f"{name}_conv2", f"{name}_bn2"
-    grad_h = _conv_bn_backward(
-        grad_sum, cache.conv2, params, grads, *names, 1, 1, relu=False
-    )
-    names = f"{name}_conv1", f"{name}_bn1"
-    grad_main = _conv_bn_backward(
-        grad_h, cache.conv1, params, grads, *names, stride, 1, relu=True
-    )
-    grad_shortcut = grad_sum
+    grad_sum = grad_x = relu_backward(grad_output, cache.out)
     if cache.proj is not None:
         names = f"{name}_proj", f"{name}_proj_bn"
-        grad_shortcut = _conv_bn_backward(
-            grad_sum, cache.proj, params, grads, *names, stride, 0, relu=False
-        )
-    return add(grad_main, grad_shortcut)  # x was used twice: gradients add up
+        grad_x = grads.conv_bn(*names, grad_sum, cache.proj, stride, 0, relu=False)
+
+    names = f"{name}_conv2", f"{name}_bn2"
+    grad_h = grads.conv_bn(*names, grad_sum, cache.conv2, 1, 1, relu=False)
+    names = f"{name}_conv1", f"{name}_bn1"
+    # x went both ways: the gradients add up
+    return grads.conv_bn(
+        *names, grad_h, cache.conv1, stride, 1, relu=True, addend=grad_x
+    )
 
 
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: ResNetConfig
 ) -> Tensors:
     """Return the gradient of every parameter: the forward upside-down."""
-    grads: Tensors = {}
+    found = _Gradients(params)
+    grads = found.grads
     grad_features, grads["fc_weights"], grads["fc_bias"] = linear_backward(
         grad_logits, cache.features, params["fc_weights"]
     )
@@ -285,8 +195,7 @@ def backward(
     for block, block_cache in zip(
         reversed(network_blocks(config)), reversed(cache.blocks), strict=True
     ):
-        grad = basic_block_backward(grad, block_cache, params, grads, block)
-    _conv_bn_backward(
-        grad, cache.stem, params, grads, "conv1", "bn1", 1, 1, relu=True, is_first=True
-    )
+        grad = basic_block_backward(found, block, grad, block_cache)
+    stem = "conv1", "bn1", grad, cache.stem, 1, 1
+    found.conv_bn(*stem, relu=True, needs_grad_input=False)
     return {name: grads[name] for name in params}

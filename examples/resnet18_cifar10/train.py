@@ -13,18 +13,20 @@ if __name__ == "__main__":
 
     startup.prepare()
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 
 import click
 import numpy as np
+from architecture import ResNetConfig, fold, initialize
 from data_loader import (
     load_dataset,
     make_eval_loader,
     make_train_loader,
     split_validation,
 )
-from model import ResNetConfig, backward, forward, initialize
+from model import backward, forward
 from weights import MODEL, save_weights
 
 from odyssey.data.dataset import Dataset
@@ -89,10 +91,12 @@ def training_step(
     return StepResult(loss, count_correct(logits, labels), grad_norm)
 
 
-def predict(state: TrainingState, x: np.ndarray, *, config: ResNetConfig) -> np.ndarray:
-    """Return the logits (N, 10) of images; batch norm uses its running statistics."""
-    logits, _, _ = forward(state.params, state.running, x, config, training=False)
-    return logits
+def predictor(
+    state: TrainingState, *, config: ResNetConfig
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from images to logits (N, 10), by the running statistics."""
+    folded = fold(state.params, state.running, config)
+    return lambda x: forward(folded, {}, x, config, training=False)[0]
 
 
 def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
@@ -148,7 +152,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
             recipe,
             Model(
                 train_step=partial(training_step, config=config, recipe=recipe),
-                predict=partial(predict, config=config),
+                predictor=partial(predictor, config=config),
                 save=partial(save_state, config=config, folder=folder, origin=origin),
             ),
             state,

@@ -14,14 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from model import (
-    BN_MOMENTUM,
-    ResNetConfig,
-    Tensors,
-    forward,
-    parameter_shapes,
-    state_shapes,
-)
+from architecture import ResNetConfig, Tensors, parameter_shapes, state_shapes
+from model import BN_MOMENTUM, forward
 
 from odyssey.weights.folder import load_folder, save_folder
 from odyssey.weights.hexfile import WeightsError

@@ -158,7 +158,7 @@ def pack_shifts(grad_output, start, end, H, W, shifts, packed):
 
 
 @parallel
-def conv_grad_input(grad_output, matrix, phases, shifts, stride, grad_input):
+def conv_grad_input(grad_output, matrix, addend, phases, shifts, stride, grad_input):
     """Compute the gradient of the input.
 
     for phase (u, v) of the stride: for block of 64 pixels (n, h, w), in parallel:
@@ -166,8 +166,9 @@ def conv_grad_input(grad_output, matrix, phases, shifts, stride, grad_input):
             grad_input[n, h, w, c] += grad_output[n, p, q, k] * kernel[k, c, r, s]
             where p = (h + padding - r) / stride, q = (w + padding - s) / stride
 
-    ``phases`` lists u, v, the first tap and the one after the last; ``shifts`` (T, 2)
-    how far p and q lie from the pixel's place in its phase.
+    and adds ``addend`` if that has any images.  ``phases`` lists u, v, the first tap
+    and the one after the last; ``shifts`` (T, 2) how far p and q lie from the pixel's
+    place in its phase.
 
     Optimizations:
     - gathers instead of scattering: each thread owns whole pixels of ``grad_input``
@@ -176,7 +177,7 @@ def conv_grad_input(grad_output, matrix, phases, shifts, stride, grad_input):
     """
     N, H, W, C = grad_input.shape
     K = grad_output.shape[3]
-    slice_taps = max(1, 512 // K)
+    slice_taps, has_addend = max(1, 512 // K), len(addend) > 0
     # phase (0, 0) has the most pixels
     blocks = (N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + 63) // 64
     for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
@@ -197,13 +198,15 @@ def conv_grad_input(grad_output, matrix, phases, shifts, stride, grad_input):
             add_product(packed, matrix, first * K, product, sums)
         for row in range(start, end):
             n, w = row // (H_phase * W_phase), row % W_phase
-            h = row // W_phase % H_phase
-            pixel, total = (
-                grad_input[n, h * stride + u, w * stride + v],
-                sums[row - start],
-            )
-            for c in range(C):
-                pixel[c] = total[c]
+            h, w = row // W_phase % H_phase * stride + u, w * stride + v
+            pixel, total = grad_input[n, h, w], sums[row - start]
+            if has_addend:
+                addition = addend[n, h, w]
+                for c in range(C):
+                    pixel[c] = total[c] + addition[c]
+            else:
+                for c in range(C):
+                    pixel[c] = total[c]
 
 
 @parallel

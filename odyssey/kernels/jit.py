@@ -13,18 +13,24 @@ to use several lanes, it is written with several.  Two flags are left:
 ``error_model="numpy"`` makes 1/0 give
 Inf instead of raising, as in NumPy.
 
-Compiled kernels are kept in a folder for the next run.  Numba knows them by the source
-of their own file, not by that of helpers it imports: so a kernel and the jitted helpers
-it calls stand in the same file, and after a change of the flags here the folders
-``__pycache__`` have to go (``make clean``).
+Compiled kernels are kept in a folder for the next run.  Numba compiles one anew when
+its own file has changed; here any file of this folder will do, since a kernel is made
+of the helpers it calls and of the flags below as well.
 """
 
 import functools
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from numba import njit
 
+#: Changes when any file of this folder does.
+SOURCES = tuple(
+    (path.name, path.stat().st_mtime_ns, path.stat().st_size)
+    for path in sorted(Path(__file__).parent.glob("*.py"))
+)
 FASTMATH = frozenset({"contract", "nsz"})
 
 
@@ -34,10 +40,13 @@ def _compiler(**options: bool) -> Callable[[Callable], Callable]:
 
     def decorate(function: Callable) -> Callable:
         try:
-            return njit(**options, cache=True)(function)
+            kernel = njit(**options, cache=True)(function)
         except RuntimeError:  # no folder that can be written to
             _warn_that_nothing_is_kept()
             return njit(**options)(function)
+        with suppress(AttributeError):  # Numba has no public name for it
+            kernel._cache._cache_file._source_stamp = SOURCES
+        return kernel
 
     return decorate
 

@@ -11,9 +11,8 @@ matrix product, tiles x channels by channels x kernels, and there the time is sp
 ``docs/derivations/winograd.md`` derives the matrices, and the gradient of the kernel.
 
 x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
-``t`` of 36 places x 64 lanes: at most 64 channels at a time, one a lane.  The buffers
-are flat and the distance of 64 is a constant, so that LLVM sees that the places never
-overlap and turns loops over lanes into SIMD without checking first.
+``t`` of 36 places x 64 lanes (`tiles.py`), and a transform works on the columns of such
+a buffer and writes its result transposed: called twice, it has done columns and rows.
 
 Lavin & Gray 2016, arXiv:1509.09308.
 """
@@ -22,78 +21,15 @@ import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel, serial
-
-
-@serial
-def tile_corner(tile, rows, columns):
-    """Return image, row and column of a tile's first pixel; ``rows`` tiles down."""
-    return tile // (rows * columns), tile // columns % rows * 4, tile % columns * 4
-
-
-@serial
-def load_pixels(pixels, H, W, n, top, left, size, first, lanes, d):
-    """Copy ``size`` x ``size`` pixels of an image, zeros outside it, into ``d``.
-
-    for i: for j: for lane: d[i, j, lane] = x[n, top + i, left + j, first + lane]
-
-    ``pixels`` (N*H*W, C) is x seen as a matrix.
-    """
-    for i in range(size):
-        for j in range(size):
-            h, w, at = top + i, left + j, (i * size + j) * 64
-            if 0 <= h < H and 0 <= w < W:
-                pixel = pixels[(n * H + h) * W + w][first : first + lanes]
-                for lane in range(lanes):
-                    d[at + lane] = pixel[lane]
-            else:
-                for lane in range(lanes):
-                    d[at + lane] = 0
-
-
-@serial
-def store_pixels(
-    d, bias, additions, relu, P, Q, n, top, left, first, lanes, pixels, check
-):
-    """Write 4 x 4 pixels from ``d``, as far as they lie inside the image.
-
-    for i: for j: for lane, with all but ``d`` taken at the pixel of out:
-        out = relu(d[i, j, lane] + bias + addend)
-
-    ``pixels`` and ``additions`` (N*P*Q, K) are out and addend seen as matrices.
-    ``additions`` of no rows are left out, and so is the relu if ``relu`` is False.
-    ``check`` (64,) turns from zero to NaN where a sum is not finite.
-    """
-    zero, has_addend = d.dtype.type(0), len(additions) > 0
-    shift = bias[first : first + lanes]
-    for i in range(min(4, P - top)):
-        for j in range(min(4, Q - left)):
-            at, row = (4 * i + j) * 64, (n * P + top + i) * Q + left + j
-            values, pixel = d[at : at + lanes], pixels[row, first : first + lanes]
-            addition = additions[row, first : first + lanes] if has_addend else pixel
-            for lane in range(lanes):
-                value = values[lane] + shift[lane]
-                if has_addend:
-                    value += addition[lane]
-                check[lane] += zero * value
-                pixel[lane] = zero if relu and value <= zero else value
-
-
-@serial
-def store_lanes(d, lanes, matrix, at):
-    """Copy the 36 places of ``d`` to the rows of ``matrix``, from column ``at`` on."""
-    for place in range(36):
-        row = matrix[place, at : at + lanes]
-        for lane in range(lanes):
-            row[lane] = d[place * 64 + lane]
-
-
-@serial
-def load_lanes(matrix, at, lanes, d):
-    """Copy the 36 rows of ``matrix``, from column ``at`` on, to the places of ``d``."""
-    for place in range(36):
-        row = matrix[place, at : at + lanes]
-        for lane in range(lanes):
-            d[place * 64 + lane] = row[lane]
+from odyssey.kernels.tiles import (
+    add_products,
+    load_lanes,
+    load_pixels,
+    multiply,
+    store_lanes,
+    store_pixels,
+    tile_corner,
+)
 
 
 @serial
@@ -232,41 +168,6 @@ def kernel_to_places(kernel, turned, places):
             store_lanes(d, lanes, matrix, c * B)
 
 
-@serial
-def multiply(patches, places, rows, C, products):
-    """Compute products[place] = patches[place] @ places[place], in pieces.
-
-    Pieces are of at most a million multiplications: such small ones OpenBLAS does at
-    full speed, without packing the matrices anew first.
-    """
-    B = places.shape[2]
-    piece = max(4, 1_000_000 // (C * B) // 4 * 4)
-    for place in range(36):
-        for start in range(0, rows, piece):
-            end = min(start + piece, rows)
-            patch = patches[place, start * C : end * C].reshape(end - start, C)
-            product = products[place, start * B : end * B].reshape(end - start, B)
-            np.dot(patch, places[place], product)
-
-
-@serial
-def add_products(patches, gradients, count, is_first, product, totals):
-    """Add patches[place]^T @ gradients[place] to totals[place], for ``count`` tiles."""
-    c_width, k_width = product.shape
-    for place in range(36):
-        patch = patches[place, : count * c_width].reshape(count, c_width)
-        gradient = gradients[place, : count * k_width].reshape(count, k_width)
-        if is_first:
-            np.dot(patch.T, gradient, totals[place])
-        else:
-            total = totals[place]
-            np.dot(patch.T, gradient, product)
-            for c in range(c_width):
-                row, addition = total[c], product[c]
-                for k in range(k_width):
-                    row[k] += addition[k]
-
-
 @parallel
 def winograd_forward(
     x, places, bias, addend, relu, padding, chunk, patches, products, out, checks
@@ -308,7 +209,7 @@ def winograd_forward(
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for column in range(count):
-                n, top, left = tile_corner(first + column, tile_rows, tile_columns)
+                n, top, left = tile_corner(first + column, tile_rows, tile_columns, 4)
                 for c in range(0, C, 64):
                     lanes = min(64, C - c)
                     corner = n, top - padding, left - padding
@@ -318,11 +219,14 @@ def winograd_forward(
                 multiply(patch, places[block], count, C, product)
                 k, lanes = block * B, min(B, K - block * B)
                 for column in range(count):
-                    corner = tile_corner(first + column, tile_rows, tile_columns)
+                    corner = tile_corner(first + column, tile_rows, tile_columns, 4)
                     load_lanes(product, column * B, lanes, d)
                     transform_output(d, 6, lanes, t)
                     transform_output(t, 4, lanes, d)
-                    ending, place = (bias, additions, relu), (P, Q, *corner, k, lanes)
+                    ending, place = (
+                        (bias, additions, relu),
+                        (P, Q, *corner, 4, k, lanes),
+                    )
                     store_pixels(d, *ending, *place, sums, check)
 
 
@@ -366,7 +270,9 @@ def winograd_grad_kernel(
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for column in range(count):
-                    n, top, left = tile_corner(first + column, tile_rows, tile_columns)
+                    n, top, left = tile_corner(
+                        first + column, tile_rows, tile_columns, 4
+                    )
                     for block in range(c_first, c_last):
                         c = block * c_width
                         lanes = min(c_width, C - c)

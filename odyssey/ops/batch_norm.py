@@ -43,12 +43,39 @@ from odyssey.layout import as_nhwc, from_nhwc, native
 from odyssey.memory import empty
 
 
-class _Statistics(NamedTuple):
-    """What a channel is normalised with, each (C,) in float64."""
+class BatchStatistics(NamedTuple):
+    """Mean and biased variance of each channel, (C,) in float64."""
 
     mean: np.ndarray
     var: np.ndarray
-    rstd: np.ndarray
+
+
+def batch_statistics(x: np.ndarray) -> BatchStatistics:
+    """Compute mean and biased variance of each channel of a batch.
+
+    Parameters
+    ----------
+    x : (N, C, H, W), float32 or float64, any memory layout
+
+    Returns
+    -------
+    BatchStatistics
+        For ``batch_norm2d`` and its backward, which otherwise compute them each.
+
+    Raises
+    ------
+    TypeError
+        For dtypes that are not float32 or float64.
+    ValueError
+        For wrong ranks, and for a batch without channels or without values.
+    """
+    check_floating("batch_statistics", x=x)
+    check_ndim("batch_statistics", "x", x, "(N, C, H, W)")
+    if x.size == 0:
+        raise ValueError(f"batch_statistics: x must have values, got shape {x.shape}")
+    mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
+    kernels.column_statistics(as_nhwc(x).reshape(-1, x.shape[1]), mean, var)
+    return BatchStatistics(mean, var)
 
 
 def batch_norm2d(
@@ -63,6 +90,7 @@ def batch_norm2d(
     *,
     addend: np.ndarray | None = None,
     relu: bool = False,
+    statistics: BatchStatistics | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise each channel to the mean and variance of the batch, scale and shift.
 
@@ -84,6 +112,9 @@ def batch_norm2d(
     relu : bool
         True takes the relu of the result: with ``addend`` and ``relu``, out is
         ``relu(batch_norm2d(x) + addend)`` in one pass over memory rather than three.
+    statistics : BatchStatistics, optional
+        ``batch_statistics(x)``, if the caller has them: in training they are needed
+        here and in the backward.  In inference they play no part.
 
     Returns
     -------
@@ -103,23 +134,24 @@ def batch_norm2d(
     dtype = _check(
         op, x, gamma, beta, running_mean, running_var, training, momentum, eps
     )
+    _check_statistics(op, statistics, x)
     matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
     added = np.empty((0, x.shape[1]), dtype)
     if addend is not None:
         check_floating(op, x=x, addend=addend)
         check_shape(op, "addend", addend, x.shape, "as x")
         added = as_nhwc(addend).reshape(matrix.shape)
-    stats = _statistics(matrix, running_mean, running_var, training, eps)
+    mean, var = _statistics(x, running_mean, running_var, training, statistics)
 
-    affine = _affine(stats, gamma, beta, training, dtype)
+    affine = _affine(mean, var, gamma, beta, eps, training, dtype)
     out = empty(matrix.shape, dtype)
     kernels.scale_shift(matrix, *affine, added, relu, out)
     out = from_nhwc(out.reshape(_nhwc_shape(x)), x)
     if not training:
         return out, native(running_mean), native(running_var)
     M = matrix.shape[0]
-    unbiased = stats.var * (M / (M - 1))
-    new_mean = (1 - momentum) * running_mean + momentum * stats.mean
+    unbiased = var * (M / (M - 1))
+    new_mean = (1 - momentum) * running_mean + momentum * mean
     new_var = (1 - momentum) * running_var + momentum * unbiased
     with np.errstate(over="ignore"):  # beyond float32: Inf, as everywhere
         return out, new_mean.astype(dtype), new_var.astype(dtype)
@@ -137,6 +169,7 @@ def batch_norm2d_backward(
     eps: float = 1e-5,
     *,
     relu: bool = False,
+    statistics: BatchStatistics | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of ``batch_norm2d`` in training or in inference mode.
 
@@ -150,6 +183,8 @@ def batch_norm2d_backward(
         As given to the forward, where that had no ``addend``.  Where it had one, the
         gradient that passes the relu is that of both branches: take it first, by
         ``relu_backward(grad_output, out)``.
+    statistics : BatchStatistics, optional
+        As given to the forward.
 
     Returns
     -------
@@ -165,31 +200,33 @@ def batch_norm2d_backward(
     dtype = _check(
         op, x, gamma, beta, running_mean, running_var, training, momentum, eps
     )
+    _check_statistics(op, statistics, x)
     check_floating(op, x=x, grad_output=grad_output)
     check_shape(op, "grad_output", grad_output, x.shape)
     C = x.shape[1]
     matrix = as_nhwc(x).reshape(-1, C)  # (M, C)
     gradient = as_nhwc(grad_output).reshape(-1, C)
     M = matrix.shape[0]
-    stats = _statistics(matrix, running_mean, running_var, training, eps)
-    mean, scale, shift = _affine(stats, gamma, beta, training, dtype)
+    exact_mean, var = _statistics(x, running_mean, running_var, training, statistics)
+    rstd = 1 / np.sqrt(var + eps)
+    mean, scale, shift = _affine(exact_mean, var, gamma, beta, eps, training, dtype)
 
     # forward: out = gamma * xhat + beta, xhat = (x - mean) * rstd
     grad_beta, products = np.zeros(C), np.zeros(C)
     seen = matrix, mean, scale, shift, relu
     kernels.gradient_sums(gradient, *seen, grad_beta, products)
     with np.errstate(invalid="ignore"):
-        products += (mean - stats.mean) * grad_beta
-    grad_gamma = products * stats.rstd  # sum(g * xhat)
+        products += (mean - exact_mean) * grad_beta
+    grad_gamma = products * rstd  # sum(g * xhat)
 
     # in training grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M),
     # in inference mean and rstd are constants: grad_input = gamma * rstd * g
-    factor = gamma * stats.rstd
+    factor = gamma * rstd
     offset = slope = np.empty(0)
     if training:
-        slope = factor * stats.rstd * grad_gamma / M
+        slope = factor * rstd * grad_gamma / M
         with np.errstate(invalid="ignore"):
-            offset = factor * grad_beta / M + (mean - stats.mean) * slope
+            offset = factor * grad_beta / M + (mean - exact_mean) * slope
     factors = [values.astype(dtype) for values in (factor, offset, slope)]
     grad_input = empty(gradient.shape, dtype)
     kernels.combine_gradient(gradient, *seen, *factors, grad_input)
@@ -197,26 +234,23 @@ def batch_norm2d_backward(
     return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
 
 
-def _statistics(matrix, running_mean, running_var, training, eps) -> _Statistics:
+def _statistics(x, running_mean, running_var, training, given) -> BatchStatistics:
+    """Return what channels are normalised with."""
     if training:
-        C = matrix.shape[1]
-        mean, var = np.empty(C), np.empty(C)
-        kernels.column_statistics(matrix, mean, var)
-    else:
-        mean, var = running_mean.astype(np.float64), running_var.astype(np.float64)
-    return _Statistics(mean, var, 1 / np.sqrt(var + eps))
+        return batch_statistics(x) if given is None else given
+    return BatchStatistics(running_mean.astype(float), running_var.astype(float))
 
 
-def _affine(stats, gamma, beta, training, dtype) -> list[np.ndarray]:
+def _affine(exact_mean, var, gamma, beta, eps, training, dtype) -> list[np.ndarray]:
     """Return mean, scale and shift of out = (x - mean) * scale + shift."""
     # what float32 cuts off the mean goes into the shift, which matters where the mean
     # is large beside the deviation
-    mean, rstd = stats.mean.astype(dtype), stats.rstd
+    mean, rstd = exact_mean.astype(dtype), 1 / np.sqrt(var + eps)
     if training:  # x - mean is 0 in a constant channel, and must not meet an Inf
-        rstd = np.where(stats.var == 0, 0, rstd)
+        rstd = np.where(var == 0, 0, rstd)
     with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
         scale = gamma * rstd
-        shift = beta + (mean - stats.mean) * scale
+        shift = beta + (mean - exact_mean) * scale
     return [mean, scale.astype(dtype), shift.astype(dtype)]
 
 
@@ -253,3 +287,15 @@ def _check(
             f"{op}: running_var must not be negative, got {running_var.min()}"
         )
     return dtype
+
+
+def _check_statistics(op: str, statistics: BatchStatistics | None, x) -> None:
+    if statistics is None:
+        return
+    if not isinstance(statistics, BatchStatistics):
+        raise TypeError(
+            f"{op}: statistics must be what batch_statistics returns, "
+            f"got {type(statistics).__name__}"
+        )
+    for name, values in statistics._asdict().items():
+        check_shape(op, f"statistics.{name}", values, x.shape[1:2])

@@ -108,8 +108,10 @@ def conv2d_backward(
     padding: int = 0,
     *,
     needs_grad_input: bool = True,
+    needs_grad_bias: bool = True,
     method: str = "auto",
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    addend: np.ndarray | None = None,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
     """Compute the gradients of ``conv2d``.
 
     Parameters
@@ -120,14 +122,19 @@ def conv2d_backward(
         As given to the forward.
     needs_grad_input : bool
         False leaves the first gradient out (None): nobody asks for that of an image.
+    needs_grad_bias : bool
+        False leaves the last one out (None), for a forward without a bias.
     method : "auto", "direct" or "winograd"
         As for the forward.
+    addend : (N, C, H, W), same dtype, optional
+        Added to ``grad_input``, without a pass over memory of its own: where the
+        forward used x twice, x's gradients by its two uses add up.
 
     Returns
     -------
     grad_input : (N, C, H, W), in the layout of ``x``
     grad_kernel : (K, C, R, S)
-    grad_bias : (K,), always computed
+    grad_bias : (K,)
 
     Raises
     ------
@@ -144,6 +151,12 @@ def conv2d_backward(
     shape = method, kernel, stride, (N, P, Q)
     use_winograd = _choose("conv2d_backward", *shape)
 
+    added = np.empty((0, 1, 1, C), dtype)
+    if addend is not None:
+        check_floating("conv2d_backward", x=x, addend=addend)
+        check_shape("conv2d_backward", "addend", addend, x.shape, "as x")
+        added = as_nhwc(addend)
+
     gradient, images = as_nhwc(grad_output), as_nhwc(x)
     kernel = kernel_ready(np.ascontiguousarray(kernel))
     grad_input = None
@@ -152,23 +165,28 @@ def conv2d_backward(
         # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
         grad_input = empty((N, H, W, C), dtype)
         done = N == 0 or (
-            use_winograd and winograd.grad_input(gradient, kernel, padding, grad_input)
+            use_winograd
+            and winograd.grad_input(gradient, kernel, added, padding, grad_input)
         )
         if not done:
-            direct.grad_input(gradient, kernel, stride, padding, grad_input)
+            direct.grad_input(gradient, kernel, added, stride, padding, grad_input)
         grad_input = from_nhwc(grad_input, x)
 
     # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
-    grad_kernel, grad_bias = np.zeros((K, C, R, S), dtype), np.zeros(K, dtype)
+    grad_kernel = np.zeros((K, C, R, S), dtype)
     use_winograd = _choose("conv2d_backward", *shape, summed=True)
     done = N == 0 or (
         use_winograd and winograd.grad_kernel(gradient, images, padding, grad_kernel)
     )
     if not done:
         direct.grad_kernel(gradient, images, stride, padding, grad_kernel)
-    if N:
+
+    grad_bias = None
+    if needs_grad_bias:
         # grad_bias[k] = sum over n,p,q  grad_output[n,k,p,q]
-        column_sums(gradient.reshape(-1, K), grad_bias)
+        grad_bias = np.zeros(K, dtype)
+        if N:
+            column_sums(gradient.reshape(-1, K), grad_bias)
     return grad_input, grad_kernel, grad_bias
 
 

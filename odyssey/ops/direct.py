@@ -37,22 +37,25 @@ def forward(
 def grad_input(
     grad_output: np.ndarray,
     kernel: np.ndarray,
+    addend: np.ndarray,
     stride: int,
     padding: int,
     out: np.ndarray,
 ) -> None:
-    """Write the gradient of the input (N, H, W, C)."""
+    """Write the gradient of the input (N, H, W, C), plus ``addend``."""
     K, C, R, S = kernel.shape
+    unreached = addend if len(addend) else 0  # the result where no tap reaches
     if not np.isfinite(kernel).all():
         # zeros packed beyond the border would meet an Inf there and make NaN
         grad_nchw, like = grad_output.transpose(0, 3, 1, 2), out.transpose(0, 3, 1, 2)
         like[...] = reference.conv2d_backward(
             grad_nchw, np.zeros_like(like), kernel, stride, padding
         )[0]
+        out += unreached
         return
     H, W = out.shape[1:3]
     by_phase = defaultdict(list)  # taps (r, s), by the pixels that they reach
-    if stride <= 8:  # phases that none reaches get their zeros from the kernel, too
+    if stride <= 8:  # phases that none reaches are written by the kernel, too
         for u in range(min(stride, H)):
             for v in range(min(stride, W)):
                 by_phase[u, v] = []
@@ -62,7 +65,7 @@ def grad_input(
             if u < H and v < W:
                 by_phase[u, v].append((r, s))
     if len(by_phase) < min(stride, H) * min(stride, W):
-        out[...] = 0
+        out[...] = unreached
     phases, taps, shifts = [], [], []
     for (u, v), reaching in by_phase.items():
         phases.append((u, v, len(taps), len(taps) + len(reaching)))
@@ -72,14 +75,20 @@ def grad_input(
             for r, s in reaching
         ]
     if not taps:
-        out[...] = 0
+        out[...] = unreached
         return
     blocks, B = _blocks(C)
     matrix = workspace("places", (blocks, len(taps) * K, B), kernel.dtype)
     with one_blas_thread():
         kernels.kernel_matrix(kernel, np.array(taps), True, matrix)
         kernels.conv_grad_input(
-            grad_output, matrix, np.array(phases), np.array(shifts), stride, out
+            grad_output,
+            matrix,
+            addend,
+            np.array(phases),
+            np.array(shifts),
+            stride,
+            out,
         )
 
 

@@ -49,16 +49,19 @@ def forward(
 
 
 def grad_input(
-    grad_output: np.ndarray, kernel: np.ndarray, padding: int, out: np.ndarray
+    grad_output: np.ndarray,
+    kernel: np.ndarray,
+    addend: np.ndarray,
+    padding: int,
+    out: np.ndarray,
 ) -> bool:
-    """Write the gradient of the input (N, H, W, C).
+    """Write the gradient of the input (N, H, W, C), plus ``addend``.
 
     With stride 1 it is a convolution again, of ``grad_output`` with the kernel turned
     by 180 degrees, the roles of C and K exchanged, and a padding of 2 - padding.
     """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
-    nothing = np.empty((0, 1, 1, kernel.shape[1]), kernel.dtype)
-    return _convolve(grad_output, kernel, True, bias, nothing, False, 2 - padding, out)
+    return _convolve(grad_output, kernel, True, bias, addend, False, 2 - padding, out)
 
 
 def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:

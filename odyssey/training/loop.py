@@ -46,13 +46,13 @@ class Model(NamedTuple):
     """What training knows of a model.
 
     ``train_step(state, x, labels, lr)`` does one update of the tensors of ``state``, or
-    raises `NonFiniteError` before it.  ``predict(state, x)`` gives logits (N, K) and
-    changes nothing.  ``save(state)`` writes the weights into the run's folder, with
-    ``step`` and ``epoch`` in their manifest.
+    raises `NonFiniteError` before it.  ``predictor(state)`` returns a function from
+    images to logits (N, K), good until the state changes.  ``save(state)`` writes the
+    weights into the run's folder, with ``step`` and ``epoch`` in their manifest.
     """
 
     train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
-    predict: Callable[[TrainingState, np.ndarray], np.ndarray]
+    predictor: Callable[[TrainingState], Callable[[np.ndarray], np.ndarray]]
     save: Callable[[TrainingState], None]
 
 
@@ -137,7 +137,7 @@ class Trainer:
         # If the loss is not finite, the first real step says so.
         with contextlib.suppress(NonFiniteError):
             self.model.train_step(scratch, x, labels, self.recipe.lr)
-        self.model.predict(scratch, x[:BATCH_SIZE])
+        self.model.predictor(scratch)(x[:BATCH_SIZE])
         return time.perf_counter() - started
 
     def _bring_weights_up_to_date(self) -> None:
@@ -193,7 +193,7 @@ class Trainer:
     def evaluate(self, loader: BatchLoader) -> Evaluation:
         """Return loss and accuracy on images that are not trained on."""
         return evaluate(
-            lambda x: self.model.predict(self.state, x),
+            self.model.predictor(self.state),
             loader.epoch(0),
             before_batch=self.stop.check,
         )

@@ -11,9 +11,9 @@ import op_cases
 import pytest
 import tables
 from agreement import Disagreement
+from architecture import ResNetConfig, parameter_shapes
 from click.testing import CliRunner
 from contenders import Contender
-from model import ResNetConfig, parameter_shapes
 
 PEER = Contender("peer", "odyssey", (), ("train",))
 

@@ -3,7 +3,8 @@ import warnings
 
 import numpy as np
 import pytest
-from model import ResNetConfig, forward, initialize
+from architecture import ResNetConfig, initialize
+from model import forward
 from programs import run_here
 from tiny_cifar import write_tiny_cifar
 from weights import estimate_running_statistics, load_weights, save_weights

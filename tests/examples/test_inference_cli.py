@@ -81,6 +81,7 @@ def test_tta_is_the_mean_over_the_mirror_image():
     x = np.arange(12, dtype="f4").reshape(1, 3, 1, 4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inference, "forward", forward)
+        patch.setattr(inference, "fold", lambda params, state, config: params)
         logits = inference.make_predict(model, tta=True)(x)
     np.testing.assert_array_equal(logits, [[1.5, 1.5]])  # (0 + 3) / 2, (1 + 2) / 2
     assert logits.dtype == np.float32

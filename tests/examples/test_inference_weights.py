@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from model import ResNetConfig, initialize
+from architecture import ResNetConfig, initialize
 from programs import run_here
 from tiny_cifar import write_tiny_cifar
 from weights import save_weights

@@ -6,7 +6,8 @@ import json
 import numba
 import numpy as np
 import pytest
-from model import ResNetConfig, backward, forward, initialize
+from architecture import ResNetConfig, initialize
+from model import backward, forward
 from programs import assert_same_run, losses_of, run_apart, run_here
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward

@@ -3,14 +3,14 @@
 import numba
 import numpy as np
 import pytest
-from model import (
+from architecture import (
     ResNetConfig,
-    backward,
-    forward,
+    fold,
     initialize,
     parameter_shapes,
     state_shapes,
 )
+from model import backward, forward
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 
@@ -178,6 +178,10 @@ def test_inference_returns_the_state_as_it_was():
     # one image's logits do not depend on those beside it
     alone = forward(params, state, x[2:3], SMALL, training=False)[0]
     np.testing.assert_allclose(alone, logits[2:3], rtol=1e-12)
+    folded = fold(params, state, SMALL)
+    assert not [name for name in folded if "bn" in name]
+    again = forward(folded, {}, x, SMALL, training=False)[0]
+    np.testing.assert_array_equal(again, logits)
     trained = forward(params, state, x, SMALL)[0]
     assert np.abs(trained - logits).max() > 1e-3
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model import ResNetConfig, backward, forward, initialize
+from architecture import ResNetConfig, initialize
+from model import backward, forward
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace

@@ -8,7 +8,12 @@ from odyssey import gradcheck
 from odyssey.kernels import batch_norm as kernels
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add
-from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.ops.batch_norm import (
+    BatchStatistics,
+    batch_norm2d,
+    batch_norm2d_backward,
+    batch_statistics,
+)
 
 SHAPES = [(4, 3, 5, 2), (2, 37, 9, 11), (1, 2, 3, 5)]
 
@@ -138,3 +143,48 @@ def test_bits_do_not_depend_on_where_the_arrays_lie():
         kernels.scale_shift(x, *near, addend, True, out)
         bits.add(out.tobytes())
     assert len(bits) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_statistics_of_the_batch_give_the_same_bits(shape, dtype):
+    x, _, grad_output, *parameters = make(shape, dtype)
+    given = batch_statistics(x)
+    np.testing.assert_allclose(given.mean, x.mean((0, 2, 3), np.float64), rtol=1e-12)
+    np.testing.assert_allclose(given.var, x.astype(float).var((0, 2, 3)), rtol=1e-12)
+    for function, first in [
+        (batch_norm2d, (x,)),
+        (batch_norm2d_backward, (grad_output, x)),
+    ]:
+        own = function(*first, *parameters)
+        for value, right in zip(
+            function(*first, *parameters, statistics=given), own, strict=True
+        ):
+            np.testing.assert_array_equal(value, right)
+        # others are taken at their word, and in inference not looked at
+        other = BatchStatistics(given.mean + 1, given.var * 2)
+        assert nerr(function(*first, *parameters, statistics=other)[0], own[0]) > 0.01
+        inference = function(*first, *parameters, False)[0]
+        np.testing.assert_array_equal(
+            function(*first, *parameters, False, statistics=other)[0], inference
+        )
+
+
+def test_statistics_that_are_refused():
+    x, _, grad_output, *parameters = make((4, 3, 5, 2), np.float32)
+    wrong = batch_statistics(x[:, :2])
+    for function, first in [
+        (batch_norm2d, (x,)),
+        (batch_norm2d_backward, (grad_output, x)),
+    ]:
+        name = function.__name__
+        with pytest.raises(TypeError, match=f"{name}: statistics must be what"):
+            function(*first, *parameters, statistics=(wrong.mean, wrong.var))
+        with pytest.raises(ValueError, match=rf"{name}: statistics\.mean must have"):
+            function(*first, *parameters, statistics=wrong)
+    with pytest.raises(ValueError, match="batch_statistics: x must have values"):
+        batch_statistics(x[:0])
+    with pytest.raises(ValueError, match="batch_statistics: x must be 4-D"):
+        batch_statistics(x[0])
+    with pytest.raises(TypeError, match="batch_statistics: x must"):
+        batch_statistics(x.astype(np.int32))

@@ -187,3 +187,44 @@ def test_padding_holds_zeros_even_beside_infinities():
     out = conv2d(x, np.ones((1, 1, 1, 1)), None, 1, 1)
     assert np.isinf(out[0, 0, 1:3, 1:3]).all()
     assert np.isfinite(out).sum() == 12
+
+
+# stride 3 with a 1x1 kernel leaves pixels that no tap reaches, and stride 9 has more
+# phases than the kernel goes through
+@pytest.mark.parametrize("size, stride", [(3, 1), (3, 2), (1, 3), (1, 9)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.5, np.inf])
+def test_what_is_added_to_the_gradient_of_the_input(value, dtype, size, stride):
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal((2, 17, 11, 10)).astype(dtype)
+    kernel = rng.standard_normal((20, 17, size, size)).astype(dtype)
+    kernel[0, 0, 0, 0] = value
+    grad_output = np.ones_like(conv2d(x, kernel, None, stride, 1))
+    addend = 10 * rng.standard_normal(x.shape).astype(dtype)
+    before = addend.copy()
+    with np.errstate(invalid="ignore"):
+        alone = conv2d_backward(grad_output, x, kernel, stride, 1)
+        both = conv2d_backward(grad_output, x, kernel, stride, 1, addend=addend)
+    assert both[0].dtype == dtype
+    np.testing.assert_allclose(both[0], alone[0] + addend, rtol=1e-4, atol=1e-4)
+    for with_addend, without in zip(both[1:], alone[1:], strict=True):
+        np.testing.assert_array_equal(with_addend, without)
+    np.testing.assert_array_equal(addend, before)
+
+
+def test_addends_that_are_refused():
+    x, kernel = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    grad_output = np.ones((1, 3, 3, 3))
+    with pytest.raises(ValueError, match="conv2d_backward: addend must have shape"):
+        conv2d_backward(grad_output, x, kernel, addend=grad_output)
+    with pytest.raises(TypeError, match="conv2d_backward: addend must have the dtype"):
+        conv2d_backward(grad_output, x, kernel, addend=x.astype(np.float32))
+
+
+def test_a_gradient_of_no_bias_is_left_out():
+    x, kernel = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    grad_output = np.ones((1, 3, 3, 3))
+    *alone, none = conv2d_backward(grad_output, x, kernel, needs_grad_bias=False)
+    assert none is None
+    for got, want in zip(alone, conv2d_backward(grad_output, x, kernel), strict=False):
+        np.testing.assert_array_equal(got, want)

@@ -60,8 +60,9 @@ def train_step(state, x, labels, lr):
     return StepResult(loss, int((logits.argmax(axis=1) == labels).sum()), norm)
 
 
-def predict(state, x):
-    return (x - state.running["mean"]) @ state.params["w"].T
+def predictor(state):
+    mean, w = state.running["mean"].copy(), state.params["w"].copy()
+    return lambda x: (x - mean) @ w.T
 
 
 def recipe(**changes):
@@ -86,7 +87,7 @@ def run(
     with StopFlag() as stop, RunFolder(directory) as folder:
         state = fresh_state()
         checkpoint = begin(folder, state, made, resume=resume)
-        model = Model(step, predict, saver(folder.path))
+        model = Model(step, predictor, saver(folder.path))
         held_out = {"test": Batches(25, 10, seed=2)}
         trainer = Trainer(
             made, model, state, folder, Batches(), held_out, stop, checkpoint, **options

@@ -115,12 +115,12 @@ def test_signal_during_evaluation_and_resume(tmp_path, whole):
     directory = tmp_path / "stopped"
 
     def hook(trainer):
-        def predict(state, x, real=trainer.model.predict):
+        def predictor(state, real=trainer.model.predictor):
             if state.epoch == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-            return real(state, x)
+            return real(state)
 
-        trainer.model = trainer.model._replace(predict=predict)
+        trainer.model = trainer.model._replace(predictor=predictor)
         trainer.warm_up = lambda: 0.0
 
     with pytest.raises(Interrupted, match="step-00000010") as error:

@@ -105,15 +105,15 @@ def test_nonfinite_weights_of_a_checkpoint_are_refused_by_name(tmp_path, monkeyp
     def spoil(trainer):
         trainer.state.velocities["w"][0, 0] = np.nan
 
-    def predict(state, x):
-        return x @ np.ones((5, 10), "f4")
+    def predictor(state):
+        return lambda x: x @ np.ones((5, 10), "f4")
 
     def step(state, x, labels, lr):
         return 1.0, 0, 1.0
 
     def hook(trainer):
         spoil(trainer)
-        trainer.model = trainer.model._replace(predict=predict)
+        trainer.model = trainer.model._replace(predictor=predictor)
 
     run(tmp_path, max_steps=1, step=step, hook=hook)
     with pytest.raises(InputError, match=r"not finite: momentum\.w"):
