@@ -10,16 +10,16 @@ import numba
 from odyssey.weights.files import atomic_write_text
 
 THREADS = min(2, numba.config.NUMBA_NUM_THREADS)
+THREAD_RANGE = click.IntRange(1, numba.config.NUMBA_NUM_THREADS)
 
 
 def size_options(repeat_help: str):
     """Add ``--batch``, ``--threads``, ``--repeat`` and ``--json`` to a command."""
-    most = numba.config.NUMBA_NUM_THREADS
     options = (
         click.option("--batch", type=click.IntRange(1), default=128, show_default=True),
         click.option(
             "--threads",
-            type=click.IntRange(1, most),
+            type=THREAD_RANGE,
             default=THREADS,
             show_default=True,
         ),

@@ -26,13 +26,16 @@ def worthwhile(
     """Tell whether Winograd's way is the faster one for this shape.
 
     It needs a 3x3 kernel and stride 1.  It pays where the products are large beside
-    the transforms: from 16 channels and kernels on and, since the kernel has to be
-    transformed too, from 32 tiles on; with ``summed``, in the gradient of the kernel,
-    from 128 on.
+    the transforms, of which that of the kernel does not depend on the tiles: from 8
+    channels and kernels and from 64 tiles on.  Large kernels cost the direct way even
+    more: from 128 channels and kernels on, 4 tiles are enough, and 32 with ``summed``,
+    in the gradient of the kernel.  ``benchmarks/bench_methods.py`` measures it.
     """
     K, C, R, S = kernel.shape
-    least = 128 if summed else 32
-    return (R, S, stride) == (3, 3, 1) and min(C, K) >= 16 and _tiles(N, P, Q) >= least
+    least = 64
+    if C * K >= 128 * 128:
+        least = 32 if summed else 4
+    return (R, S, stride) == (3, 3, 1) and min(C, K) >= 8 and _tiles(N, P, Q) >= least
 
 
 def forward(
