@@ -66,32 +66,36 @@ def add_product(packed, matrix, first, product, sums):
 
 
 @serial
-def pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed):
-    """Copy what ``taps`` taps of the kernel see at the pixels start..end of the output.
+def pack(lines, H, start, end, P, Q, step, runs, C, packed):
+    """Copy what some taps see at the pixels start..end of P x Q.
 
-    for row: for tap: for c:
-        packed[row, tap, c] = x[n, p*stride + r - padding, q*stride + s - padding, c]
+    for row (n, p, q): for run (dh, dw, taps): for tap in the run: for c:
+        packed[row, tap, c] = x[n, p*step + dh, q*step + dw + tap, c]
 
-    Positions in the padding give zeros.
+    Positions outside x give zeros.  ``lines`` (N*H, W*C) is x seen as a matrix, in
+    which the taps of a run are neighbours.
     """
-    H, W, C = x.shape[1:]
+    width, (count, _) = lines.shape[1], runs.shape
     for row in range(start, end):
         n, p, q = row // (P * Q), row // Q % P, row % Q
-        for t in range(taps):
-            h = p * stride + (first + t) // S - padding
-            w = q * stride + (first + t) % S - padding
-            target = packed[row - start, t * C : t * C + C]
-            if 0 <= h < H and 0 <= w < W:
-                pixel = x[n, h, w]
-                for c in range(C):
-                    target[c] = pixel[c]
+        at = 0
+        for i in range(count):
+            h, begin = p * step + runs[i, 0], (q * step + runs[i, 1]) * C
+            length = runs[i, 2] * C
+            target = packed[row - start, at : at + length]
+            at += length
+            if 0 <= h < H and 0 <= begin and begin + length <= width:
+                line = lines[n * H + h, begin : begin + length]
+                for j in range(length):
+                    target[j] = line[j]
             else:
-                for c in range(C):
-                    target[c] = 0
+                for j in range(length):
+                    inside = 0 <= h < H and 0 <= begin + j < width
+                    target[j] = lines[n * H + h, begin + j] if inside else 0
 
 
 @parallel
-def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
+def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     """Compute the convolution of ``x`` with a kernel laid out as ``matrix``.
 
     for block of 64 rows (n, p, q) in parallel: for slice of taps (r, s): for k: for c:
@@ -99,20 +103,23 @@ def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
                            * kernel[k, c, r, s]
 
     The sums begin with ``bias`` and, if that has any images, with ``addend``; with
-    ``relu`` they end in one.
+    ``relu`` they end in one.  A row of ``slices`` is its first run, the one after the
+    last, its first tap and the one after the last; ``pack`` says what ``runs`` are.
 
     Optimizations:
     - each thread owns whole rows of ``out``, so nothing is shared
     - slices of about 512 terms: the packed rows stay in the core's own cache
+    - runs: taps of one r lie side by side in x, and are copied at once
     """
-    C = x.shape[3]
+    H, W, C = x.shape[1:]
     N, P, Q, K = out.shape
+    lines = x.reshape(N * H, W * C)
     rows, result = N * P * Q, out.reshape(N * P * Q, K)
     zero, added = out.dtype.type(0), addend.reshape(-1, K)
-    slice_taps = min(R * S, max(1, 512 // C))
+    most = np.max(slices[:, 3] - slices[:, 2]) * C
     for block in prange((rows + 63) // 64):  # disjoint rows of out
         start, end = block * 64, min(block * 64 + 64, rows)
-        buffer = np.empty((end - start) * slice_taps * C, x.dtype)
+        buffer = np.empty((end - start) * most, x.dtype)
         product = np.empty((end - start, matrix.shape[2]), x.dtype)
         sums = result[start:end]
         for row in range(end - start):
@@ -123,11 +130,13 @@ def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
                 addition = added[start + row]
                 for k in range(K):
                     total[k] += addition[k]
-        for first in range(0, R * S, slice_taps):
-            taps = min(slice_taps, R * S - first)
-            packed = buffer[: (end - start) * taps * C].reshape(end - start, taps * C)
-            pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed)
-            add_product(packed, matrix, first * C, product, sums)
+        for i in range(len(slices)):
+            run, last_run, tap, last_tap = slices[i]
+            terms = (last_tap - tap) * C
+            packed = buffer[: (end - start) * terms].reshape(end - start, terms)
+            seen = runs[run:last_run]
+            pack(lines, H, start, end, P, Q, stride, seen, C, packed)
+            add_product(packed, matrix, tap * C, product, sums)
         if relu:
             for row in range(end - start):
                 total = sums[row]
@@ -136,29 +145,10 @@ def conv_forward(x, matrix, bias, addend, relu, R, S, stride, padding, out):
                     total[k] = zero if value <= zero else value
 
 
-@serial
-def pack_shifts(grad_output, start, end, H, W, shifts, packed):
-    """Copy the pixels of ``grad_output`` that reach the pixels start..end of a phase.
-
-    for row: for tap: for k: packed[row, tap, k] = grad_output[n, h + dp, w + dq, k]
-    """
-    P, Q, K = grad_output.shape[1:]
-    for row in range(start, end):
-        n, h, w = row // (H * W), row // W % H, row % W
-        for t in range(len(shifts)):
-            p, q = h + shifts[t, 0], w + shifts[t, 1]
-            target = packed[row - start, t * K : t * K + K]
-            if 0 <= p < P and 0 <= q < Q:
-                pixel = grad_output[n, p, q]
-                for k in range(K):
-                    target[k] = pixel[k]
-            else:
-                for k in range(K):
-                    target[k] = 0
-
-
 @parallel
-def conv_grad_input(grad_output, matrix, addend, phases, shifts, stride, grad_input):
+def conv_grad_input(
+    grad_output, matrix, addend, phases, runs, slices, stride, grad_input
+):
     """Compute the gradient of the input.
 
     for phase (u, v) of the stride: for block of 64 pixels (n, h, w), in parallel:
@@ -166,9 +156,9 @@ def conv_grad_input(grad_output, matrix, addend, phases, shifts, stride, grad_in
             grad_input[n, h, w, c] += grad_output[n, p, q, k] * kernel[k, c, r, s]
             where p = (h + padding - r) / stride, q = (w + padding - s) / stride
 
-    and adds ``addend`` if that has any images.  ``phases`` lists u, v, the first tap
-    and the one after the last; ``shifts`` (T, 2) how far p and q lie from the pixel's
-    place in its phase.
+    and adds ``addend`` if that has any images.  ``phases`` lists u, v, the first slice
+    and the one after the last; ``slices`` are as in ``conv_forward``, and the ``runs``
+    of a slice tell how far p and q lie from the pixel's place in its phase.
 
     Optimizations:
     - gathers instead of scattering: each thread owns whole pixels of ``grad_input``
@@ -176,26 +166,28 @@ def conv_grad_input(grad_output, matrix, addend, phases, shifts, stride, grad_in
       taps, so that none is multiplied in vain where the stride is larger than one
     """
     N, H, W, C = grad_input.shape
-    K = grad_output.shape[3]
-    slice_taps, has_addend = max(1, 512 // K), len(addend) > 0
+    P, Q, K = grad_output.shape[1:]
+    lines, has_addend = grad_output.reshape(N * P, Q * K), len(addend) > 0
+    most = np.max(slices[:, 3] - slices[:, 2]) * K
     # phase (0, 0) has the most pixels
     blocks = (N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + 63) // 64
     for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
         # phases in turn, since they differ in taps and threads get equal runs of tasks
-        u, v, first_tap, last_tap = phases[task % len(phases)]
+        u, v, first_slice, last_slice = phases[task % len(phases)]
         H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
         start = task // len(phases) * 64
         end = min(start + 64, N * H_phase * W_phase)
         count = max(0, end - start)
-        buffer = np.empty(count * slice_taps * K, grad_output.dtype)
+        buffer = np.empty(count * most, grad_output.dtype)
         product = np.empty((count, matrix.shape[2]), grad_output.dtype)
         sums = np.zeros((count, C), grad_output.dtype)
-        for first in range(first_tap, last_tap if count else first_tap, slice_taps):
-            taps = min(slice_taps, last_tap - first)
-            packed = buffer[: count * taps * K].reshape(count, taps * K)
-            slice_shifts = shifts[first : first + taps]
-            pack_shifts(grad_output, start, end, H_phase, W_phase, slice_shifts, packed)
-            add_product(packed, matrix, first * K, product, sums)
+        for i in range(first_slice, last_slice if count else first_slice):
+            run, last_run, tap, last_tap = slices[i]
+            terms = (last_tap - tap) * K
+            packed = buffer[: count * terms].reshape(count, terms)
+            seen = runs[run:last_run]
+            pack(lines, P, start, end, H_phase, W_phase, 1, seen, K, packed)
+            add_product(packed, matrix, tap * K, product, sums)
         for row in range(start, end):
             n, w = row // (H_phase * W_phase), row % W_phase
             h, w = row // W_phase % H_phase * stride + u, w * stride + v
@@ -210,14 +202,15 @@ def conv_grad_input(grad_output, matrix, addend, phases, shifts, stride, grad_in
 
 
 @parallel
-def conv_grad_kernel(grad_output, x, stride, padding, partial, grad_kernel):
+def conv_grad_kernel(grad_output, x, runs, slices, stride, partial, grad_kernel):
     """Compute the gradient of the kernel, (K, C, R, S).
 
     for part of the pixels, for slice of taps (r, s), in parallel:
         for block of pixels (n, p, q): for c: for k:
             partial[part, k block, r, s, c, k] += grad_output[n, p, q, k]
                 * x[n, p*stride + r - padding, q*stride + s - padding, c]
-    then the parts are added up in their order
+    then the parts are added up in their order.  ``runs`` and ``slices`` are as in
+    ``conv_forward``.
 
     Optimizations:
     - no two threads write to the same sum; the number of parts follows from the shapes
@@ -227,15 +220,16 @@ def conv_grad_kernel(grad_output, x, stride, padding, partial, grad_kernel):
     """
     N, P, Q, K = grad_output.shape
     C, R, S = grad_kernel.shape[1:]
+    H, lines = x.shape[1], x.reshape(-1, x.shape[2] * C)
     parts, blocks, _, B = partial.shape
     rows, gradient = N * P * Q, grad_output.reshape(N * P * Q, K)
-    slice_taps = min(R * S, max(1, 128 // C))
-    slices = (R * S + slice_taps - 1) // slice_taps
-    height = max(16, min(256, 1_000_000 // (slice_taps * C * B) // 4 * 4))
-    for task in prange(parts * slices):  # disjoint (part, taps) of partial
-        part, first = task // slices, task % slices * slice_taps
-        taps = min(slice_taps, R * S - first)
-        terms = slice(first * C, (first + taps) * C)
+    most = np.max(slices[:, 3] - slices[:, 2]) * C
+    height = max(16, min(256, 1_000_000 // (most * B) // 4 * 4))
+    for task in prange(parts * len(slices)):  # disjoint (part, taps) of partial
+        part = task // len(slices)
+        run, last_run, tap, last_tap = slices[task % len(slices)]
+        taps, seen = last_tap - tap, runs[run:last_run]
+        terms = slice(tap * C, last_tap * C)
         buffer = np.empty(height * taps * C, x.dtype)
         factor = np.empty(height * B, x.dtype)
         product = np.empty((taps * C, B), x.dtype)
@@ -244,7 +238,7 @@ def conv_grad_kernel(grad_output, x, stride, padding, partial, grad_kernel):
         for start in range(part * rows // parts, last, height):
             end = min(start + height, last)
             packed = buffer[: (end - start) * taps * C].reshape(end - start, taps * C)
-            pack_taps(x, start, end, first, taps, S, P, Q, stride, padding, packed)
+            pack(lines, H, start, end, P, Q, stride, seen, C, packed)
             for block in range(blocks):
                 begin, lanes = block * B, min(B, K - block * B)
                 columns = factor[: (end - start) * B].reshape(end - start, B)
