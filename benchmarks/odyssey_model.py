@@ -13,13 +13,13 @@ from odyssey.optim import sgd_momentum_update_inplace
 CONFIG = ResNetConfig()
 
 
-def model_inputs(batch: int) -> dict[str, np.ndarray]:
+def model_inputs(batch: int, config: ResNetConfig = CONFIG) -> dict[str, np.ndarray]:
     """Return parameters, running statistics, images and labels for all contenders.
 
     Batch norm's are random: at ones and zeros a mistake in them would not be seen.
     """
     rng = np.random.default_rng(0)
-    params, state = initialize(CONFIG, 0)
+    params, state = initialize(config, 0)
     for tensors in (params, state):
         for name, tensor in tensors.items():
             if name.endswith(("_gamma", "_var")):
@@ -30,7 +30,7 @@ def model_inputs(batch: int) -> dict[str, np.ndarray]:
     arrays |= {f"state/{name}": tensor for name, tensor in state.items()}
     # (N, H, W, C): a file keeps the order of memory, the shape is put right after it
     arrays["images"] = rng.standard_normal((batch, 32, 32, 3), np.float32)
-    arrays["labels"] = rng.integers(0, CONFIG.num_classes, batch)
+    arrays["labels"] = rng.integers(0, config.num_classes, batch)
     return arrays
 
 
@@ -42,7 +42,7 @@ def prepare(
     return evaluation(arrays) if job == "eval" else training_step(arrays)
 
 
-def training_step(arrays: dict[str, np.ndarray]) -> Task:
+def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
     """Forward, loss, backward, and the update with momentum."""
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
     velocities = {name: np.zeros_like(param) for name, param in params.items()}
@@ -50,10 +50,10 @@ def training_step(arrays: dict[str, np.ndarray]) -> Task:
 
     def step():
         nonlocal state
-        logits, state, cache = forward(params, state, x, CONFIG)
+        logits, state, cache = forward(params, state, x, config)
         loss = cross_entropy(logits, labels)
         grad_logits = cross_entropy_backward(1.0, logits, labels)
-        grads = backward(grad_logits, cache, params, CONFIG)
+        grads = backward(grad_logits, cache, params, config)
         for name, param in params.items():
             sgd_momentum_update_inplace(
                 param, grads[name], velocities[name], LR, MOMENTUM
