@@ -13,6 +13,10 @@ import numpy as np
 
 from odyssey.kernels.jit import serial
 
+#: Multiplications in a piece of a product: OpenBLAS does so few at full speed, without
+#: packing the matrices anew first.
+PIECE = 1_000_000
+
 
 @serial
 def tile_corner(tile, rows, columns, step):
@@ -88,33 +92,61 @@ def load_lanes(matrix, at, lanes, d):
 
 
 @serial
-def multiply(patches, places, rows, C, products):
-    """Compute products[place] = patches[place] @ places[place], in pieces.
+def load_taps(kernel, turned, c, first, lanes, d):
+    """Copy the 3x3 taps of kernels ``first`` and on, at channel c, into ``d``.
 
-    Pieces are of at most a million multiplications: such small ones OpenBLAS does at
-    full speed, without packing the matrices anew first.
+    ``turned`` exchanges kernels and channels and turns the taps by 180 degrees.
     """
-    B = places.shape[2]
-    piece = max(4, 1_000_000 // (C * B) // 4 * 4)
-    for place in range(len(places)):
-        for start in range(0, rows, piece):
-            end = min(start + piece, rows)
-            patch = patches[place, start * C : end * C].reshape(end - start, C)
-            product = products[place, start * B : end * B].reshape(end - start, B)
-            np.dot(patch, places[place], product)
+    for lane in range(lanes):
+        k = first + lane
+        for place in range(9):
+            r, s = place // 3, place % 3
+            if turned:
+                d[place * 64 + lane] = kernel[c, k, 2 - r, 2 - s]
+            else:
+                d[place * 64 + lane] = kernel[k, c, r, s]
 
 
 @serial
-def add_products(patches, gradients, count, is_first, product, totals):
-    """Add patches[place]^T @ gradients[place] to totals[place], for ``count`` tiles."""
+def store_taps(d, lanes, c, first, grad, checks):
+    """Copy 3x3 taps from ``d`` to ``grad`` (K, C, 3, 3); the reverse of load_taps.
+
+    ``checks[c]`` turns from zero to NaN where one is not finite.
+    """
+    zero = d.dtype.type(0)
+    for lane in range(lanes):
+        check = zero
+        for place in range(9):
+            value = d[place * 64 + lane]
+            grad[first + lane, c, place // 3, place % 3] = value
+            check += zero * value
+        checks[c] += check
+
+
+@serial
+def multiply(patches, matrix, rows, products):
+    """Compute products = patches @ matrix of so many rows, in pieces."""
+    C, B = matrix.shape
+    piece = max(4, PIECE // (C * B) // 4 * 4)
+    for start in range(0, rows, piece):
+        end = min(start + piece, rows)
+        patch = patches[start * C : end * C].reshape(end - start, C)
+        product = products[start * B : end * B].reshape(end - start, B)
+        np.dot(patch, matrix, product)
+
+
+@serial
+def add_product(patches, gradients, rows, is_first, product, total):
+    """Add patches^T @ gradients of so many rows to ``total``, in pieces as well."""
     c_width, k_width = product.shape
-    for place in range(len(totals)):
-        patch = patches[place, : count * c_width].reshape(count, c_width)
-        gradient = gradients[place, : count * k_width].reshape(count, k_width)
-        if is_first:
-            np.dot(patch.T, gradient, totals[place])
+    piece = max(4, PIECE // (c_width * k_width) // 4 * 4)
+    for start in range(0, rows, piece):
+        end = min(start + piece, rows)
+        patch = patches[start * c_width : end * c_width].reshape(-1, c_width)
+        gradient = gradients[start * k_width : end * k_width].reshape(-1, k_width)
+        if is_first and start == 0:
+            np.dot(patch.T, gradient, total)
         else:
-            total = totals[place]
             np.dot(patch.T, gradient, product)
             for c in range(c_width):
                 row, addition = total[c], product[c]

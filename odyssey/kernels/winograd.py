@@ -22,12 +22,14 @@ from numba import prange
 
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.tiles import (
-    add_products,
+    add_product,
     load_lanes,
     load_pixels,
+    load_taps,
     multiply,
     store_lanes,
     store_pixels,
+    store_taps,
     tile_corner,
 )
 
@@ -155,14 +157,7 @@ def kernel_to_places(kernel, turned, places):
         lanes = min(B, K - block * B)
         matrix = places[block].reshape(36, C * B)
         for c in range(start, min(start + 16, C)):
-            for lane in range(lanes):
-                k = block * B + lane
-                for place in range(9):
-                    r, s = place // 3, place % 3
-                    if turned:
-                        d[place * 64 + lane] = kernel[c, k, 2 - r, 2 - s]
-                    else:
-                        d[place * 64 + lane] = kernel[k, c, r, s]
+            load_taps(kernel, turned, c, block * B, lanes, d)
             transform_kernel(d, 3, lanes, t)
             transform_kernel(t, 6, lanes, d)
             store_lanes(d, lanes, matrix, c * B)
@@ -216,7 +211,8 @@ def winograd_forward(
                     at = column * C + c
                     load_patch(pixels, H, W, *corner, c, lanes, d, t, patch, at)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-                multiply(patch, places[block], count, C, product)
+                for place in range(36):
+                    multiply(patch[place], places[block, place], count, product[place])
                 k, lanes = block * B, min(B, K - block * B)
                 for column in range(count):
                     corner = tile_corner(first + column, tile_rows, tile_columns, 4)
@@ -242,13 +238,13 @@ def winograd_grad_kernel(
             gradients[block, :, tile] = A grad_output[tile] A^T
         for block of channels: for block of kernels: for place:
             totals[part, c block, k block, place] += patches[place]^T @ gradients[place]
-    for c in parallel: for 64 kernels:
+    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels:
         grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
 
     Optimizations: as in ``winograd_forward``.  The number of parts follows from the
     shapes alone, so that the order of the sums never depends on the threads; where
     there are more threads than parts, the channels are split as well.  ``checks``
-    (C,) of zeros turn to NaN where a result is not finite.
+    (K/64, C) of zeros turn to NaN where a result is not finite.
     """
     H, W, C = x.shape[1:]
     N, P, Q, K = grad_output.shape
@@ -289,29 +285,27 @@ def winograd_grad_kernel(
                         store_lanes(d, lanes, gradients[thread, block], at)
                 for block in range(c_first, c_last):
                     for k_block in range(k_blocks):
-                        add_products(
-                            patches[thread, block],
-                            gradients[thread, k_block],
-                            count,
-                            first == begin,
-                            product,
-                            totals[part, block, k_block],
-                        )
-    for c in prange(C):  # disjoint channels of grad
+                        for place in range(36):
+                            add_product(
+                                patches[thread, block, place],
+                                gradients[thread, k_block, place],
+                                count,
+                                first == begin,
+                                product,
+                                totals[part, block, k_block, place],
+                            )
+    chunks = (C + 15) // 16
+    for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
         d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
-        for block in range(k_blocks):
-            lanes = min(k_width, K - block * k_width)
-            at = c % c_width * k_width
+        block, start = task // chunks, task % chunks * 16
+        lanes = min(k_width, K - block * k_width)
+        for c in range(start, min(start + 16, C)):
             for part in range(parts):
                 total = totals[part, c // c_width, block].reshape(36, c_width * k_width)
-                load_lanes(total, at, lanes, t if part else d)
+                load_lanes(total, c % c_width * k_width, lanes, t if part else d)
                 if part:
                     for lane in range(36 * 64):
                         d[lane] += t[lane]
             transform_total(d, 6, lanes, t)
             transform_total(t, 3, lanes, d)
-            for lane in range(lanes):
-                for place in range(9):
-                    value = d[place * 64 + lane]
-                    grad[block * k_width + lane, c, place // 3, place % 3] = value
-                    checks[c] += 0 * value
+            store_taps(d, lanes, c, block * k_width, grad, checks[block])

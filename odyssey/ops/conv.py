@@ -27,7 +27,7 @@ from odyssey.checks import check_floating, check_int, check_ndim, check_shape
 from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
-from odyssey.ops import direct, winograd
+from odyssey.ops import direct, winograd, winograd_strided
 
 
 def conv2d(
@@ -52,9 +52,9 @@ def conv2d(
         Step between windows (at least 1); rows and columns of zeros on each side.
     method : "auto", "direct" or "winograd"
         How to sum.  "winograd" is for 3x3 kernels of stride 1, where it is several
-        times faster; in float32 its relative error is 2e-6 to 5e-6, that of direct sums
-        4e-7.  "auto" takes it where it pays.  Results that are not finite are always
-        summed directly.
+        times faster, or of stride 2 and padding 1; in float32 its relative error is
+        1e-6 to 5e-6, that of direct sums 4e-7.  "auto" takes it where it pays.  Results
+        that are not finite are always summed directly.
     addend : (N, K, P, Q), same dtype, optional
         Added to the result.
     relu : bool
@@ -78,7 +78,8 @@ def conv2d(
     """
     dtype = check_floating("conv2d", x=x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
-    use_winograd = _choose("conv2d", method, kernel, stride, (x.shape[0], P, Q))
+    pixels = x.shape[0], P, Q
+    way = _choose("conv2d", method, kernel, stride, padding, pixels)
     K = kernel.shape[0]
     if bias is None:
         bias = np.zeros(K, dtype)
@@ -95,7 +96,7 @@ def conv2d(
         bias = kernel_ready(np.ascontiguousarray(bias))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(kernel))
         what = images, kernel, bias, added, relu
-        if not (use_winograd and winograd.forward(*what, padding, out)):
+        if not (way and way.forward(*what, padding, out)):
             direct.forward(*what, stride, padding, out)
     return from_nhwc(out, x)
 
@@ -148,8 +149,8 @@ def conv2d_backward(
     N, C, H, W = x.shape
     K, _, R, S = kernel.shape
     check_shape("conv2d_backward", "grad_output", grad_output, (N, K, P, Q))
-    shape = method, kernel, stride, (N, P, Q)
-    use_winograd = _choose("conv2d_backward", *shape)
+    shape = method, kernel, stride, padding, (N, P, Q)
+    way = _choose("conv2d_backward", *shape)
 
     added = np.empty((0, 1, 1, C), dtype)
     if addend is not None:
@@ -165,8 +166,7 @@ def conv2d_backward(
         # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
         grad_input = empty((N, H, W, C), dtype)
         done = N == 0 or (
-            use_winograd
-            and winograd.grad_input(gradient, kernel, added, padding, grad_input)
+            way and way.grad_input(gradient, kernel, added, padding, grad_input)
         )
         if not done:
             direct.grad_input(gradient, kernel, added, stride, padding, grad_input)
@@ -174,10 +174,8 @@ def conv2d_backward(
 
     # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
     grad_kernel = np.zeros((K, C, R, S), dtype)
-    use_winograd = _choose("conv2d_backward", *shape, summed=True)
-    done = N == 0 or (
-        use_winograd and winograd.grad_kernel(gradient, images, padding, grad_kernel)
-    )
+    way = _choose("conv2d_backward", *shape, summed=True)
+    done = N == 0 or (way and way.grad_kernel(gradient, images, padding, grad_kernel))
     if not done:
         direct.grad_kernel(gradient, images, stride, padding, grad_kernel)
 
@@ -190,20 +188,27 @@ def conv2d_backward(
     return grad_input, grad_kernel, grad_bias
 
 
-def _choose(op, method, kernel, stride, pixels, summed=False) -> bool:
-    """Tell whether to go Winograd's way; ``pixels`` are N, P and Q."""
-    if method == "auto":
-        return winograd.worthwhile(kernel, stride, *pixels, summed)
-    if method not in ("direct", "winograd"):
+def _choose(op, method, kernel, stride, padding, pixels, summed=False):
+    """Return the module with Winograd's way, None for the direct one.
+
+    ``pixels`` are N, P and Q.
+    """
+    if method not in ("auto", "direct", "winograd"):
         raise ValueError(
             f'{op}: method must be "auto", "direct" or "winograd", got {method!r}'
         )
-    if method == "winograd" and (*kernel.shape[2:], stride) != (3, 3, 1):
+    way = None
+    if kernel.shape[2:] == (3, 3):
+        way = {(1, padding): winograd, (2, 1): winograd_strided}.get((stride, padding))
+    if method == "winograd" and way is None:
         raise ValueError(
             f'{op}: method must be "direct" or "auto" unless the kernel is 3 x 3 and '
-            f"the stride 1, got {method!r} for {kernel.shape} and {stride}"
+            "the stride 1, or 2 with a padding of 1, got "
+            f"{method!r} for {kernel.shape}, {stride} and {padding}"
         )
-    return method == "winograd"
+    if method == "auto" and way and not way.worthwhile(kernel, *pixels, summed):
+        way = None
+    return None if method == "direct" else way
 
 
 def _geometry(

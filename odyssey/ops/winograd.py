@@ -21,21 +21,21 @@ GAP = 16
 
 
 def worthwhile(
-    kernel: np.ndarray, stride: int, N: int, P: int, Q: int, summed: bool = False
+    kernel: np.ndarray, N: int, P: int, Q: int, summed: bool = False
 ) -> bool:
     """Tell whether Winograd's way is the faster one for this shape.
 
-    It needs a 3x3 kernel and stride 1.  It pays where the products are large beside
-    the transforms, of which that of the kernel does not depend on the tiles: from 8
-    channels and kernels and from 64 tiles on.  Large kernels cost the direct way even
-    more: from 128 channels and kernels on, 4 tiles are enough, and 32 with ``summed``,
-    in the gradient of the kernel.  ``benchmarks/bench_methods.py`` measures it.
+    It pays where the products are large beside the transforms, of which that of the
+    kernel does not depend on the tiles: from 8 channels and kernels and from 64 tiles
+    on.  Large kernels cost the direct way even more: from 128 channels and kernels on,
+    4 tiles are enough, and 32 with ``summed``, in the gradient of the kernel.
+    ``benchmarks/bench_methods.py`` measures it.
     """
-    K, C, R, S = kernel.shape
+    K, C = kernel.shape[:2]
     least = 64
     if C * K >= 128 * 128:
         least = 32 if summed else 4
-    return (R, S, stride) == (3, 3, 1) and min(C, K) >= 8 and _tiles(N, P, Q) >= least
+    return min(C, K) >= 8 and tiles_of(N, P, Q) >= least
 
 
 def forward(
@@ -70,9 +70,9 @@ def grad_input(
 def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
     N, P, Q, K = out.shape
     C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
-    blocks, B = _blocks(K)
+    blocks, B = blocks_of(K)
     # a chunk reads the places of the whole kernel: large ones come from memory
-    chunk = min(32 if C * K <= 2**16 else 128, _tiles(N, P, Q))
+    chunk = min(32 if C * K <= 2**16 else 128, tiles_of(N, P, Q))
     places = workspace("places", (blocks, 36, C, B), dtype)
     patches = workspace("patches", (threads, 36, chunk * C + GAP), dtype)
     products = workspace("products", (threads, 36, chunk * B + GAP), dtype)
@@ -101,8 +101,8 @@ def grad_kernel(
     """Write the gradient of the kernel (K, C, 3, 3)."""
     N, P, Q, K = grad_output.shape
     C, dtype = x.shape[3], x.dtype
-    (c_blocks, c_width), (k_blocks, k_width) = _blocks(C), _blocks(K)
-    tiles, threads = _tiles(N, P, Q), numba.get_num_threads()
+    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
+    tiles, threads = tiles_of(N, P, Q), numba.get_num_threads()
     parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
     columns = chunk * c_width + GAP
@@ -111,7 +111,7 @@ def grad_kernel(
     gradients = workspace("products", (threads, k_blocks, 36, columns), dtype)
     shape = (parts, c_blocks, k_blocks, 36, c_width, k_width)
     totals = workspace("places", shape, dtype)
-    checks = np.zeros(C, dtype)
+    checks = np.zeros((k_blocks, C), dtype)
     with one_blas_thread():
         kernels.winograd_grad_kernel(
             grad_output, x, padding, chunk, patches, gradients, totals, out, checks
@@ -119,12 +119,12 @@ def grad_kernel(
     return bool(np.isfinite(checks).all())
 
 
-def _tiles(N: int, P: int, Q: int) -> int:
-    """Return how many tiles of 4x4 cover N images of P x Q pixels."""
-    return N * -(-P // 4) * -(-Q // 4)
+def tiles_of(N: int, P: int, Q: int, side: int = 4) -> int:
+    """Return how many square tiles cover N images of P x Q pixels."""
+    return N * -(-P // side) * -(-Q // side)
 
 
-def _blocks(channels: int) -> tuple[int, int]:
+def blocks_of(channels: int) -> tuple[int, int]:
     """Return into how many blocks of how many channels, at most 64, to cut."""
     blocks = -(-channels // 64)
     return blocks, -(-channels // (16 * blocks)) * 16

@@ -113,7 +113,8 @@ def test_large_numbers_do_not_overflow_in_the_transforms():
 @pytest.mark.parametrize(
     ("size", "stride", "method", "text"),
     [
-        (3, 2, "winograd", "stride 1, got 'winograd'"),
+        (3, 2, "winograd", "a padding of 1, got 'winograd'"),
+        (3, 3, "winograd", "a padding of 1, got 'winograd'"),
         (5, 1, "winograd", "3 x 3"),
         (3, 1, "fft", "got 'fft'"),
         (3, 1, None, "got None"),
@@ -130,13 +131,11 @@ def test_methods_that_are_refused(size, stride, method, text):
 
 def test_auto_takes_winograd_where_it_can_pay():
     kernel = np.zeros((64, 64, 3, 3))
-    assert winograd.worthwhile(kernel, 1, 128, 32, 32)
-    assert not winograd.worthwhile(kernel, 2, 128, 16, 16)
-    assert not winograd.worthwhile(kernel[:, :3], 1, 128, 32, 32)
-    assert not winograd.worthwhile(kernel[:, :, :1, :1], 1, 128, 32, 32)
-    assert not winograd.worthwhile(kernel, 1, 63, 4, 4)
-    assert winograd.worthwhile(kernel, 1, 64, 4, 4)
+    assert winograd.worthwhile(kernel, 128, 32, 32)
+    assert not winograd.worthwhile(kernel[:, :3], 128, 32, 32)
+    assert not winograd.worthwhile(kernel, 63, 4, 4)
+    assert winograd.worthwhile(kernel, 64, 4, 4)
     large = np.zeros((128, 128, 3, 3))
-    assert winograd.worthwhile(large, 1, 1, 8, 8)
-    assert not winograd.worthwhile(large, 1, 1, 8, 8, summed=True)
-    assert winograd.worthwhile(large, 1, 32, 4, 4, summed=True)
+    assert winograd.worthwhile(large, 1, 8, 8)
+    assert not winograd.worthwhile(large, 1, 8, 8, summed=True)
+    assert winograd.worthwhile(large, 32, 4, 4, summed=True)

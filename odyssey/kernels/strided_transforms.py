@@ -1,0 +1,172 @@
+"""One-dimensional transforms of the convolutions of stride 2, and their places.
+
+The matrices A, G and B of ``winograd_strided.py`` are those of F(4, 2) at the points
+1/2, -1/2, 3/2, -3/2 and infinity for the even numbers, and ones for the odd.  Each
+transform works on the columns of a buffer of 81 places x 64 lanes (`tiles.py`) and
+writes its result transposed: called twice, it has done columns and rows.
+"""
+
+import numpy as np
+
+from odyssey.kernels.jit import serial
+
+#: Rows that a tile has in each of the 36 products.
+ROWS = np.outer([1, 1, 1, 1, 1, 4], [1, 1, 1, 1, 1, 4]).ravel()
+#: Rows that it has in all products before.
+BEFORE = np.cumsum(ROWS) - ROWS
+#: Numbers between the products: without them, all would share the same cache sets.
+GAP = 16
+
+
+@serial
+def transform_patch(d, turned, columns, lanes, t):
+    """Multiply the columns of ``d`` by B^T; ``t`` (columns, 9) is transposed.
+
+    Of 9 rows the even and the odd ones are taken apart; ``turned``, 5 rows are both.
+    """
+    half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
+    quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
+    middle, last = d.dtype.type(2.5), d.dtype.type(0.5625)
+    row, shift = (columns * 64, 0) if turned else (columns * 128, columns * 64)
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 576 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            d3, d4 = d[at + 3 * row], d[at + 4 * row]
+            at += shift
+            d5, d6, d7, d8 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
+            odd, odd_2 = d3 - nine_quarters * d1, d3 - quarter * d1
+            even = half * (d2 - nine_quarters * d0)
+            even_2 = three_halves * (d2 - quarter * d0)
+            t[to] = odd + even
+            t[to + 64] = odd - even
+            t[to + 128] = odd_2 + even_2
+            t[to + 192] = odd_2 - even_2
+            t[to + 256] = d4 - middle * d2 + last * d0
+            t[to + 320], t[to + 384] = d5, d6
+            t[to + 448], t[to + 512] = d7, d8
+
+
+@serial
+def transform_product(d, turned, columns, lanes, t):
+    """Multiply the columns of ``d`` (9, columns) by A^T; ``t`` is transposed.
+
+    Of the results of even and odd places the forward has the sums, 4; ``turned`` has
+    them in turn, the odd ones first, 8.
+    """
+    half, quarter, eighth = (
+        d.dtype.type(1 / 2),
+        d.dtype.type(1 / 4),
+        d.dtype.type(1 / 8),
+    )
+    three, nine, many = d.dtype.type(3), d.dtype.type(9), d.dtype.type(27)
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at = j * 64 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
+            d6, d7, d8 = d[at + 6 * row], d[at + 7 * row], d[at + 8 * row]
+            even, odd, even_2, odd_2 = d0 + d1, d0 - d1, d2 + d3, d2 - d3
+            y0, y1 = even + even_2, half * (odd + three * odd_2)
+            y2 = quarter * (even + nine * even_2)
+            y3 = eighth * (odd + many * odd_2) + d4
+            if turned:
+                to = j * 512 + lane
+                t[to], t[to + 64], t[to + 128], t[to + 192] = d5, y0, d6, y1
+                t[to + 256], t[to + 320], t[to + 384], t[to + 448] = d7, y2, d8, y3
+            else:
+                to = j * 256 + lane
+                t[to], t[to + 64], t[to + 128], t[to + 192] = (
+                    y0 + d5,
+                    y1 + d6,
+                    y2 + d7,
+                    y3 + d8,
+                )
+
+
+@serial
+def transform_gradient(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (4, columns) by A; ``t`` is transposed."""
+    half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
+    quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 576 + lane
+            d0, d1, d2, d3 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
+            even, odd = d0 + quarter * d2, half * (d1 + quarter * d3)
+            even_2 = d0 + nine_quarters * d2
+            odd_2 = three_halves * (d1 + nine_quarters * d3)
+            t[to] = even + odd
+            t[to + 64] = even - odd
+            t[to + 128] = even_2 + odd_2
+            t[to + 192] = even_2 - odd_2
+            t[to + 256] = d3
+            t[to + 320], t[to + 384], t[to + 448], t[to + 512] = d0, d1, d2, d3
+
+
+@serial
+def transform_kernel(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (3, columns) by G; ``t`` is transposed."""
+    one = d.dtype.type(1)
+    half, quarter, sixth = one / 2, one / 4, one / 6
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 384 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            t[to] = -half * d0 - quarter * d2
+            t[to + 64] = half * d0 - quarter * d2
+            t[to + 128] = quarter * d2 + sixth * d0
+            t[to + 192] = quarter * d2 - sixth * d0
+            t[to + 256] = d2
+            t[to + 320] = d1
+
+
+@serial
+def transform_total(d, columns, lanes, t):
+    """Multiply the columns of ``d`` (6, columns) by G^T; ``t`` is transposed."""
+    one = d.dtype.type(1)
+    half, quarter, sixth = one / 2, one / 4, one / 6
+    row = columns * 64
+    for j in range(columns):
+        for lane in range(lanes):
+            at, to = j * 64 + lane, j * 192 + lane
+            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
+            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
+            t[to] = half * (d1 - d0) + sixth * (d2 - d3)
+            t[to + 64] = d5
+            t[to + 128] = quarter * (d2 + d3 - d0 - d1) + d4
+
+
+@serial
+def store_places(d, lanes, C, chunk, tile, first, matrices):
+    """Copy the 81 places of ``d`` to the tile's rows of the 36 ``matrices``."""
+    for i in range(6):
+        for j in range(6):
+            product, down, across = 6 * i + j, 4 if i == 5 else 1, 4 if j == 5 else 1
+            at = (BEFORE[product] * chunk + ROWS[product] * tile) * C + GAP * product
+            for u in range(down):
+                for v in range(across):
+                    place = ((i + u) * 9 + j + v) * 64
+                    start = at + (u * across + v) * C + first
+                    values = matrices[start : start + lanes]
+                    for lane in range(lanes):
+                        values[lane] = d[place + lane]
+
+
+@serial
+def load_places(matrices, C, chunk, tile, lanes, d):
+    """Copy the tile's rows of the 36 ``matrices`` to the 81 places of ``d``."""
+    for i in range(6):
+        for j in range(6):
+            product, down, across = 6 * i + j, 4 if i == 5 else 1, 4 if j == 5 else 1
+            at = (BEFORE[product] * chunk + ROWS[product] * tile) * C + GAP * product
+            for u in range(down):
+                for v in range(across):
+                    place = ((i + u) * 9 + j + v) * 64
+                    start = at + (u * across + v) * C
+                    values = matrices[start : start + lanes]
+                    for lane in range(lanes):
+                        d[place + lane] = values[lane]

@@ -1,0 +1,229 @@
+"""3x3 convolutions of stride 2 and padding 1 by minimal filtering of the even pixels.
+
+In one dimension the even numbers of x meet the taps k0 and k2, the odd ones k1 alone:
+
+    y[p] = k0 x[2p] + k2 x[2p + 2]  +  k1 x[2p + 1]
+
+The first two terms are a filter of two taps and stride 1, which Winograd's F(4, 2) sums
+with 5 products for 4 results; the last takes 4.  So there are 9 places, and
+
+    out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * place by place
+
+as in ``winograd.py``, with 9x9 pixels in a patch and 4x4 results in a tile: 81 products
+instead of 144.  At the four odd places G has the same row, (0, 1, 0).  They need one
+matrix only, and their products are one: of 36 matrices 25 meet a row of each tile, 10
+meet four, and the last meets 16.  ``docs/derivations/winograd.md`` has the matrices.
+
+The gradient of the input (``turned``) has places of the same kind.  Its patches are
+5x5 pixels of grad_output, its tiles 8x8 pixels of grad_input.
+
+x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
+``t`` on their way to the places and back (`strided_transforms.py`).
+"""
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.jit import parallel
+from odyssey.kernels.strided_transforms import (
+    BEFORE,
+    GAP,
+    ROWS,
+    load_places,
+    store_places,
+    transform_gradient,
+    transform_kernel,
+    transform_patch,
+    transform_product,
+    transform_total,
+)
+from odyssey.kernels.tiles import (
+    add_product,
+    load_lanes,
+    load_pixels,
+    load_taps,
+    multiply,
+    store_lanes,
+    store_pixels,
+    store_taps,
+    tile_corner,
+)
+
+
+@parallel
+def kernel_to_places(kernel, turned, places):
+    """Compute G kernel G^T of ``kernel`` (K, C, 3, 3), each different place once.
+
+    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels k:
+        places[block, 6*i + j, c, k] = (G kernel[block*B + k, c] G^T)[i, j]
+
+    ``places`` is (K/B, 36, C, B): one piece of memory for each product.
+    """
+    blocks, _, C, B = places.shape
+    K = kernel.shape[1] if turned else kernel.shape[0]
+    chunks = (C + 15) // 16
+    for task in prange(blocks * chunks):  # disjoint (block, c) of places
+        d, t = np.empty(36 * 64, kernel.dtype), np.empty(36 * 64, kernel.dtype)
+        block, start = task // chunks, task % chunks * 16
+        lanes = min(B, K - block * B)
+        matrix = places[block].reshape(36, C * B)
+        for c in range(start, min(start + 16, C)):
+            load_taps(kernel, turned, c, block * B, lanes, d)
+            transform_kernel(d, 3, lanes, t)
+            transform_kernel(t, 6, lanes, d)
+            store_lanes(d, lanes, matrix, c * B)
+
+
+@parallel
+def strided_forward(
+    x, places, bias, addend, relu, turned, chunk, patches, products, out, checks
+):
+    """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
+
+    for chunk of tiles, for part of the kernels, in parallel:
+        for tile: for 64 channels: patches[:, tile, channels] = B^T patch B
+        for block of kernels:
+            for product: products[...] = patches[...] @ places[block, product]
+            for tile: for 64 kernels:
+                out[tile, kernels] = relu(A^T products[:, tile, kernels] A + bias
+                                          + addend[tile, kernels])
+
+    ``turned`` computes the gradient of the input from that of the output, x.
+
+    Optimizations: as in ``winograd_forward``.  ``patches`` (threads, 81*chunk*C +
+    36*16) and ``products`` (threads, 81*chunk*B + 36*16) hold the matrices one after
+    another, and in each the rows of a tile beside each other.
+
+    ``checks`` (threads, 64) of zeros turn to NaN where a result is not finite.
+    """
+    H, W, C = x.shape[1:]
+    N, P, Q, K = out.shape
+    pixels, sums = x.reshape(-1, C), out.reshape(-1, K)
+    additions = addend.reshape(-1, K)
+    blocks, B = places.shape[0], places.shape[3]
+    step, size, padding, side = (1, 5, 0, 8) if turned else (2, 9, 1, 4)
+    tile_rows, tile_columns = (P + side - 1) // side, (Q + side - 1) // side
+    tiles = N * tile_rows * tile_columns
+    threads = len(patches)
+    chunks = (tiles + chunk - 1) // chunk
+    parts = min(blocks, (threads + chunks - 1) // chunks)
+    for thread in prange(threads):  # disjoint tiles and kernels of out
+        patch, product, check = patches[thread], products[thread], checks[thread]
+        d, t = np.empty(81 * 64, x.dtype), np.empty(81 * 64, x.dtype)
+        for task in range(thread, chunks * parts, threads):
+            first, part = task // parts * chunk, task % parts
+            count = min(chunk, tiles - first)
+            for tile in range(count):
+                n, top, left = tile_corner(
+                    first + tile, tile_rows, tile_columns, 4 * step
+                )
+                corner = n, top - padding, left - padding
+                for c in range(0, C, 64):
+                    lanes = min(64, C - c)
+                    load_pixels(pixels, H, W, *corner, size, c, lanes, d)
+                    transform_patch(d, turned, size, lanes, t)
+                    transform_patch(t, turned, 9, lanes, d)
+                    store_places(d, lanes, C, chunk, tile, c, patch)
+            for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+                for place in range(36):
+                    before, gap = BEFORE[place] * chunk, GAP * place
+                    multiply(
+                        patch[before * C + gap :],
+                        places[block, place],
+                        ROWS[place] * count,
+                        product[before * B + gap :],
+                    )
+                k, lanes = block * B, min(B, K - block * B)
+                for tile in range(count):
+                    corner = tile_corner(first + tile, tile_rows, tile_columns, side)
+                    load_places(product, B, chunk, tile, lanes, d)
+                    transform_product(d, turned, 9, lanes, t)
+                    transform_product(t, turned, side, lanes, d)
+                    ending = bias, additions, relu
+                    where = P, Q, *corner, side, k, lanes
+                    store_pixels(d, *ending, *where, sums, check)
+
+
+@parallel
+def strided_grad_kernel(
+    grad_output, x, chunk, patches, gradients, totals, grad, checks
+):
+    """Compute the gradient of the kernel, (K, C, 3, 3).
+
+    for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
+        for tile: for block of channels: patches[block, :, tile] = B^T patch B
+        for tile: for block of kernels:
+            gradients[block, :, tile] = A grad_output[tile] A^T
+        for block of channels: for block of kernels: for product:
+            totals[part, c block, k block, product] += patches^T @ gradients
+    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels:
+        grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
+
+    Optimizations: as in ``winograd_grad_kernel``.  Places with the same row of G are
+    summed by their product already.
+    """
+    H, W, C = x.shape[1:]
+    N, P, Q, K = grad_output.shape
+    pixels, gradient_pixels = x.reshape(-1, C), grad_output.reshape(-1, K)
+    parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
+    tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
+    tiles, threads = N * tile_rows * tile_columns, len(patches)
+    splits = min(c_blocks, (threads + parts - 1) // parts)
+    for thread in prange(threads):  # disjoint (part, c block) of totals
+        d, t = np.empty(81 * 64, x.dtype), np.empty(81 * 64, x.dtype)
+        product = np.empty((c_width, k_width), x.dtype)
+        for task in range(thread, parts * splits, threads):
+            part, split = task // splits, task % splits
+            begin, last = part * tiles // parts, (part + 1) * tiles // parts
+            c_first, c_last = (
+                split * c_blocks // splits,
+                (split + 1) * c_blocks // splits,
+            )
+            for first in range(begin, last, chunk):
+                count = min(chunk, last - first)
+                for tile in range(count):
+                    n, p, q = tile_corner(first + tile, tile_rows, tile_columns, 4)
+                    for block in range(c_first, c_last):
+                        c = block * c_width
+                        lanes = min(c_width, C - c)
+                        corner = n, 2 * p - 1, 2 * q - 1
+                        load_pixels(pixels, H, W, *corner, 9, c, lanes, d)
+                        transform_patch(d, False, 9, lanes, t)
+                        transform_patch(t, False, 9, lanes, d)
+                        matrices = patches[thread, block]
+                        store_places(d, lanes, c_width, chunk, tile, 0, matrices)
+                    for block in range(k_blocks):
+                        k = block * k_width
+                        lanes = min(k_width, K - k)
+                        load_pixels(gradient_pixels, P, Q, n, p, q, 4, k, lanes, d)
+                        transform_gradient(d, 4, lanes, t)
+                        transform_gradient(t, 9, lanes, d)
+                        matrices = gradients[thread, block]
+                        store_places(d, lanes, k_width, chunk, tile, 0, matrices)
+                for block in range(c_first, c_last):
+                    for k_block in range(k_blocks):
+                        for place in range(36):
+                            before, gap = BEFORE[place] * chunk, GAP * place
+                            add_product(
+                                patches[thread, block, before * c_width + gap :],
+                                gradients[thread, k_block, before * k_width + gap :],
+                                ROWS[place] * count,
+                                first == begin,
+                                product,
+                                totals[part, block, k_block, place],
+                            )
+    chunks = (C + 15) // 16
+    for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
+        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
+        block, start = task // chunks, task % chunks * 16
+        lanes = min(k_width, K - block * k_width)
+        for c in range(start, min(start + 16, C)):
+            for part in range(parts):
+                total = totals[part, c // c_width, block].reshape(36, c_width * k_width)
+                load_lanes(total, c % c_width * k_width, lanes, t if part else d)
+                if part:
+                    for lane in range(36 * 64):
+                        d[lane] += t[lane]
+            transform_total(d, 6, lanes, t)
+            transform_total(t, 3, lanes, d)
+            store_taps(d, lanes, c, block * k_width, grad, checks[block])

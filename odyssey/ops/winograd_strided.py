@@ -1,0 +1,104 @@
+"""The three products of a 3x3 convolution of stride 2 and padding 1, by Winograd.
+
+Here the buffers of ``kernels/winograd_strided.py`` are laid out and its kernels are
+called; ``docs/derivations/winograd.md`` says what they compute, ``ops/conv.py`` when.
+As in ``ops/winograd.py`` each function tells whether all of its results are finite, and
+the caller sums directly where they are not.
+"""
+
+import numba
+import numpy as np
+
+from odyssey.kernels import winograd_strided as kernels
+from odyssey.kernels.blas import one_blas_thread
+from odyssey.memory import workspace
+from odyssey.ops.winograd import blocks_of, tiles_of
+
+SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
+GAPS = 36 * kernels.GAP
+
+
+def worthwhile(
+    kernel: np.ndarray, N: int, P: int, Q: int, summed: bool = False
+) -> bool:
+    """Tell whether Winograd's way is the faster one for this shape."""
+    K, C = kernel.shape[:2]
+    least = 128 if summed else 32
+    return min(C, K) >= 16 and tiles_of(N, P, Q) >= least
+
+
+def forward(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
+    """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
+    tiles = tiles_of(*out.shape[:3])
+    return _convolve(x, kernel, False, bias, addend, relu, tiles, out)
+
+
+def grad_input(
+    grad_output: np.ndarray,
+    kernel: np.ndarray,
+    addend: np.ndarray,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
+    """Write the gradient of the input (N, H, W, C), plus ``addend``."""
+    bias = np.zeros(kernel.shape[1], kernel.dtype)
+    tiles = tiles_of(*out.shape[:3], 8)
+    return _convolve(grad_output, kernel, True, bias, addend, False, tiles, out)
+
+
+def _convolve(x, kernel, turned, bias, addend, relu, tiles, out) -> bool:
+    C, K, dtype, threads = x.shape[3], out.shape[3], x.dtype, numba.get_num_threads()
+    blocks, B = blocks_of(K)
+    # a chunk reads the places of the whole kernel: large ones come from memory
+    chunk = min(32 if C * K <= 2**16 else 64, tiles)
+    places = workspace("places", (blocks, 36, C, B), dtype)
+    patches = workspace("patches", (threads, 81 * chunk * C + GAPS), dtype)
+    products = workspace("products", (threads, 81 * chunk * B + GAPS), dtype)
+    checks = np.zeros((threads, 64), dtype)
+    with one_blas_thread():
+        kernels.kernel_to_places(kernel, turned, places)
+        kernels.strided_forward(
+            x,
+            places,
+            bias,
+            addend,
+            relu,
+            turned,
+            chunk,
+            patches,
+            products,
+            out,
+            checks,
+        )
+    return bool(np.isfinite(checks).all())
+
+
+def grad_kernel(
+    grad_output: np.ndarray, x: np.ndarray, padding: int, out: np.ndarray
+) -> bool:
+    """Write the gradient of the kernel (K, C, 3, 3)."""
+    K, C, dtype = grad_output.shape[3], x.shape[3], x.dtype
+    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
+    tiles, threads = tiles_of(*grad_output.shape[:3]), numba.get_num_threads()
+    parts = max(1, min(16, 512 // max(C, K), tiles // 128))
+    chunk = min(SUM_CHUNK, -(-tiles // parts))
+    columns = 81 * chunk * c_width + GAPS
+    patches = workspace("patches", (threads, c_blocks, columns), dtype)
+    columns = 81 * chunk * k_width + GAPS
+    gradients = workspace("products", (threads, k_blocks, columns), dtype)
+    shape = (parts, c_blocks, k_blocks, 36, c_width, k_width)
+    totals = workspace("places", shape, dtype)
+    checks = np.zeros((k_blocks, C), dtype)
+    with one_blas_thread():
+        kernels.strided_grad_kernel(
+            grad_output, x, chunk, patches, gradients, totals, out, checks
+        )
+    return bool(np.isfinite(checks).all())
