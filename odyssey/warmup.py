@@ -54,6 +54,11 @@ def calls(dtype: DTypeLike) -> list[partial]:
             partial(conv2d, x, kernel, c, padding=1, method=method),
             partial(conv2d_backward, x, x, kernel, padding=1, method=method),
         ]
+    strided = {"stride": 2, "padding": 1, "method": "winograd"}
+    found += [
+        partial(conv2d, x, kernel, c, **strided),
+        partial(conv2d_backward, x[:, :, :2, :2], x, kernel, **strided),
+    ]
     for training in (True, False):
         found += [
             partial(batch_norm2d, x, c, c, c, c, training=training),
@@ -150,6 +155,8 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
 def _describe(call: partial) -> str:
     """Return the name of a function, and which of its ways a call goes."""
     way = call.keywords.get("method")
+    if "stride" in call.keywords:
+        way += f", stride {call.keywords['stride']}"
     if call.keywords.get("training") is False:
         way = "inference"
     return call.func.__name__ + (f" ({way})" if way else "")

@@ -219,11 +219,9 @@ def winograd_forward(
                     load_lanes(product, column * B, lanes, d)
                     transform_output(d, 6, lanes, t)
                     transform_output(t, 4, lanes, d)
-                    ending, place = (
-                        (bias, additions, relu),
-                        (P, Q, *corner, 4, k, lanes),
-                    )
-                    store_pixels(d, *ending, *place, sums, check)
+                    ending = bias, additions, relu
+                    where = P, Q, *corner, 4, k, lanes
+                    store_pixels(d, *ending, *where, sums, check)
 
 
 @parallel

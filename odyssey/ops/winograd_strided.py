@@ -21,10 +21,15 @@ GAPS = 36 * kernels.GAP
 def worthwhile(
     kernel: np.ndarray, N: int, P: int, Q: int, summed: bool = False
 ) -> bool:
-    """Tell whether Winograd's way is the faster one for this shape."""
-    K, C = kernel.shape[:2]
-    least = 128 if summed else 32
-    return min(C, K) >= 16 and tiles_of(N, P, Q) >= least
+    """Tell whether Winograd's way is the faster one for this shape.
+
+    It pays from 16 channels and kernels on, where tiles lie in the image by three
+    quarters at least, and from 128 tiles on; with 128 channels and kernels, from 32.
+    ``summed`` makes no difference: it is the same for the gradient of the kernel.
+    """
+    least = 32 if min(kernel.shape[:2]) >= 128 else 128
+    tiles = tiles_of(N, P, Q)
+    return min(kernel.shape[:2]) >= 16 and tiles >= least and N * P * Q >= 12 * tiles
 
 
 def forward(
@@ -48,7 +53,11 @@ def grad_input(
     padding: int,
     out: np.ndarray,
 ) -> bool:
-    """Write the gradient of the input (N, H, W, C), plus ``addend``."""
+    """Write the gradient of the input (N, H, W, C), plus ``addend``.
+
+    A tile of it has 8x8 pixels, and every pixel belongs to one tile: those that even
+    and odd numbers of x reach are results of their own, so nothing has to be added up.
+    """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
     tiles = tiles_of(*out.shape[:3], 8)
     return _convolve(grad_output, kernel, True, bias, addend, False, tiles, out)
@@ -88,7 +97,7 @@ def grad_kernel(
     K, C, dtype = grad_output.shape[3], x.shape[3], x.dtype
     (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
     tiles, threads = tiles_of(*grad_output.shape[:3]), numba.get_num_threads()
-    parts = max(1, min(16, 512 // max(C, K), tiles // 128))
+    parts = max(1, min(16, 512 // max(C, K), tiles // 64))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
     columns = 81 * chunk * c_width + GAPS
     patches = workspace("patches", (threads, c_blocks, columns), dtype)
