@@ -9,6 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from odyssey import reference
+from odyssey.kernels import strided_transforms as strided
 from odyssey.kernels import winograd as kernels
 
 DOCUMENTS = Path(__file__).resolve().parent.parent / "docs" / "derivations"
@@ -103,10 +104,80 @@ def test_the_transforms_multiply_by_these_matrices(transform, matrix, columns, d
     assert abs(got - want).max() <= bound * abs(matrix).sum(1).max() * abs(values).max()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("transform", "matrix", "columns"),
+    [
+        ((strided.transform_patch, False), "BT2", 9),
+        ((strided.transform_patch, True), "BT2_grad", 5),
+        ((strided.transform_patch, True), "BT2_grad", 9),
+        ((strided.transform_product, False), "A2.T", 9),
+        ((strided.transform_product, False), "A2.T", 4),
+        ((strided.transform_product, True), "AT2_grad", 9),
+        ((strided.transform_product, True), "AT2_grad", 8),
+        ((strided.transform_gradient,), "A2", 4),
+        ((strided.transform_gradient,), "A2", 9),
+        ((strided.transform_kernel,), "G2[:6]", 3),
+        ((strided.transform_kernel,), "G2[:6]", 6),
+        ((strided.transform_total,), "G2[:6].T", 6),
+        ((strided.transform_total,), "G2[:6].T", 3),
+    ],
+    ids=lambda value: value[0].__name__ if isinstance(value, tuple) else None,
+)
+def test_the_transforms_of_stride_2(
+    winograd_document, transform, matrix, columns, dtype
+):
+    function, *which = transform
+    matrix = eval(matrix, winograd_document[0])
+    rows = matrix.shape[1]
+    values = np.random.default_rng(3).standard_normal((rows, columns, 64)).astype(dtype)
+    d, t = np.zeros(81 * 64, dtype), np.zeros(81 * 64, dtype)
+    d[: values.size] = values.ravel()
+    function(d, *which, columns, 64, t)
+    want = np.einsum("or,rcl->col", matrix, values)
+    got = t[: want.size].reshape(want.shape)
+    bound = 10 * np.finfo(dtype).eps
+    assert abs(got - want).max() <= bound * abs(matrix).sum(1).max() * abs(values).max()
+
+
+def test_places_with_the_same_row_of_G_share_a_product(winograd_document):
+    G2 = winograd_document[0]["G2"]
+    different, counts = np.unique(G2, axis=0, return_counts=True)
+    assert len(different) == 6
+    assert np.array_equal(
+        np.sort(np.outer(counts, counts), None), np.sort(strided.ROWS)
+    )
+    assert strided.BEFORE[-1] + strided.ROWS[-1] == 81
+    d, t = np.random.default_rng(4).random((2, 81 * 64))
+    matrices = np.full(81 * 2 * 40 + 36 * strided.GAP, np.nan)
+    for tile, places in enumerate((d, t)):
+        strided.store_places(places, 30, 40, 2, tile, 10, matrices)
+    assert np.isfinite(matrices).sum() == 81 * 2 * 30  # none upon another
+    matrices[:-10] = matrices[10:]
+    got = np.zeros((2, 81 * 64))
+    for tile in range(2):
+        strided.load_places(matrices, 40, 2, tile, 30, got[tile])
+    for places, want in zip(got, (d, t), strict=True):
+        kept = places.reshape(81, 64)[:, :30]
+        np.testing.assert_array_equal(kept, want.reshape(81, 64)[:, :30])
+
+
+def test_the_table_of_points_for_stride_2(winograd_document):
+    names, _ = winograd_document
+    rows = re.findall(r"^    ((?:\S+, ){3}\S+)  +(\d\.\d\d)$", WINOGRAD, re.M)
+    assert len(rows) == 3
+    for points, factor in rows:
+        points = [float(Fraction(point)) for point in points.split(", ")]
+        A, G, BT = (M**2 for M in names["matrices"](points, 4, 2))
+        # at the odd places there are four ones
+        got = (np.einsum("ip,ir,ih->", A, G, BT) + 4) / 12
+        assert got == pytest.approx(float(factor), abs=0.006)
+
+
 def test_the_formulas_of_one_tile(winograd_document):
     _, lines = winograd_document
     errors = [values[0] for values in lines if isinstance(values[0], np.float64)]
-    assert len(errors) == 2
+    assert len(errors) == 5
     assert max(errors) < 1e-13
 
 
@@ -168,8 +239,8 @@ def test_the_table_of_factors(winograd_document):
 def test_the_measured_errors(winograd_document):
     _, lines = winograd_document
     measured = [values[0].split("|") for values in lines if isinstance(values[0], str)]
-    printed = text_block("C side")
-    assert len(measured) == len(printed) == 4
+    printed = text_block("side stride")
+    assert len(measured) == len(printed) == 7
     for got, want in zip(measured, printed, strict=True):
         assert got[0].split() == want[0].split()
         for errors, expected in zip(got[1:], want[1:], strict=True):

@@ -52,9 +52,10 @@ def conv2d(
         Step between windows (at least 1); rows and columns of zeros on each side.
     method : "auto", "direct" or "winograd"
         How to sum.  "winograd" is for 3x3 kernels of stride 1, where it is several
-        times faster, or of stride 2 and padding 1; in float32 its relative error is
-        1e-6 to 5e-6, that of direct sums 4e-7.  "auto" takes it where it pays.  Results
-        that are not finite are always summed directly.
+        times faster, and for those of stride 2 and padding 1; in float32 its relative
+        error is 2e-6 to 5e-6, or up to 1e-6 with stride 2, that of direct sums 4e-7.
+        "auto" takes it where it pays.  Results that are not finite are always summed
+        directly.
     addend : (N, K, P, Q), same dtype, optional
         Added to the result.
     relu : bool
