@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numba
 import pytest
+from numba.core.dispatcher import Dispatcher
 from tiny_cifar import write_tiny_cifar
 
 from odyssey import warmup
@@ -88,9 +89,9 @@ def test_every_kernel_is_reached(compiled, dtype):
     todo, names = list(reached), {kernel: name for name, kernel in kernels.items()}
     while todo:
         function = kernels[todo.pop()].py_func
-        used = {function.__globals__.get(name) for name in function.__code__.co_names}
-        for helper in used & names.keys():
-            if names[helper] not in reached:
+        used = (function.__globals__.get(name) for name in function.__code__.co_names)
+        for helper in used:
+            if isinstance(helper, Dispatcher) and names[helper] not in reached:
                 reached.add(names[helper])
                 todo.append(names[helper])
     assert reached == set(kernels)
