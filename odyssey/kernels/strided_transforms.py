@@ -35,13 +35,13 @@ def transform_patch(d, turned, columns, lanes, t):
             d3, d4 = d[at + 3 * row], d[at + 4 * row]
             at += shift
             d5, d6, d7, d8 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
-            odd, odd_2 = d3 - nine_quarters * d1, d3 - quarter * d1
-            even = half * (d2 - nine_quarters * d0)
-            even_2 = three_halves * (d2 - quarter * d0)
-            t[to] = odd + even
-            t[to + 64] = odd - even
-            t[to + 128] = odd_2 + even_2
-            t[to + 192] = odd_2 - even_2
+            same, same_2 = d3 - nine_quarters * d1, d3 - quarter * d1
+            other = half * (d2 - nine_quarters * d0)
+            other_2 = three_halves * (d2 - quarter * d0)
+            t[to] = same + other
+            t[to + 64] = same - other
+            t[to + 128] = same_2 + other_2
+            t[to + 192] = same_2 - other_2
             t[to + 256] = d4 - middle * d2 + last * d0
             t[to + 320], t[to + 384] = d5, d6
             t[to + 448], t[to + 512] = d7, d8
@@ -54,12 +54,8 @@ def transform_product(d, turned, columns, lanes, t):
     Of the results of even and odd places the forward has the sums, 4; ``turned`` has
     them in turn, the odd ones first, 8.
     """
-    half, quarter, eighth = (
-        d.dtype.type(1 / 2),
-        d.dtype.type(1 / 4),
-        d.dtype.type(1 / 8),
-    )
-    three, nine, many = d.dtype.type(3), d.dtype.type(9), d.dtype.type(27)
+    one, three, nine = d.dtype.type(1), d.dtype.type(3), d.dtype.type(9)
+    half, quarter, eighth, cube = one / 2, one / 4, one / 8, nine * three
     row = columns * 64
     for j in range(columns):
         for lane in range(lanes):
@@ -67,22 +63,18 @@ def transform_product(d, turned, columns, lanes, t):
             d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
             d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
             d6, d7, d8 = d[at + 6 * row], d[at + 7 * row], d[at + 8 * row]
-            even, odd, even_2, odd_2 = d0 + d1, d0 - d1, d2 + d3, d2 - d3
-            y0, y1 = even + even_2, half * (odd + three * odd_2)
-            y2 = quarter * (even + nine * even_2)
-            y3 = eighth * (odd + many * odd_2) + d4
+            total, gap, total_2, gap_2 = d0 + d1, d0 - d1, d2 + d3, d2 - d3
+            y0, y1 = total + total_2, half * (gap + three * gap_2)
+            y2 = quarter * (total + nine * total_2)
+            y3 = eighth * (gap + cube * gap_2) + d4
             if turned:
                 to = j * 512 + lane
                 t[to], t[to + 64], t[to + 128], t[to + 192] = d5, y0, d6, y1
                 t[to + 256], t[to + 320], t[to + 384], t[to + 448] = d7, y2, d8, y3
             else:
                 to = j * 256 + lane
-                t[to], t[to + 64], t[to + 128], t[to + 192] = (
-                    y0 + d5,
-                    y1 + d6,
-                    y2 + d7,
-                    y3 + d8,
-                )
+                t[to], t[to + 64] = y0 + d5, y1 + d6
+                t[to + 128], t[to + 192] = y2 + d7, y3 + d8
 
 
 @serial
@@ -142,7 +134,13 @@ def transform_total(d, columns, lanes, t):
 
 @serial
 def store_places(d, lanes, C, chunk, tile, first, matrices):
-    """Copy the 81 places of ``d`` to the tile's rows of the 36 ``matrices``."""
+    """Copy the 81 places of ``d`` to the tile's rows of the 36 ``matrices``.
+
+    for product: for member of it: matrices[product][tile, member, first:] = d[place]
+
+    The matrices lie one after another, each with ``chunk`` tiles and C columns; their
+    members are the places with the same row of G in both directions, 1, 4 or 16.
+    """
     for i in range(6):
         for j in range(6):
             product, down, across = 6 * i + j, 4 if i == 5 else 1, 4 if j == 5 else 1
