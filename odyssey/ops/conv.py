@@ -80,7 +80,7 @@ def conv2d(
     dtype = check_floating("conv2d", x=x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
     pixels = x.shape[0], P, Q
-    way = _choose("conv2d", method, kernel, stride, padding, pixels)
+    way = _choose("conv2d", method, kernel, stride, padding, pixels, "forward")
     K = kernel.shape[0]
     if bias is None:
         bias = np.zeros(K, dtype)
@@ -151,7 +151,7 @@ def conv2d_backward(
     K, _, R, S = kernel.shape
     check_shape("conv2d_backward", "grad_output", grad_output, (N, K, P, Q))
     shape = method, kernel, stride, padding, (N, P, Q)
-    way = _choose("conv2d_backward", *shape)
+    way = _choose("conv2d_backward", *shape, "grad_input")
 
     added = np.empty((0, 1, 1, C), dtype)
     if addend is not None:
@@ -175,7 +175,7 @@ def conv2d_backward(
 
     # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
     grad_kernel = np.zeros((K, C, R, S), dtype)
-    way = _choose("conv2d_backward", *shape, summed=True)
+    way = _choose("conv2d_backward", *shape, "grad_kernel")
     done = N == 0 or (way and way.grad_kernel(gradient, images, padding, grad_kernel))
     if not done:
         direct.grad_kernel(gradient, images, stride, padding, grad_kernel)
@@ -189,7 +189,7 @@ def conv2d_backward(
     return grad_input, grad_kernel, grad_bias
 
 
-def _choose(op, method, kernel, stride, padding, pixels, summed=False):
+def _choose(op, method, kernel, stride, padding, pixels, product):
     """Return the module with Winograd's way, None for the direct one.
 
     ``pixels`` are N, P and Q.
@@ -207,7 +207,7 @@ def _choose(op, method, kernel, stride, padding, pixels, summed=False):
             "the stride 1, or 2 with a padding of 1, got "
             f"{method!r} for {kernel.shape}, {stride} and {padding}"
         )
-    if method == "auto" and way and not way.worthwhile(kernel, *pixels, summed):
+    if method == "auto" and way and not way.worthwhile(kernel, *pixels, product):
         way = None
     return None if method == "direct" else way
 

@@ -21,20 +21,22 @@ GAP = 16
 
 
 def worthwhile(
-    kernel: np.ndarray, N: int, P: int, Q: int, summed: bool = False
+    kernel: np.ndarray, N: int, P: int, Q: int, product: str = "forward"
 ) -> bool:
     """Tell whether Winograd's way is the faster one for this shape.
+
+    ``product`` is "forward", "grad_input" or "grad_kernel".
 
     It pays where the products are large beside the transforms, of which that of the
     kernel does not depend on the tiles: from 8 channels and kernels and from 64 tiles
     on.  Large kernels cost the direct way even more: from 128 channels and kernels on,
-    4 tiles are enough, and 32 with ``summed``, in the gradient of the kernel.
+    4 tiles are enough, and 32 in the gradient of the kernel.
     ``benchmarks/bench_methods.py`` measures it.
     """
     K, C = kernel.shape[:2]
     least = 64
     if C * K >= 128 * 128:
-        least = 32 if summed else 4
+        least = 32 if product == "grad_kernel" else 4
     return min(C, K) >= 8 and tiles_of(N, P, Q) >= least
 
 

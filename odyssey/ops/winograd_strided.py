@@ -19,17 +19,19 @@ GAPS = 36 * kernels.GAP
 
 
 def worthwhile(
-    kernel: np.ndarray, N: int, P: int, Q: int, summed: bool = False
+    kernel: np.ndarray, N: int, P: int, Q: int, product: str = "forward"
 ) -> bool:
     """Tell whether Winograd's way is the faster one for this shape.
 
-    It pays from 16 channels and kernels on, where tiles lie in the image by three
-    quarters at least, and from 128 tiles on; with 128 channels and kernels, from 32.
-    ``summed`` makes no difference: it is the same for the gradient of the kernel.
+    It pays where tiles lie in the image by three quarters at least, from 128 tiles on,
+    and with 128 channels and kernels from 16 on.  The gradient of the input gains most,
+    from 16 channels and kernels on, that of the kernel from 32, the forward from 64.
+    ``benchmarks/bench_methods.py --stride 2`` measures it.
     """
-    least = 32 if min(kernel.shape[:2]) >= 128 else 128
-    tiles = tiles_of(N, P, Q)
-    return min(kernel.shape[:2]) >= 16 and tiles >= least and N * P * Q >= 12 * tiles
+    fewest, tiles = min(kernel.shape[:2]), tiles_of(N, P, Q)
+    least = 16 if fewest >= 128 else 128
+    pays_from = {"forward": 64, "grad_input": 16, "grad_kernel": 32}[product]
+    return fewest >= pays_from and tiles >= least and N * P * Q >= 12 * tiles
 
 
 def forward(

@@ -137,5 +137,5 @@ def test_auto_takes_winograd_where_it_can_pay():
     assert winograd.worthwhile(kernel, 64, 4, 4)
     large = np.zeros((128, 128, 3, 3))
     assert winograd.worthwhile(large, 1, 8, 8)
-    assert not winograd.worthwhile(large, 1, 8, 8, summed=True)
-    assert winograd.worthwhile(large, 32, 4, 4, summed=True)
+    assert not winograd.worthwhile(large, 1, 8, 8, "grad_kernel")
+    assert winograd.worthwhile(large, 32, 4, 4, "grad_kernel")

@@ -159,20 +159,27 @@ def test_large_numbers_do_not_overflow_in_the_transforms():
 def test_auto_takes_it_where_it_can_pay(monkeypatch):
     kernel = np.zeros((64, 64, 3, 3))
     assert winograd_strided.worthwhile(kernel, 128, 16, 16)
-    assert not winograd_strided.worthwhile(kernel[:, :15], 128, 16, 16)
+    for product, pays_from in [
+        ("forward", 64),
+        ("grad_input", 16),
+        ("grad_kernel", 32),
+    ]:
+        narrow = kernel[:, :pays_from]
+        assert winograd_strided.worthwhile(narrow, 128, 16, 16, product)
+        assert not winograd_strided.worthwhile(narrow[:, 1:], 128, 16, 16, product)
     assert not winograd_strided.worthwhile(kernel, 127, 4, 4)
     assert winograd_strided.worthwhile(kernel, 128, 4, 4)
     assert not winograd_strided.worthwhile(kernel, 128, 5, 5)  # 2.6 times the results
     large = np.zeros((256, 128, 3, 3))
-    assert winograd_strided.worthwhile(large, 32, 4, 4)
-    assert not winograd_strided.worthwhile(large, 31, 4, 4)
+    assert winograd_strided.worthwhile(large, 16, 4, 4)
+    assert not winograd_strided.worthwhile(large, 15, 4, 4)
 
     taken = []
     for name in ("forward", "grad_input", "grad_kernel"):
         monkeypatch.setattr(
             winograd_strided, name, lambda *_, name=name: taken.append(name)
         )
-    x, kernel, _, grad_output = make((128, 16, 7, 8, 16), 12, np.float32)
+    x, kernel, _, grad_output = make((128, 64, 7, 8, 64), 12, np.float32)
     conv2d(x, kernel, None, 2, 1)
     conv2d_backward(grad_output, x, kernel, 2, 1)
     assert taken == ["forward", "grad_input", "grad_kernel"]
