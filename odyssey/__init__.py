@@ -34,11 +34,8 @@ _HOMES = {
         "odyssey.init": ["he_normal", "uniform_fan_in"],
         "odyssey.ops.activation": ["relu", "relu_backward"],
         "odyssey.ops.addition": ["add", "add_backward"],
-        "odyssey.ops.batch_norm": [
-            "batch_norm2d",
-            "batch_norm2d_backward",
-            "batch_statistics",
-        ],
+        "odyssey.ops.batch_norm": ["batch_norm2d", "batch_norm2d_backward"],
+        "odyssey.ops.batch_statistics": ["batch_statistics"],
         "odyssey.ops.conv": ["conv2d", "conv2d_backward"],
         "odyssey.ops.dropout": ["dropout", "dropout_backward"],
         "odyssey.ops.linear": ["linear", "linear_backward"],

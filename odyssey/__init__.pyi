@@ -12,7 +12,7 @@ from odyssey.ops.addition import add as add
 from odyssey.ops.addition import add_backward as add_backward
 from odyssey.ops.batch_norm import batch_norm2d as batch_norm2d
 from odyssey.ops.batch_norm import batch_norm2d_backward as batch_norm2d_backward
-from odyssey.ops.batch_norm import batch_statistics as batch_statistics
+from odyssey.ops.batch_statistics import batch_statistics as batch_statistics
 from odyssey.ops.conv import conv2d as conv2d
 from odyssey.ops.conv import conv2d_backward as conv2d_backward
 from odyssey.ops.dropout import dropout as dropout

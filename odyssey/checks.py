@@ -6,6 +6,7 @@ and what came.  All checks run before any kernel, because Numba checks no bounds
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,28 @@ def check_shape(
             f"{op}: {name} must have shape {tuple(expected)}{meaning}, "
             f"got {array.shape}"
         )
+
+
+def check_out(
+    op: str, out: Any, grad_output: np.ndarray, others: Mapping[str, np.ndarray]
+) -> None:
+    """Check an array for a result that may be written over ``grad_output``.
+
+    It must look like ``grad_output``, and be that array or share no memory with it;
+    with the ``others`` it must share none.
+    """
+    check_floating(op, grad_output=grad_output, out=out)
+    check_shape(op, "out", out, grad_output.shape, "as grad_output")
+    if not out.flags.writeable:
+        raise ValueError(f"{op}: out must be writeable, got a read-only array")
+    is_same = out.__array_interface__ == grad_output.__array_interface__
+    apart = others if is_same else {"grad_output": grad_output, **others}
+    for name, array in apart.items():
+        if np.may_share_memory(out, array):
+            raise ValueError(
+                f"{op}: out must be grad_output or share no memory with it and with "
+                f"others, got one that overlaps {name}"
+            )
 
 
 def check_int(op: str, name: str, value: Any, minimum: int) -> int:

@@ -58,6 +58,23 @@ def flatten(x: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     return kernel_ready(np.ascontiguousarray(x.transpose(order)).reshape(-1))
 
 
+def is_block(x: np.ndarray, order: tuple[int, ...] | None = None) -> bool:
+    """Tell whether a kernel can write to ``x``: one block of memory, native numbers.
+
+    ``order`` are the axes from the largest stride to the smallest, if not any will do.
+    """
+    order = memory_order(x) if order is None else order
+    return x.dtype.isnative and x.transpose(order).flags.c_contiguous
+
+
+def into(out: np.ndarray | None, result: np.ndarray) -> np.ndarray:
+    """Return ``result``, copied to ``out`` if that is given and another array."""
+    if out is None or out is result:
+        return result
+    out[...] = result
+    return out
+
+
 def empty_like_layout(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return an uninitialised array of ``shape`` with its axes ordered as in ``x``."""
     dtype = x.dtype.newbyteorder("=")

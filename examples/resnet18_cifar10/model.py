@@ -20,12 +20,8 @@ import numpy as np
 from architecture import Block, ResNetConfig, Tensors, fold, network_blocks
 
 from odyssey.ops.activation import relu_backward
-from odyssey.ops.batch_norm import (
-    BatchStatistics,
-    batch_norm2d,
-    batch_norm2d_backward,
-    batch_statistics,
-)
+from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.ops.batch_statistics import BatchStatistics, batch_statistics
 from odyssey.ops.conv import conv2d, conv2d_backward
 from odyssey.ops.linear import linear, linear_backward
 from odyssey.ops.pooling import global_avgpool2d, global_avgpool2d_backward
@@ -135,16 +131,21 @@ class _Gradients:
     def __init__(self, params: Tensors):
         self.params, self.grads = params, {}
 
-    def conv_bn(self, conv, norm, grad_output, cache, stride, padding, relu, **options):
-        """Keep a pair's gradients, return x's; ``relu`` tells that one followed."""
+    def conv_bn(
+        self, conv, norm, grad_output, cache, stride, padding, relu, keep=False, **more
+    ):
+        """Keep a pair's gradients, return x's; ``relu`` tells that one followed.
+
+        ``grad_output`` is overwritten, for want of memory, unless ``keep`` is True.
+        """
         p, grads = self.params, self.grads
         gamma, beta = p[f"{norm}_gamma"], p[f"{norm}_beta"]
         # In training the running statistics play no part: beta's shape will do.
         bn = cache.conv, gamma, beta, beta, beta
+        options = {"relu": relu, "statistics": cache.statistics}
+        options["out"] = None if keep else grad_output
         grad_conv, grads[f"{norm}_gamma"], grads[f"{norm}_beta"] = (
-            batch_norm2d_backward(
-                grad_output, *bn, relu=relu, statistics=cache.statistics
-            )
+            batch_norm2d_backward(grad_output, *bn, **options)
         )
         kernel, has_bias = p[f"{conv}_kernel"], f"{conv}_bias" in p
         grad_x, grads[f"{conv}_kernel"], grad_bias = conv2d_backward(
@@ -154,7 +155,7 @@ class _Gradients:
             stride,
             padding,
             needs_grad_bias=has_bias,
-            **options,
+            **more,
         )
         if has_bias:
             grads[f"{conv}_bias"] = grad_bias
@@ -164,16 +165,21 @@ class _Gradients:
 def basic_block_backward(
     grads: _Gradients, block: Block, grad_output: np.ndarray, cache: BlockCache
 ) -> np.ndarray:
-    """Keep the gradients of a basic block, return that of its input."""
+    """Keep the gradients of a basic block, return that of its input.
+
+    ``grad_output`` is overwritten.
+    """
     name, stride = block.name, block.stride
     # out = relu(bn2 + shortcut): addition hands the same gradient to both branches
-    grad_sum = grad_x = relu_backward(grad_output, cache.out)
+    grad_sum = grad_x = relu_backward(grad_output, cache.out, out=grad_output)
     if cache.proj is not None:
         names = f"{name}_proj", f"{name}_proj_bn"
-        grad_x = grads.conv_bn(*names, grad_sum, cache.proj, stride, 0, relu=False)
+        grad_x = grads.conv_bn(
+            *names, grad_sum, cache.proj, stride, 0, relu=False, keep=True
+        )
 
-    names = f"{name}_conv2", f"{name}_bn2"
-    grad_h = grads.conv_bn(*names, grad_sum, cache.conv2, 1, 1, relu=False)
+    names, keep = (f"{name}_conv2", f"{name}_bn2"), grad_x is grad_sum
+    grad_h = grads.conv_bn(*names, grad_sum, cache.conv2, 1, 1, relu=False, keep=keep)
     names = f"{name}_conv1", f"{name}_bn1"
     # x went both ways: the gradients add up
     return grads.conv_bn(

@@ -18,25 +18,13 @@ The gradient of the input (``turned``) has places of the same kind.  Its patches
 5x5 pixels of grad_output, its tiles 8x8 pixels of grad_input.
 
 x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
-``t`` on their way to the places and back (`strided_transforms.py`).
+``t`` on their way to the places and back (`winograd_strided_transforms.py`).
 """
 
 import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel
-from odyssey.kernels.strided_transforms import (
-    BEFORE,
-    GAP,
-    ROWS,
-    load_places,
-    store_places,
-    transform_gradient,
-    transform_kernel,
-    transform_patch,
-    transform_product,
-    transform_total,
-)
 from odyssey.kernels.tiles import (
     add_product,
     load_lanes,
@@ -47,6 +35,18 @@ from odyssey.kernels.tiles import (
     store_pixels,
     store_taps,
     tile_corner,
+)
+from odyssey.kernels.winograd_strided_transforms import (
+    BEFORE,
+    GAP,
+    ROWS,
+    load_places,
+    store_places,
+    transform_gradient,
+    transform_kernel,
+    transform_patch,
+    transform_product,
+    transform_total,
 )
 
 

@@ -45,24 +45,28 @@ def relu(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def relu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
+def relu_backward(
+    grad_output: np.ndarray, x: np.ndarray, *, out: np.ndarray | None = None
+) -> np.ndarray:
     """Return the gradient of ``relu`` with respect to ``x``.
 
     Parameters
     ----------
     grad_output : shape and dtype of ``x``, the gradient of ``relu(x)``
     x : float32 or float64, any shape, the argument of the forward
+    out : array like ``grad_output``, optional
+        Where to write the result; ``grad_output`` itself, if nobody needs that after.
 
     Returns
     -------
-    grad_input : shape, dtype and memory layout of ``x``
+    grad_input : ``out``, or an array of the shape, dtype and memory layout of ``x``
 
     Raises
     ------
     TypeError
         If an argument is not a float32 or float64 array, or the dtypes differ.
     ValueError
-        If the shapes differ.
+        If the shapes differ, or ``out`` overlaps an argument in part.
 
     Notes
     -----
@@ -70,11 +74,15 @@ def relu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
     """
     checks.check_floating("relu_backward", x=x, grad_output=grad_output)
     checks.check_shape("relu_backward", "grad_output", grad_output, x.shape, "as x")
-    grad_input = layout.empty_like_layout(x, x.shape)
+    if out is not None:
+        checks.check_out("relu_backward", out, grad_output, {"x": x})
+    grad_input = out
+    if out is None or not layout.is_block(out):
+        grad_input = layout.empty_like_layout(x, x.shape)
     order = layout.memory_order(grad_input)
     elementwise.relu_backward(
         layout.flatten(grad_output, order),
         layout.flatten(x, order),
         layout.flatten(grad_input, order),  # forward: out = max(x, 0)
     )
-    return grad_input
+    return layout.into(out, grad_input)

@@ -33,49 +33,23 @@ batch``, with the unbiased variance sum(...)/(M - 1), while (3) uses the biased 
 Ioffe & Szegedy 2015, arXiv:1502.03167; ``docs/derivations/batch_norm.md``.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from odyssey.checks import check_floating, check_ndim, check_number, check_shape
+from odyssey.checks import (
+    check_floating,
+    check_ndim,
+    check_number,
+    check_out,
+    check_shape,
+)
 from odyssey.kernels import batch_norm as kernels
-from odyssey.layout import as_nhwc, from_nhwc, native
+from odyssey.layout import as_nhwc, from_nhwc, into, is_block, native
 from odyssey.memory import empty
-
-
-class BatchStatistics(NamedTuple):
-    """Mean and biased variance of each channel, (C,) in float64."""
-
-    mean: np.ndarray
-    var: np.ndarray
-
-
-def batch_statistics(x: np.ndarray) -> BatchStatistics:
-    """Compute mean and biased variance of each channel of a batch.
-
-    Parameters
-    ----------
-    x : (N, C, H, W), float32 or float64, any memory layout
-
-    Returns
-    -------
-    BatchStatistics
-        For ``batch_norm2d`` and its backward, which otherwise compute them each.
-
-    Raises
-    ------
-    TypeError
-        For dtypes that are not float32 or float64.
-    ValueError
-        For wrong ranks, and for a batch without channels or without values.
-    """
-    check_floating("batch_statistics", x=x)
-    check_ndim("batch_statistics", "x", x, "(N, C, H, W)")
-    if x.size == 0:
-        raise ValueError(f"batch_statistics: x must have values, got shape {x.shape}")
-    mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
-    kernels.column_statistics(as_nhwc(x).reshape(-1, x.shape[1]), mean, var)
-    return BatchStatistics(mean, var)
+from odyssey.ops.batch_statistics import (
+    BatchStatistics,
+    batch_statistics,
+    check_statistics,
+)
 
 
 def batch_norm2d(
@@ -134,7 +108,7 @@ def batch_norm2d(
     dtype = _check(
         op, x, gamma, beta, running_mean, running_var, training, momentum, eps
     )
-    _check_statistics(op, statistics, x)
+    check_statistics(op, statistics, x)
     matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
     added = np.empty((0, x.shape[1]), dtype)
     if addend is not None:
@@ -170,6 +144,7 @@ def batch_norm2d_backward(
     *,
     relu: bool = False,
     statistics: BatchStatistics | None = None,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of ``batch_norm2d`` in training or in inference mode.
 
@@ -185,24 +160,29 @@ def batch_norm2d_backward(
         ``relu_backward(grad_output, out)``.
     statistics : BatchStatistics, optional
         As given to the forward.
+    out : array like ``grad_output``, optional
+        Where to write grad_input; ``grad_output`` itself, if nobody needs that after.
 
     Returns
     -------
-    grad_input : (N, C, H, W), in the layout of ``x``
+    grad_input : (N, C, H, W), ``out`` or an array in the layout of ``x``
     grad_gamma, grad_beta : (C,)
 
     Raises
     ------
     TypeError, ValueError
-        As the forward; and where ``grad_output`` has not the shape of ``x``.
+        As the forward; where ``grad_output`` has not the shape of ``x``, or ``out``
+        overlaps an argument in part.
     """
     op = "batch_norm2d_backward"
     dtype = _check(
         op, x, gamma, beta, running_mean, running_var, training, momentum, eps
     )
-    _check_statistics(op, statistics, x)
+    check_statistics(op, statistics, x)
     check_floating(op, x=x, grad_output=grad_output)
     check_shape(op, "grad_output", grad_output, x.shape)
+    if out is not None:
+        check_out(op, out, grad_output, {"x": x, "gamma": gamma})
     C = x.shape[1]
     matrix = as_nhwc(x).reshape(-1, C)  # (M, C)
     gradient = as_nhwc(grad_output).reshape(-1, C)
@@ -228,9 +208,13 @@ def batch_norm2d_backward(
         with np.errstate(invalid="ignore"):
             offset = factor * grad_beta / M + (mean - exact_mean) * slope
     factors = [values.astype(dtype) for values in (factor, offset, slope)]
-    grad_input = empty(gradient.shape, dtype)
-    kernels.combine_gradient(gradient, *seen, *factors, grad_input)
-    grad_input = from_nhwc(grad_input.reshape(_nhwc_shape(x)), x)
+    if out is not None and is_block(out, (0, 2, 3, 1)):
+        target, grad_input = as_nhwc(out).reshape(-1, C), out
+    else:
+        target, grad_input = empty(gradient.shape, dtype), None
+    kernels.combine_gradient(gradient, *seen, *factors, target)
+    if grad_input is None:
+        grad_input = into(out, from_nhwc(target.reshape(_nhwc_shape(x)), x))
     return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
 
 
@@ -287,15 +271,3 @@ def _check(
             f"{op}: running_var must not be negative, got {running_var.min()}"
         )
     return dtype
-
-
-def _check_statistics(op: str, statistics: BatchStatistics | None, x) -> None:
-    if statistics is None:
-        return
-    if not isinstance(statistics, BatchStatistics):
-        raise TypeError(
-            f"{op}: statistics must be what batch_statistics returns, "
-            f"got {type(statistics).__name__}"
-        )
-    for name, values in statistics._asdict().items():
-        check_shape(op, f"statistics.{name}", values, x.shape[1:2])

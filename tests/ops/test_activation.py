@@ -113,3 +113,37 @@ def test_wrong_gradient():
             relu_backward(np.ones(shape), x)
     with pytest.raises(TypeError, match="relu_backward: grad_output"):
         relu_backward(np.ones((2, 3), np.float32), x)
+
+
+@pytest.mark.parametrize("order", ["channels-last", "channels-first", "strided"])
+def test_backward_into_a_given_array(order):
+    rng = np.random.default_rng(5)
+    x, grad_output = rng.standard_normal((2, 2, 3, 4, 5)).astype(np.float32)
+    want = relu_backward(grad_output, x)
+    out = np.full((2, 3, 4, 10), 7, np.float32)[..., ::2]
+    if order != "strided":
+        out = np.ascontiguousarray(out)
+    if order == "channels-last":
+        out = np.ascontiguousarray(out.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert relu_backward(grad_output, x, out=out) is out
+    np.testing.assert_array_equal(out, want)
+    out[...] = grad_output
+    assert relu_backward(out, x, out=out) is out
+    np.testing.assert_array_equal(out, want)
+
+
+def test_arrays_for_the_result_that_are_refused():
+    x, grad_output = np.ones((3, 4)), np.ones((3, 4))
+    for out, error, text in [
+        (np.ones((4, 3)), ValueError, "out must have shape"),
+        (np.ones((3, 4), np.float32), TypeError, "out must have the dtype"),
+        ([0.0], TypeError, "out must be a plain"),
+        (np.broadcast_to(np.ones(4), (3, 4)), ValueError, "writeable"),
+        (x, ValueError, "overlaps x"),
+    ]:
+        with pytest.raises(error, match=f"relu_backward: .*{text}"):
+            relu_backward(grad_output, x, out=out)
+    both = np.ones((4, 4))
+    with pytest.raises(ValueError, match="overlaps grad_output"):
+        relu_backward(both[1:], x, out=both[:-1])
+    np.testing.assert_array_equal(both, 1)

@@ -8,12 +8,8 @@ from odyssey import gradcheck
 from odyssey.kernels import batch_norm as kernels
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add
-from odyssey.ops.batch_norm import (
-    BatchStatistics,
-    batch_norm2d,
-    batch_norm2d_backward,
-    batch_statistics,
-)
+from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.ops.batch_statistics import BatchStatistics, batch_statistics
 
 SHAPES = [(4, 3, 5, 2), (2, 37, 9, 11), (1, 2, 3, 5)]
 
@@ -188,3 +184,20 @@ def test_statistics_that_are_refused():
         batch_statistics(x[0])
     with pytest.raises(TypeError, match="batch_statistics: x must"):
         batch_statistics(x.astype(np.int32))
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_backward_over_its_own_argument(training, channels_last):
+    x, _, grad_output, *parameters = make((2, 5, 3, 4), np.float32, seed=4)
+    want = batch_norm2d_backward(grad_output, x, *parameters, training, relu=True)
+    if channels_last:
+        rows = np.ascontiguousarray(grad_output.transpose(0, 2, 3, 1))
+        grad_output = rows.transpose(0, 3, 1, 2)
+    given = x, *parameters, training
+    got = batch_norm2d_backward(grad_output, *given, relu=True, out=grad_output)
+    assert got[0] is grad_output
+    for value, right in zip(got, want, strict=True):
+        np.testing.assert_array_equal(value, right)
+    with pytest.raises(ValueError, match=r"batch_norm2d_backward: .*overlaps x"):
+        batch_norm2d_backward(grad_output, *given, out=x)

@@ -1,0 +1,65 @@
+"""Mean and variance of the channels of a batch, which batch norm normalises with.
+
+    mean = sum(x_i) / M        var = sum((x_i - mean)**2) / M   (biased)
+
+over the M = N*H*W values of a channel.  Forward and backward both need them; to find
+them is a pass over x, so that whoever calls both does it once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from odyssey.checks import check_floating, check_ndim, check_shape
+from odyssey.kernels import batch_norm as kernels
+from odyssey.layout import as_nhwc
+
+
+class BatchStatistics(NamedTuple):
+    """Mean and biased variance of each channel, (C,) in float64."""
+
+    mean: np.ndarray
+    var: np.ndarray
+
+
+def batch_statistics(x: np.ndarray) -> BatchStatistics:
+    """Compute mean and biased variance of each channel of a batch.
+
+    Parameters
+    ----------
+    x : (N, C, H, W), float32 or float64, any memory layout
+
+    Returns
+    -------
+    BatchStatistics
+        For ``batch_norm2d`` and its backward, which otherwise compute them each.
+
+    Raises
+    ------
+    TypeError
+        For dtypes that are not float32 or float64.
+    ValueError
+        For wrong ranks, and for a batch without channels or without values.
+    """
+    check_floating("batch_statistics", x=x)
+    check_ndim("batch_statistics", "x", x, "(N, C, H, W)")
+    if x.size == 0:
+        raise ValueError(f"batch_statistics: x must have values, got shape {x.shape}")
+    mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
+    kernels.column_statistics(as_nhwc(x).reshape(-1, x.shape[1]), mean, var)
+    return BatchStatistics(mean, var)
+
+
+def check_statistics(
+    op: str, statistics: BatchStatistics | None, x: np.ndarray
+) -> None:
+    """Check statistics that a caller gives for ``x`` (N, C, H, W)."""
+    if statistics is None:
+        return
+    if not isinstance(statistics, BatchStatistics):
+        raise TypeError(
+            f"{op}: statistics must be what batch_statistics returns, "
+            f"got {type(statistics).__name__}"
+        )
+    for name, values in statistics._asdict().items():
+        check_shape(op, f"statistics.{name}", values, x.shape[1:2])
