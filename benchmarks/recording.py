@@ -165,6 +165,8 @@ def _flops(op, arguments):
 
 
 def _bytes(op, arguments, result):
-    arrays = [*arguments.values(), *(result if isinstance(result, tuple) else [result])]
+    # ``out`` is the result once more
+    given = [value for name, value in arguments.items() if name != "out"]
+    arrays = [*given, *(result if isinstance(result, tuple) else [result])]
     arrays += [arguments[name] for name in WRITTEN.get(op, ())]
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
