@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from odyssey import __version__
+from odyssey.training.learning_rate import LearningRate
+from odyssey.training.lr_options import COUNT, Scheduler, learning_rate, shape_options
 from odyssey.weights.files import WeightsError
 from odyssey.weights.verify import find_sets, verify_set
 
@@ -17,7 +19,7 @@ from odyssey.weights.verify import find_sets, verify_set
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Check what Odyssey wrote to disk, and what it runs on."""
+    """Check what Odyssey wrote to disk, what it runs on, and learning rates."""
 
 
 @main.command()
@@ -87,6 +89,41 @@ def warmup(float64: bool, debug: bool) -> None:
         from odyssey.warmup import run
 
         run(["float32", "float64"] if float64 else ["float32"])
+
+
+@main.command()
+@click.argument("names", metavar="NAME...", type=Scheduler(), nargs=-1, required=True)
+@click.option("--epochs", type=COUNT, default=LearningRate.epochs, show_default=True)
+@click.option("--steps-per-epoch", type=COUNT, default=391, show_default=True)
+@shape_options
+@click.option(
+    "--png",
+    "image",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write an image as well; needs Matplotlib.",
+)
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def schedule(
+    names: tuple[str, ...],
+    steps_per_epoch: int,
+    image: Path | None,
+    debug: bool,
+    **options,
+) -> None:
+    """Draw how the learning rate goes through a run.
+
+    NAME is constant, step, multistep, cosine, cosine-restarts or one-cycle; several are
+    drawn one below the other, and into one image.  The options are those of training;
+    391 steps are 50,000 images in batches of 128.
+    """
+    from odyssey.training.program import exit_statuses
+
+    choices = [learning_rate({**options, "lr_scheduler": name}) for name in names]
+    with exit_statuses(debug):
+        from odyssey.schedule_plot import show
+
+        show(choices, steps_per_epoch, image)
 
 
 def _say(text: str, *, err: bool = False) -> None:

@@ -1,6 +1,43 @@
-"""Learning rates as pure functions of the time, so that resuming needs no state."""
+"""Learning rates as pure functions of the time, so that resuming needs no state.
+
+Time is counted in whole updates done, ``step``, from 0; spans of time are in updates
+too.  (In epochs all of it holds as well: what counts is that both have one unit.)
+Within a run of T updates the first has ``step`` 0 and the last T - 1.  Where a curve
+has an end, ``lr_min`` is what it comes to at T, after the last update: no update is
+wasted on a rate of zero.  Past the end the rate stays what it was there.
+
+`odyssey.training.learning_rate.LearningRate` chooses among them for a run;
+``python -m odyssey schedule`` draws them.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
 
 from odyssey import checks
+
+
+def constant_lr(step: int, lr: float) -> float:
+    """Return ``lr``, whatever the time.
+
+    Parameters
+    ----------
+    step : updates done, from 0
+    lr : learning rate, not negative
+
+    Returns
+    -------
+    lr : the same
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; outside its range.
+    """
+    checks.check_int("constant_lr", "step", step, 0)
+    return checks.check_number("constant_lr", "lr", lr, 0.0)
 
 
 def step_decay(
@@ -34,3 +71,207 @@ def step_decay(
     # no factor below 1 has anything left after 2**63 drops, and Python raises no float
     # to the power of an integer that is itself beyond every float
     return lr * decay_factor ** min(epoch // decay_epochs, 2**63)
+
+
+def multistep_decay(
+    step: int, lr: float, milestones: Sequence[int], factor: float = 0.1
+) -> float:
+    """Return ``lr * factor ** k``, k being how many milestones have been reached.
+
+    Parameters
+    ----------
+    step : updates done, from 0
+    lr : learning rate of the beginning, not negative
+    milestones : the steps that are the first with a lower rate, each at least 1 and
+        later than the one before
+    factor : what a drop multiplies the rate with, in (0, 1]
+
+    Returns
+    -------
+    lr : learning rate of the update after ``step`` others
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; outside its range.
+    """
+    op = "multistep_decay"
+    step = checks.check_int(op, "step", step, 0)
+    lr = checks.check_number(op, "lr", lr, 0.0)
+    milestones = check_milestones(op, "milestones", milestones)
+    factor = checks.check_number(op, "factor", factor, 0.0, 1.0, low_open=True)
+    return lr * factor ** bisect_right(milestones, step)
+
+
+def cosine_decay(step: int, lr: float, total_steps: int, lr_min: float = 0.0) -> float:
+    """Return the rate on half a cosine wave, from ``lr`` down to ``lr_min``.
+
+    ``lr_min + (lr - lr_min) * (1 + cos(pi * step / total_steps)) / 2``; Loshchilov &
+    Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*, 2017,
+    arXiv:1608.03983, equation 5, without restarts.
+
+    Parameters
+    ----------
+    step : updates done, from 0
+    lr : learning rate of the first update, not negative
+    total_steps : updates until ``lr_min``, at least 1
+    lr_min : learning rate at the end, in [0, lr]
+
+    Returns
+    -------
+    lr : learning rate of the update after ``step`` others
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; outside its range.
+    """
+    op = "cosine_decay"
+    step = checks.check_int(op, "step", step, 0)
+    lr = checks.check_number(op, "lr", lr, 0.0)
+    total_steps = checks.check_int(op, "total_steps", total_steps, 1)
+    lr_min = checks.check_number(op, "lr_min", lr_min, 0.0, lr)
+    return _cosine(min(step, total_steps) / total_steps, lr, lr_min)
+
+
+def cosine_restarts(
+    step: int, lr: float, period: int, multiplier: int = 1, lr_min: float = 0.0
+) -> float:
+    """Return the rate of a cosine that begins again at ``lr`` after each period.
+
+    The formula of `cosine_decay`, with the updates since the last restart over the
+    length of the present period.  Periods are T0 = ``period``, T0 * Tmult, T0 *
+    Tmult**2, ... long, Tmult being ``multiplier``: the restarts are at T0, T0 * (1 +
+    Tmult), T0 * (1 + Tmult + Tmult**2), ...  Loshchilov & Hutter 2017,
+    arXiv:1608.03983, equation 5.
+
+    Parameters
+    ----------
+    step : updates done, from 0
+    lr : learning rate of the first update and after each restart, not negative
+    period : updates before the first restart, T0, at least 1
+    multiplier : how many times as long as the one before each period is, at least 1
+    lr_min : what each period falls to, in [0, lr]
+
+    Returns
+    -------
+    lr : learning rate of the update after ``step`` others
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; outside its range.
+    """
+    op = "cosine_restarts"
+    step = checks.check_int(op, "step", step, 0)
+    lr = checks.check_number(op, "lr", lr, 0.0)
+    period = checks.check_int(op, "period", period, 1)
+    multiplier = checks.check_int(op, "multiplier", multiplier, 1)
+    lr_min = checks.check_number(op, "lr_min", lr_min, 0.0, lr)
+    if multiplier == 1:
+        step %= period
+    while step >= period:
+        step -= period
+        period *= multiplier
+    return _cosine(step / period, lr, lr_min)
+
+
+def one_cycle(
+    step: int,
+    lr: float,
+    total_steps: int,
+    peak: float = 0.3,
+    start_factor: float = 0.04,
+    lr_min: float = 0.0,
+) -> float:
+    """Return the rate on a triangle: straight up to ``lr``, straight down again.
+
+    From ``start_factor * lr`` at step 0 to ``lr`` at the step nearest to ``peak *
+    total_steps``, to ``lr_min`` at ``total_steps``; L. N. Smith, *A disciplined
+    approach to neural network hyper-parameters*, 2018, arXiv:1803.09820, section 4,
+    with one slope down instead of two.  Momentum stays what it is.
+
+    Parameters
+    ----------
+    step : updates done, from 0
+    lr : the highest learning rate, not negative
+    total_steps : updates until ``lr_min``, at least 1
+    peak : what part of ``total_steps`` goes up, in [0, 1]
+    start_factor : the first rate as a part of ``lr``, in [0, 1]
+    lr_min : learning rate at the end, in [0, lr]
+
+    Returns
+    -------
+    lr : learning rate of the update after ``step`` others
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; outside its range.
+    """
+    op = "one_cycle"
+    step = checks.check_int(op, "step", step, 0)
+    lr = checks.check_number(op, "lr", lr, 0.0)
+    total_steps = checks.check_int(op, "total_steps", total_steps, 1)
+    peak = checks.check_number(op, "peak", peak, 0.0, 1.0)
+    start_factor = checks.check_number(op, "start_factor", start_factor, 0.0, 1.0)
+    lr_min = checks.check_number(op, "lr_min", lr_min, 0.0, lr)
+    top = round(Fraction(peak) * total_steps)
+    if step < top:
+        return _between(step / top, start_factor * lr, lr)
+    if step < total_steps:
+        return _between((total_steps - step) / (total_steps - top), lr_min, lr)
+    return lr_min
+
+
+def linear_warmup(step: int, warmup_steps: int, start_factor: float = 0.01) -> float:
+    """Return what to multiply another schedule with while training warms up.
+
+    ``start_factor + (1 - start_factor) * step / warmup_steps``, and 1 from
+    ``warmup_steps`` on; Goyal et al., *Accurate, Large Minibatch SGD: Training ImageNet
+    in 1 Hour*, 2017, arXiv:1706.02677, section 2.2 (gradual warmup).
+
+    Parameters
+    ----------
+    step : updates done, from 0
+    warmup_steps : the first update with the full rate; 0 for no warmup
+    start_factor : the factor at step 0, in [0, 1]
+
+    Returns
+    -------
+    factor : in [0, 1]
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument of another type; outside its range.
+    """
+    op = "linear_warmup"
+    step = checks.check_int(op, "step", step, 0)
+    warmup_steps = checks.check_int(op, "warmup_steps", warmup_steps, 0)
+    start_factor = checks.check_number(op, "start_factor", start_factor, 0.0, 1.0)
+    if step >= warmup_steps:
+        return 1.0
+    return _between(step / warmup_steps, start_factor, 1.0)
+
+
+def check_milestones(op: str, name: str, value: Sequence[int]) -> tuple[int, ...]:
+    """Return ``value`` as a tuple of integers from 1 that rise."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise TypeError(
+            f"{op}: {name} must be a sequence of integers, got {type(value).__name__}"
+        )
+    steps = tuple(checks.check_int(op, name, each, 1) for each in value)
+    if any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ValueError(f"{op}: {name} must rise, got {', '.join(map(str, steps))}")
+    return steps
+
+
+def _cosine(part: float, high: float, low: float) -> float:
+    """Return what half a wave from ``high`` to ``low`` has come to at ``part``."""
+    return _between((1 + math.cos(math.pi * part)) / 2, low, high)
+
+
+def _between(weight: float, low: float, high: float) -> float:
+    """Return ``low`` at weight 0 and ``high`` at 1, both to the last bit."""
+    return high * weight + low * (1 - weight)

@@ -35,6 +35,7 @@ from odyssey.optim import sgd_momentum_update_inplace
 from odyssey.training.evaluation import BATCH_SIZE, count_correct
 from odyssey.training.finite import check_step
 from odyssey.training.loop import Model, StepResult, Trainer
+from odyssey.training.lr_options import lr_options
 from odyssey.training.program import (
     FiniteFloat,
     environment,
@@ -202,17 +203,10 @@ DIRECTORY = click.Path(file_okay=False)
 @click.command(context_settings={"show_default": True})
 @click.option("--epochs", type=COUNT, default=200)
 @click.option("--batch-size", type=COUNT, default=128)
-@click.option("--lr", type=FiniteFloat(0, min_open=True), default=0.01)
+@lr_options  # --lr, --lr-scheduler and what belongs to it
 @click.option("--momentum", type=FiniteFloat(0, 1, max_open=True), default=0.9)
 @click.option("--nesterov/--no-nesterov", default=False, help="Nesterov's momentum.")
 @click.option("--weight-decay", type=FiniteFloat(0), default=5e-4)
-@click.option("--lr-decay-epochs", type=COUNT, default=60, help="Epochs to a drop.")
-@click.option(
-    "--lr-decay-factor",
-    type=FiniteFloat(0, 1, min_open=True),
-    default=0.2,
-    help="lr is multiplied with this every --lr-decay-epochs.",
-)
 @click.option("--augment/--no-augment", default=True, help="Random crops and flips.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0)
 @click.option("--width", type=COUNT, default=64, help="Channels of the first stage.")
@@ -242,8 +236,9 @@ def main(debug: bool, **options) -> None:
     """Train ResNet-18 on CIFAR-10.
 
     Epochs are counted from 1 in all that is printed and logged; the learning rate is
-    lr * factor ** (epochs done // --lr-decay-epochs).  Ctrl-C saves a checkpoint, and
-    --resume goes on from it as if nothing had happened.
+    lr * factor ** (epochs done // --lr-decay-epochs) unless --lr-scheduler says
+    otherwise.  Ctrl-C saves a checkpoint, and --resume goes on from it as if nothing
+    had happened.
     """
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")

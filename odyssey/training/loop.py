@@ -77,6 +77,7 @@ class Trainer:
         self._saved = self.checkpoint_path and self.state.position
         self._grad_norm = math.nan
         epochs, steps = self.recipe.epochs, self.train.num_batches
+        self._lr = self._lr_at(max(0, self.state.step - 1))  # of the newest update
         self.last_step = epochs * steps
         if self.max_steps is not None:
             self.last_step = min(self.last_step, self.max_steps)
@@ -159,34 +160,37 @@ class Trainer:
     def train_epoch(self) -> None:
         """Do the epoch's batches that are left, or as many as ``max_steps`` allows."""
         state = self.state
-        lr = self.recipe.lr_at(state.epoch)
         self.stop.check()
         self.progress.begin_epoch(state.epoch + 1, state.batch)
         watch = Stopwatch()
         for x, labels in self.train.epoch(state.epoch, start_batch=state.batch):
             if state.step >= self.last_step:
                 break
-            loss, correct, self._grad_norm = self._step(x, labels, lr)
+            self._lr = self._lr_at(state.step)
+            loss, correct, self._grad_norm = self._step(x, labels)
             state.count_step(loss, correct, len(labels))
-            self.steps_log.append(state.step, state.epoch + 1, lr, loss)
+            self.steps_log.append(state.step, state.epoch + 1, self._lr, loss)
             seconds = watch.lap()
             state.sums.seconds += seconds
             self.progress.step(state, seconds)
             self.stop.check()
         self.progress.end_epoch()
 
-    def _step(self, x: np.ndarray, labels: np.ndarray, lr: float) -> StepResult:
+    def _lr_at(self, step: int) -> float:
+        """Return the learning rate of the update after ``step`` others."""
+        return self.recipe.lr_at(step, self.train.num_batches)
+
+    def _step(self, x: np.ndarray, labels: np.ndarray) -> StepResult:
         try:
-            return self.model.train_step(self.state, x, labels, lr)
+            return self.model.train_step(self.state, x, labels, self._lr)
         except NonFiniteError as error:
             raise self._nonfinite(
                 f"{error} at step {self.state.step + 1}, stopped before the update"
             ) from None
 
     def _nonfinite(self, what: str) -> NonFiniteError:
-        epoch = self.state.epoch
         return NonFiniteError(
-            f"{what} (epoch {epoch + 1}, lr {self.recipe.lr_at(epoch):g}); "
+            f"{what} (epoch {self.state.epoch + 1}, lr {self._lr:g}); "
             f"last good checkpoint: {self.checkpoint_path or 'none yet'}"
         )
 
@@ -214,7 +218,7 @@ class Trainer:
                 )
         row = {
             "epoch": state.epoch + 1,
-            "lr": self.recipe.lr_at(state.epoch),
+            "lr": self._lr,  # of the epoch's last update
             "train_loss": sums.mean_loss,
             "train_accuracy": sums.accuracy,
             "seconds": f"{sums.seconds + seconds:.3f}",

@@ -1,4 +1,4 @@
-"""What the command-line programs share: exit statuses, number options, the header."""
+"""What the command-line programs share: exit statuses, threads, number options."""
 
 import contextlib
 import signal
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import click
 import numba
-import numpy as np
 
 from odyssey.data.dataset import DataError
 from odyssey.info import environment as environment
@@ -22,26 +21,8 @@ from odyssey.training.errors import (
     os_reason,
     warn,
 )
+from odyssey.training.option_types import FiniteFloat as FiniteFloat
 from odyssey.weights.hexfile import WeightsError
-
-#: The largest number of float32, in which models are trained.
-MAX_NUMBER = float(np.finfo(np.float32).max)
-
-
-class FiniteFloat(click.FloatRange):
-    """A number within a range; NaN and infinity, which click lets through, are not.
-
-    Nor is what would be infinite in float32.
-    """
-
-    name = "number"
-
-    def convert(self, value, param, ctx) -> float:
-        """Return ``value`` as a float, or fail naming the option."""
-        number = super().convert(value, param, ctx)
-        if not abs(number) <= MAX_NUMBER:  # NaN is not either
-            self.fail(f"{value} is not a finite number of float32.", param, ctx)
-        return number
 
 
 def available_cores() -> int:

@@ -2,35 +2,32 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from odyssey.checks import check_int, check_number
-from odyssey.schedules import step_decay
+from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 
 _MISSING = "not given"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(LearningRate):
     """Choices that decide the weights a run ends with, bit for bit.
 
     Number of threads, places of files and what is logged do not belong here: a run may
-    be resumed with others.  The learning rate is a pure function of the epoch, so
-    ``epochs`` may grow as well.
+    be resumed with others.  The learning rate, whose fields and ``epochs`` are those of
+    `LearningRate`, is a pure function of the step; where it does not depend on
+    ``epochs``, they may grow as well.
     """
 
     model: str
     dataset: str
     data_sha256: str  # of the training images and labels, see `data_digest`
     model_options: Mapping[str, int | bool] = field(default_factory=dict)
-    epochs: int = 200
     batch_size: int = 128
-    lr: float = 0.01
-    lr_decay_epochs: int = 60
-    lr_decay_factor: float = 0.2
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
@@ -41,41 +38,49 @@ class Recipe:
     limit_test: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr_decay_epochs"):
-            check_int("Recipe", name, getattr(self, name), 1)
+        super().__post_init__()
+        check_int("Recipe", "batch_size", self.batch_size, 1)
         for name in ("seed", "val_split"):
             check_int("Recipe", name, getattr(self, name), 0)
         for name in ("limit_train", "limit_test"):
             if getattr(self, name) is not None:
                 check_int("Recipe", name, getattr(self, name), 1)
-        check_number("Recipe", "lr", self.lr, 0.0, low_open=True)
-        check_number(
-            "Recipe", "lr_decay_factor", self.lr_decay_factor, 0.0, 1.0, low_open=True
-        )
         check_number("Recipe", "momentum", self.momentum, 0.0, 1.0, high_open=True)
         check_number("Recipe", "weight_decay", self.weight_decay, 0.0)
-
-    def lr_at(self, epoch: int) -> float:
-        """Return the learning rate of an epoch counted from 0."""
-        return step_decay(epoch, self.lr, self.lr_decay_epochs, self.lr_decay_factor)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the model's options among them."""
         values = asdict(self)
+        values["lr_milestones"] = list(self.lr_milestones)
         return values.pop("model_options") | values
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """Return a line for each choice that ``saved``, another recipe, made otherwise.
 
-        ``epochs`` is left out: it may change, see `odyssey.training.loop.Trainer`.
+        A field that came to recipes after ``saved`` was written had its default.
+        ``epochs`` may change where the learning rate does not depend on them, see
+        `odyssey.training.loop.Trainer`.
         """
         now = self.to_dict()
-        return [
+        saved = _defaults() | saved
+        lines = [
             f"{_option(name)} was {_shown(saved.get(name, _MISSING))}, "
             f"is {_shown(now.get(name, _MISSING))}"
             for name in dict.fromkeys([*now, *saved])
             if name != "epochs" and now.get(name, _MISSING) != saved.get(name, _MISSING)
         ]
+        if self.lr_scheduler in NEED_EPOCHS and self.epochs != saved["epochs"]:
+            lines.append(
+                f"--epochs was {saved['epochs']}, is {self.epochs}, and the learning "
+                f"rates of --lr-scheduler {self.lr_scheduler} depend on it"
+            )
+        return lines
+
+
+def _defaults() -> dict[str, Any]:
+    """Return the fields that have a plain default, as `Recipe.to_dict` has them."""
+    defaults = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+    return defaults | {"lr_milestones": list(LearningRate.lr_milestones)}
 
 
 def _option(name: str) -> str:
@@ -90,6 +95,8 @@ def _shown(value: Any) -> str:
         return "on" if value else "off"
     if value is None:
         return _MISSING
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return str(value)[:12] if isinstance(value, str) else f"{value!r}"
 
 

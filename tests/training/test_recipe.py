@@ -1,9 +1,11 @@
 import json
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
+from odyssey.training.learning_rate import LearningRate
 from odyssey.training.recipe import Recipe, data_digest
 
 
@@ -39,9 +41,60 @@ def test_epochs_may_differ():
     assert recipe(epochs=300).differences(recipe(epochs=200).to_dict()) == []
 
 
-@pytest.mark.parametrize("epoch, drops", [(0, 0), (59, 0), (60, 1), (119, 1), (120, 2)])
-def test_rate_on_both_sides_of_a_drop(epoch, drops):
-    assert recipe().lr_at(epoch) == 0.01 * 0.2**drops
+@pytest.mark.parametrize("scheduler", ["constant", "multistep", "cosine-restarts"])
+def test_epochs_may_differ_where_the_rates_do_not_depend_on_them(scheduler):
+    saved = recipe(epochs=200, lr_scheduler=scheduler).to_dict()
+    assert recipe(epochs=300, lr_scheduler=scheduler).differences(saved) == []
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", "one-cycle"])
+def test_epochs_may_not_differ_where_they_are_the_end_of_the_curve(scheduler):
+    saved = recipe(epochs=200, lr_scheduler=scheduler).to_dict()
+    assert recipe(epochs=200, lr_scheduler=scheduler).differences(saved) == []
+    (line,) = recipe(epochs=300, lr_scheduler=scheduler).differences(saved)
+    assert "--epochs was 200, is 300" in line
+    assert f"--lr-scheduler {scheduler}" in line
+
+
+def test_every_option_of_the_learning_rate_counts():
+    other = {
+        "lr": 0.02,
+        "lr_scheduler": "constant",
+        "lr_decay_epochs": 61,
+        "lr_decay_factor": 0.3,
+        "lr_milestones": (1, 2),
+        "lr_gamma": 0.2,
+        "lr_min": 0.001,
+        "lr_restart_epochs": 3,
+        "lr_restart_mult": 2,
+        "lr_cycle_peak": 0.5,
+        "lr_cycle_start": 0.1,
+        "lr_warmup_epochs": 5,
+        "lr_warmup_decay": 0.1,
+    }
+    assert {"epochs", *other} == {f.name for f in fields(LearningRate)}
+    saved = json.loads(json.dumps(recipe(**other).to_dict()))
+    assert recipe(**other).differences(saved) == []
+    lines = recipe().differences(saved)
+    assert len(lines) == len(other)
+    assert "--lr-milestones was 1,2, is 100,150" in lines
+    assert "--lr-scheduler was constant, is step" in lines
+
+
+def test_a_recipe_of_before_there_were_schedules_is_one_with_the_defaults():
+    saved = {
+        **{"model": "net", "dataset": "cifar10", "data_sha256": "a" * 64, "width": 8},
+        **{"epochs": 200, "batch_size": 128, "lr": 0.01, "lr_decay_epochs": 60},
+        **{"lr_decay_factor": 0.2, "momentum": 0.9, "nesterov": False},
+        **{"weight_decay": 5e-4, "augment": True, "seed": 0, "val_split": 0},
+        **{"limit_train": None, "limit_test": None},
+    }
+    assert recipe().differences(saved) == []
+    assert recipe(epochs=300).differences(saved) == []
+    (line,) = recipe(lr_scheduler="cosine").differences(saved)
+    assert line == "--lr-scheduler was step, is cosine"
+    (line,) = recipe(lr_warmup_epochs=5).differences(saved)
+    assert line == "--lr-warmup-epochs was 0, is 5"
 
 
 @pytest.mark.parametrize(

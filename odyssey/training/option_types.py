@@ -1,0 +1,39 @@
+"""Kinds of option values that click does not have, without what needs Numba."""
+
+import click
+import numpy as np
+
+#: The largest number of float32, in which models are trained.
+MAX_NUMBER = float(np.finfo(np.float32).max)
+
+
+class FiniteFloat(click.FloatRange):
+    """A number within a range; NaN and infinity, which click lets through, are not.
+
+    Nor is what would be infinite in float32.
+    """
+
+    name = "number"
+
+    def convert(self, value, param, ctx) -> float:
+        """Return ``value`` as a float, or fail naming the option."""
+        number = super().convert(value, param, ctx)
+        if not abs(number) <= MAX_NUMBER:  # NaN is not either
+            self.fail(f"{value} is not a finite number of float32.", param, ctx)
+        return number
+
+
+class Milestones(click.ParamType):
+    """Whole numbers from 1 that rise, with commas between them."""
+
+    name = "N,N,..."
+
+    def convert(self, value, param, ctx) -> tuple[int, ...]:
+        """Return ``value`` as a tuple of integers, or fail naming the option."""
+        if isinstance(value, tuple):
+            return value
+        numbers = click.IntRange(min=1)
+        parts = tuple(numbers.convert(part, param, ctx) for part in value.split(","))
+        if list(parts) != sorted(set(parts)):
+            self.fail(f"{value} does not rise.", param, ctx)
+        return parts
