@@ -129,7 +129,7 @@ def test_image(tmp_path):
     from PIL import Image
 
     path = tmp_path / "all.png"
-    result = schedule(*SCHEDULERS, "--epochs", 3, "--png", path)
+    result = schedule(*SCHEDULERS, "--steps-per-epoch", 10, "--png", path)
     assert result.stdout.endswith(f"image written to {path}\n")
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         assert image.format == "PNG" and image.size == (960, 540)

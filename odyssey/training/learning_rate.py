@@ -3,6 +3,7 @@
 The pure functions are those of `odyssey.schedules`, which count in updates.
 """
 
+import math
 from dataclasses import dataclass
 
 from odyssey import schedules
@@ -63,7 +64,7 @@ class LearningRate:
             check_int(op, name, getattr(self, name), 1)
         check_int(op, "lr_restart_mult", self.lr_restart_mult, 1)
         check_int(op, "lr_warmup_epochs", self.lr_warmup_epochs, 0)
-        numbers("lr", high=float("inf"), low_open=True)
+        numbers("lr", high=math.inf, low_open=True)
         numbers("lr_decay_factor", "lr_gamma", low_open=True)
         numbers("lr_cycle_peak", "lr_cycle_start", "lr_warmup_decay")
         numbers("lr_min", high=self.lr)

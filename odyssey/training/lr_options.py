@@ -42,9 +42,11 @@ def _option(*names: str, **more: Any) -> Callable:
     return click.option(*names, field, default=default, show_default=True, **more)
 
 
-_SCHEDULER = _option("--lr-scheduler", type=Scheduler(), help="How lr goes on.")
+_SCHEDULER = _option("--lr-scheduler", type=Scheduler(), help="How the rate goes on.")
 _OPTIONS = (
-    _option("--lr", type=FiniteFloat(0, min_open=True), help="The highest there is."),
+    _option(
+        "--lr", type=FiniteFloat(0, min_open=True), help="The highest rate there is."
+    ),
     _SCHEDULER,
     _option("--lr-decay-epochs", type=COUNT, help="step: epochs to a drop."),
     _option("--lr-decay-factor", type=FACTOR, help="step: what a drop makes of lr."),
@@ -56,7 +58,9 @@ _OPTIONS = (
     ),
     _option("--lr-gamma", type=FACTOR, help="multistep: what a drop makes of lr."),
     _option("--lr-min", type=FiniteFloat(0), help="cosine*, one-cycle: lr at the end."),
-    _option("--lr-restart-epochs", type=COUNT, help="cosine-restarts: to the first."),
+    _option(
+        "--lr-restart-epochs", type=COUNT, help="cosine-restarts: epochs to the first."
+    ),
     _option(
         "--lr-restart-mult",
         type=COUNT,

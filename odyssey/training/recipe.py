@@ -97,7 +97,9 @@ def _shown(value: Any) -> str:
         return _MISSING
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return str(value)[:12] if isinstance(value, str) else f"{value!r}"
+    if isinstance(value, str):
+        return value if len(value) < 40 else value[:12]  # a digest
+    return f"{value!r}"
 
 
 def data_digest(images: np.ndarray, labels: np.ndarray) -> str:

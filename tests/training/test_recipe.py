@@ -91,8 +91,8 @@ def test_a_recipe_of_before_there_were_schedules_is_one_with_the_defaults():
     }
     assert recipe().differences(saved) == []
     assert recipe(epochs=300).differences(saved) == []
-    (line,) = recipe(lr_scheduler="cosine").differences(saved)
-    assert line == "--lr-scheduler was step, is cosine"
+    (line,) = recipe(lr_scheduler="cosine-restarts").differences(saved)
+    assert line == "--lr-scheduler was step, is cosine-restarts"
     (line,) = recipe(lr_warmup_epochs=5).differences(saved)
     assert line == "--lr-warmup-epochs was 0, is 5"
 
