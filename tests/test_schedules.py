@@ -56,6 +56,13 @@ def test_cosine_by_hand():
     assert cosine_decay(HUGE, 1.0, 2 * HUGE) == pytest.approx(0.5, rel=1e-15)
 
 
+@pytest.mark.parametrize("low, high", [(0.03, 0.29), (0.07, 0.3)])
+def test_ends_are_met_to_the_last_bit(low, high):
+    assert [cosine_decay(s, high, 9, low) for s in (0, 9)] == [high, low]
+    assert [cosine_restarts(s, high, 9, 1, low) for s in (0, 9)] == [high, high]
+    assert [one_cycle(s, high, 9, 1 / 3, 0.5, low) for s in (3, 9)] == [high, low]
+
+
 def test_restarts_are_exactly_at_their_boundaries():
     # periods of 2, 4, 8 updates: restarts at 2, 6, 14
     rates = [cosine_restarts(s, 1.0, 2, 2) for s in range(15)]
@@ -81,8 +88,8 @@ def test_one_cycle_by_hand():
     assert ends == [0.0, 0.7, 0.1, 0.1]
     assert [one_cycle(s, 0.7, 4, 0.0) for s in (0, 2)] == [0.7, 0.35]  # down only
     assert [one_cycle(s, 0.8, 4, 1.0, 0.0) for s in (0, 3)] == [0.0, 0.8 * 0.75]
-    # 0.3 as a float is less than 3/10: the peak is at the nearest step all the same
-    assert one_cycle(3, 0.7, 10) == 0.7
+    # 0.29 * 100 is less than 29 in floats: the peak is at the nearest step all the same
+    assert one_cycle(29, 0.7, 100, 0.29) == 0.7
     assert one_cycle(0, 0.5, 10) == 0.04 * 0.5
 
 

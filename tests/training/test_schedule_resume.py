@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
+import signal
 
 import pytest
 from standin import losses, metrics, recipe, run, train_step
 
-from odyssey.training.errors import InputError, NonFiniteError
+from odyssey.training.errors import InputError, Interrupted, NonFiniteError
 from odyssey.training.recipe import Recipe
 from odyssey.weights.checkpoint import load_newest_checkpoint
 
@@ -44,6 +46,24 @@ def test_a_run_in_parts_is_the_same_run(tmp_path, changes, limits):
     run(tmp_path / "parts", changes=changes, resume=True)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+
+
+def test_a_row_that_an_interrupted_run_still_owed_has_the_rate_of_its_epoch(tmp_path):
+    def hook(trainer):
+        def predictor(state, real=trainer.model.predictor):
+            if state.epoch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            return real(state)
+
+        trainer.model = trainer.model._replace(predictor=predictor)
+        trainer.warm_up = lambda: 0.0
+
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", changes=COSINE, hook=hook)
+    assert len(metrics(tmp_path / "stopped")) == 2  # the header and the first epoch
+    run(tmp_path / "stopped", changes=COSINE, resume=True)
+    run(tmp_path / "whole", changes=COSINE)
+    assert metrics(tmp_path / "stopped") == metrics(tmp_path / "whole")
 
 
 def test_more_epochs_where_the_rates_do_not_depend_on_them(tmp_path):
