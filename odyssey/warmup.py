@@ -82,6 +82,15 @@ def calls(dtype: DTypeLike) -> list[partial]:
         partial(clip_grad_norm_inplace, [x.copy()], 1.0),
         partial(normalize_batch, images, out),
         partial(augment_batch, images, np.arange(2), out, seed=0, epoch=0),
+        partial(
+            augment_batch,
+            images,
+            np.arange(2),
+            out,
+            seed=0,
+            epoch=0,
+            randaugment_ops=1,
+        ),
     ]
 
 
@@ -159,6 +168,8 @@ def _describe(call: partial) -> str:
         way += f", stride {call.keywords['stride']}"
     if call.keywords.get("training") is False:
         way = "inference"
+    if "randaugment_ops" in call.keywords:
+        way = "RandAugment"
     return call.func.__name__ + (f" ({way})" if way else "")
 
 

@@ -1,4 +1,4 @@
-"""Random crop, horizontal flip and normalisation, from uint8 to a ready batch.
+"""Random crop, flip, RandAugment, normalisation and cutout: uint8 to a ready batch.
 
 What a sample undergoes is a pure function of (seed, epoch, index of the sample): not
 of the batch it stands in, its place there, the number of threads, or what was drawn
@@ -9,6 +9,15 @@ window of the original size out of it, each of the (2*padding + 1)^2 places bein
 likely.  Padding with "zero" therefore means black pixels, which normalisation then
 maps to ``-mean/std``, as with torchvision's ``RandomCrop`` before ``Normalize``;
 "reflect" mirrors the image without doubling its edge, as NumPy's ``pad`` does.
+
+Flips are "random", every image in every epoch by the toss of a coin, or "alternating"
+(Jordan 2024, arXiv:2404.00498): the coin is tossed for the first epoch, and from then
+on an image that was mirrored is not in the next epoch, and the other way round.  So two
+epochs in a row show each image from both sides.
+
+Cutout (DeVries and Taylor 2017, arXiv:1708.04552) sets a square to zero after the
+normalisation, that is, to the mean colour.  Its centre is any pixel, so that parts of
+the square may lie outside the image.
 """
 
 from collections.abc import Sequence
@@ -24,15 +33,20 @@ from odyssey.checks import (
     check_shape,
 )
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
-from odyssey.kernels.augment import crop_flip_normalize
+from odyssey.data.randaugment import check_randaugment, randaugment
+from odyssey.data.streams import AUGMENT_STREAM, as_counter, as_word
+from odyssey.kernels.augment import (
+    FLIP_ALTERNATING,
+    FLIP_NONE,
+    FLIP_RANDOM,
+    crop_flip_normalize,
+)
 from odyssey.layout import as_nhwc
 
-#: The second word of the generator's key; the seed is the first.  Uses of randomness
-#: that must not repeat each other's numbers have streams of their own.
-AUGMENT_STREAM = 1
-
 PAD_MODES = ("zero", "reflect")
-MAX_PADDING = 2**31 - 1
+FLIPS = {"none": FLIP_NONE, "random": FLIP_RANDOM, "alternating": FLIP_ALTERNATING}
+MAX_PIXELS = 2**31 - 1  # of padding, or the side of a square
+NO_CROP = (0, False, FLIP_NONE)  # padding, reflect, flip
 
 
 def augment_batch(
@@ -44,21 +58,26 @@ def augment_batch(
     epoch: int,
     padding: int = 4,
     mode: str = "zero",
-    flip: bool = True,
+    flip: bool | str = True,
+    cutout: int = 0,
+    randaugment_ops: int = 0,
+    randaugment_magnitude: int = 9,
     mean: Sequence[float] = CIFAR10_MEAN,
     std: Sequence[float] = CIFAR10_STD,
 ) -> None:
-    """Fill ``out`` with the images at ``indices``, randomly cut, flipped, normalised.
+    """Fill ``out`` with the images at ``indices``, randomly changed and normalised.
 
     ::
 
         cropped = pad(images[i], padding)[:, top : top+H, left : left+W]
-        out     = (maybe_mirrored(cropped) / 255 - mean) / std
+        pixels  = randaugment(maybe_mirrored(cropped))
+        out     = (pixels / 255 - mean) / std, zero in the square of cutout
 
-    Of the four words that ``numpy.random.Philox(key=(seed, AUGMENT_STREAM),
-    counter=(0, i, epoch, 0))`` draws first, the remainder of the first divided by
-    ``2*padding + 1`` is top, that of the second is left, and the highest bit of the
-    third says whether to mirror.
+    Of the words that ``numpy.random.Philox(key=(seed, AUGMENT_STREAM),
+    counter=(0, i, epoch, 0))`` draws first, the remainder of word 0 divided by
+    ``2*padding + 1`` is top, that of word 1 is left, and the highest bit of word 2 says
+    whether to mirror.  The remainders of words 4 and 5 divided by H and W are the
+    centre of cutout.  Operation k of RandAugment has words ``8 + 4*k`` and the next.
 
     Parameters
     ----------
@@ -69,7 +88,10 @@ def augment_batch(
     epoch : 0 to 2**64 - 1
     padding : pixels on each side, at least 0
     mode : "zero" (black) or "reflect"
-    flip : whether every second image, on average, is mirrored left to right
+    flip : "random" or True, "alternating", "none" or False
+    cutout : side of the square in pixels, 0 for none
+    randaugment_ops : operations of RandAugment on each image, 0 for none; C has to be 3
+    randaugment_magnitude : their strength, 0 to 30
     mean, std : one number a channel, on the scale 0 to 1
 
     Raises
@@ -78,15 +100,13 @@ def augment_batch(
         If an argument does not fit; nothing is written then.
     """
     op = "augment_batch"
-    padding = check_int(op, "padding", padding, minimum=0)
-    if padding > MAX_PADDING:
-        raise ValueError(f"{op}: padding must be at most {MAX_PADDING}, got {padding}")
+    padding = _check_pixels(op, "padding", padding)
     if mode not in PAD_MODES:
         raise ValueError(f"{op}: mode must be one of {PAD_MODES}, got {mode!r}")
-    if not isinstance(flip, (bool, np.bool_)):
-        raise TypeError(f"{op}: flip must be a bool, got {type(flip).__name__}")
+    flip = _check_flip(op, flip)
+    cutout = _check_pixels(op, "cutout", cutout)
     key = (as_word(op, "seed", seed), np.uint64(AUGMENT_STREAM))
-    epoch = as_word(op, "epoch", check_int(op, "epoch", epoch, minimum=0))
+    epoch = as_counter(op, "epoch", epoch)
     check_array(op, "indices", indices)
     if indices.dtype.kind not in "iu":
         raise TypeError(f"{op}: indices must be integers, got {indices.dtype}")
@@ -97,9 +117,21 @@ def augment_batch(
             f"{op}: indices must be 0 to {len(images) - 1}, "
             f"got {indices.min()} to {indices.max()}"
         )
-    table = _pixel_table(op, out.dtype, images.shape[1], mean, std)
-    options = (key, epoch, padding, mode == "reflect", bool(flip), table)
-    _fill(images, indices, options, out)
+    C = images.shape[1]
+    tables = check_randaugment(
+        op, randaugment_ops, randaugment_magnitude, images.shape[1:]
+    )
+    table = _pixel_table(op, out.dtype, C, mean, std)
+    rows = indices.astype(np.int64)
+    crop = (padding, mode == "reflect", flip)
+    if randaugment_ops:
+        pixels = np.empty((len(rows), *images.shape[2:], C), np.uint8)
+        unchanged = np.repeat(np.arange(256, dtype=np.uint8)[:, None], C, axis=1)
+        cropped = pixels.transpose(0, 3, 1, 2)
+        _fill(images, rows, indices, (key, epoch, *crop, 0, unchanged), cropped)
+        randaugment(pixels, indices, key, epoch, randaugment_ops, tables)
+        images, rows, crop = cropped, np.arange(len(rows)), NO_CROP
+    _fill(images, rows, indices, (key, epoch, *crop, cutout, table), out)
 
 
 def normalize_batch(
@@ -121,16 +153,27 @@ def normalize_batch(
     _check_images(op, images, out, len(images) if images.ndim else 0)
     table = _pixel_table(op, out.dtype, images.shape[1], mean, std)
     key = (np.uint64(0), np.uint64(AUGMENT_STREAM))
-    options = (key, np.uint64(0), 0, False, False, table)  # no crop, no flip
-    _fill(images, np.arange(len(images)), options, out)
+    rows = np.arange(len(images))
+    _fill(images, rows, rows, (key, np.uint64(0), *NO_CROP, 0, table), out)
 
 
-def as_word(op: str, name: str, value: int) -> np.uint64:
-    """Return an integer of 64 bits, signed or unsigned, as the word of its bits."""
-    value = check_int(op, name, value, minimum=-(2**63))
-    if value >= 2**64:
-        raise ValueError(f"{op}: {name} must be less than 2**64, got {value}")
-    return np.uint64(value % 2**64)
+def _check_pixels(op: str, name: str, value: int) -> int:
+    """Return a number of pixels, checked."""
+    value = check_int(op, name, value, minimum=0)
+    if value > MAX_PIXELS:
+        raise ValueError(f"{op}: {name} must be at most {MAX_PIXELS}, got {value}")
+    return value
+
+
+def _check_flip(op: str, flip: bool | str) -> int:
+    """Return the kernel's number for a way to flip."""
+    if isinstance(flip, (bool, np.bool_)):
+        return FLIPS["random" if flip else "none"]
+    if not isinstance(flip, str):
+        raise TypeError(f"{op}: flip must be a bool or str, got {type(flip).__name__}")
+    if flip not in FLIPS:
+        raise ValueError(f"{op}: flip must be one of {tuple(FLIPS)}, got {flip!r}")
+    return FLIPS[flip]
 
 
 def _check_images(op: str, images: np.ndarray, out: np.ndarray, N: int) -> None:
@@ -172,10 +215,13 @@ def _pixel_table(
 
 
 def _fill(
-    images: np.ndarray, indices: np.ndarray, options: tuple, out: np.ndarray
+    images: np.ndarray,
+    rows: np.ndarray,
+    indices: np.ndarray,
+    options: tuple,
+    out: np.ndarray,
 ) -> None:
     """Run the kernel, on copies of what is not channels-last, native and writeable."""
-    rows = indices.astype(np.int64)
     source = images.transpose(0, 2, 3, 1)
     if not (source.flags.c_contiguous and source.flags.writeable):
         source = as_nhwc(images[rows])  # copies this batch, not the whole set

@@ -1,23 +1,23 @@
 """Batches of a data set in memory: shuffled, augmented, normalised, resumable.
 
-A loader keeps no state. The order of an epoch is a pure function of (seed, epoch) and
-the augmentation of a sample one of (seed, epoch, index), so that training that was
-stopped at batch 200 of epoch 7 starts there again, without replaying the 199 before.
+A loader keeps no state. The order of an epoch is a pure function of (seed, epoch), the
+augmentation of a sample one of (seed, epoch, index) and the mixing of a batch one of
+(seed, epoch, number of the batch), so that training that was stopped at batch 200 of
+epoch 7 starts there again, without replaying the 199 before.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from odyssey.checks import check_array, check_int, check_ndim
-from odyssey.data.augment import as_word, augment_batch
+from odyssey.checks import check_array, check_int, check_ndim, check_number
+from odyssey.data.augment import augment_batch
 from odyssey.data.batching import compute_num_batches
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
+from odyssey.data.mixing import check_classes, mix_batch
+from odyssey.data.streams import SHUFFLE_STREAM, as_counter, as_word, random_words
+from odyssey.data.streams import SPLIT_STREAM as SPLIT_STREAM
 from odyssey.layout import as_nhwc
-
-#: Streams of random numbers for orders, beside `augment.AUGMENT_STREAM`.
-SHUFFLE_STREAM = 2
-SPLIT_STREAM = 3
 
 
 def permutation(n: int, *, seed: int, stream: int, epoch: int = 0) -> np.ndarray:
@@ -37,10 +37,9 @@ def permutation(n: int, *, seed: int, stream: int, epoch: int = 0) -> np.ndarray
     """
     op = "permutation"
     n = check_int(op, "n", n, minimum=0)
-    epoch = as_word(op, "epoch", check_int(op, "epoch", epoch, minimum=0))
-    key = [as_word(op, "seed", seed), as_word(op, "stream", stream)]
-    counter = np.array([0, 0, epoch, 0], np.uint64)
-    words = np.random.Philox(key=np.array(key), counter=counter).random_raw(n)
+    seed, stream = as_word(op, "seed", seed), as_word(op, "stream", stream)
+    epoch = as_counter(op, "epoch", epoch)
+    words = random_words(n, seed, stream, np.uint64(0), epoch)
     return np.argsort(words, kind="stable")
 
 
@@ -53,9 +52,16 @@ class BatchLoader:
     labels : (N,) integers
     batch_size : at least 1; the last batch of an epoch is short
     seed : any integer of 64 bits; order and augmentation follow from it
-    augment : whether to crop and flip at random, see `augment_batch`
+    augment : whether to change images at random; the six options named next are about
+        how, see `augment_batch`
     shuffle : whether each epoch has an order of its own, or the one given
     padding, pad_mode : of the random crop
+    flip : "random", "alternating" or "none"
+    cutout : side of the square that is left out, 0 for none
+    randaugment_ops, randaugment_magnitude : of RandAugment, 0 operations for none
+    mixup_alpha, cutmix_alpha : see `mix_batch`, 0 for none; with either, whether or
+        not ``augment``, labels come as distributions
+    num_classes : K, needed for mixing
     mean, std : of each channel, for the normalisation
     dtype : float32 or float64, of the batches
     """
@@ -71,6 +77,13 @@ class BatchLoader:
         shuffle: bool = True,
         padding: int = 4,
         pad_mode: str = "zero",
+        flip: bool | str = "random",
+        cutout: int = 0,
+        randaugment_ops: int = 0,
+        randaugment_magnitude: int = 9,
+        mixup_alpha: float = 0.0,
+        cutmix_alpha: float = 0.0,
+        num_classes: int | None = None,
         mean: Sequence[float] = CIFAR10_MEAN,
         std: Sequence[float] = CIFAR10_STD,
         dtype: np.dtype | type = np.float32,
@@ -93,14 +106,33 @@ class BatchLoader:
         self._seed, self._shuffle, self._dtype = seed, shuffle, np.dtype(dtype)
         self._options = {
             "seed": seed,
-            "padding": padding if augment else 0,
+            "padding": padding,
             "mode": pad_mode,
-            "flip": augment,
+            "flip": flip,
+            "cutout": cutout,
+            "randaugment_ops": randaugment_ops,
+            "randaugment_magnitude": randaugment_magnitude,
             "mean": mean,
             "std": std,
         }
+        self._mixing = {
+            "seed": seed,
+            "mixup_alpha": check_number(op, "mixup_alpha", mixup_alpha, 0),
+            "cutmix_alpha": check_number(op, "cutmix_alpha", cutmix_alpha, 0),
+        }
+        self._mixes = bool(mixup_alpha or cutmix_alpha)
+        self._num_classes = num_classes
+        if self._mixes or num_classes is not None:
+            if num_classes is None:
+                raise ValueError(
+                    f"{op}: num_classes must be given for mixing, got None"
+                )
+            check_classes(op, self._labels, num_classes)
         # An empty batch has every option checked now rather than in the first epoch.
-        self._batch(np.arange(0), 0)
+        self._batch(np.arange(0), 0, 0)
+        if not augment:
+            self._refuse_unused(op)
+            self._options |= {"padding": 0, "flip": False}
 
     @property
     def num_batches(self) -> int:
@@ -128,7 +160,7 @@ class BatchLoader:
         ------
         x : (n, C, H, W), normalised, channels-last; a new array every time, so that it
             may be kept
-        labels : (n,) int64
+        labels : (n,) int64; with mixing (n, K) of the dtype of x, rows that sum to 1
         """
         op = "BatchLoader.epoch"
         epoch = check_int(op, "epoch", epoch, minimum=0)
@@ -145,11 +177,26 @@ class BatchLoader:
         self, order: np.ndarray, epoch: int, start_batch: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         size = self._batch_size
-        for start in range(start_batch * size, len(order), size):
-            yield self._batch(order[start : start + size], epoch)
+        for batch in range(start_batch, self.num_batches):
+            yield self._batch(order[batch * size : (batch + 1) * size], epoch, batch)
 
-    def _batch(self, indices: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _batch(
+        self, indices: np.ndarray, epoch: int, batch: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         _, C, H, W = self._images.shape
         x = np.empty((len(indices), H, W, C), self._dtype).transpose(0, 3, 1, 2)
         augment_batch(self._images, indices, x, epoch=epoch, **self._options)
-        return x, self._labels[indices]
+        labels = self._labels[indices]
+        if not self._mixes:
+            return x, labels
+        return mix_batch(
+            x, labels, self._num_classes, epoch=epoch, batch=batch, **self._mixing
+        )
+
+    def _refuse_unused(self, op: str) -> None:
+        """Raise for what nobody would ask for who does not want augmentation."""
+        for name in ("cutout", "randaugment_ops"):
+            if self._options[name]:
+                raise ValueError(
+                    f"{op}: {name} must be 0 without augment, got {self._options[name]}"
+                )

@@ -20,6 +20,9 @@ _KEY_STEP_0 = np.uint64(0x9E3779B97F4A7C15)
 _KEY_STEP_1 = np.uint64(0xBB67AE8584CAA73B)
 
 
+FLIP_NONE, FLIP_RANDOM, FLIP_ALTERNATING = range(3)
+
+
 @serial
 def _high_product(a, b):
     """Return the upper 64 bits of the 128-bit product of two uint64.
@@ -64,9 +67,9 @@ def _reflect(i, size):
 
 @parallel
 def crop_flip_normalize(
-    images, rows, indices, key, epoch, padding, reflect, flip, table, out
+    images, rows, indices, key, epoch, padding, reflect, flip, cutout, table, out
 ):
-    """Fill ``out`` with randomly cut, randomly mirrored, normalised images.
+    """Fill ``out`` with randomly cut, mirrored, normalised images, a square left out.
 
     ::
 
@@ -76,6 +79,8 @@ def crop_flip_normalize(
                 w' = W-1-w if mirrored else w
                 out[n,h,w,c] = table[images[rows[n], top+h, left+w', c], c]
                 (outside the image: black, or the reflected pixel)
+            draw y, x in the image
+            out[n,h,w] = 0 in the square of side cutout around (y, x)
 
     Parameters
     ----------
@@ -85,9 +90,11 @@ def crop_flip_normalize(
     key : two uint64, the key of the generator
     epoch : uint64
     padding : int, 0 and no flip for normalisation alone
-    reflect, flip : bool
-    table : (256, C) floating, the normalised value of each pixel value
-    out : (N, H, W, C) floating, written
+    reflect : bool
+    flip : FLIP_NONE, FLIP_RANDOM or FLIP_ALTERNATING
+    cutout : int, the side of the square, 0 for none
+    table : (256, C), the normalised value of each pixel value; or the pixel value
+    out : (N, H, W, C), written; of the dtype of ``table``
 
     Optimizations:
 
@@ -105,7 +112,11 @@ def crop_flip_normalize(
         draw_0, draw_1, draw_2, _ = philox(counter, key)
         top = np.int64(draw_0 % span) - padding
         left = np.int64(draw_1 % span) - padding
-        mirrored = flip and (draw_2 >> _TOP_BIT) == np.uint64(1)
+        if flip == FLIP_ALTERNATING:
+            counter = (np.uint64(1), indices[n], np.uint64(0), np.uint64(0))
+            _, _, draw_2, _ = philox(counter, key)
+            draw_2 ^= epoch << _TOP_BIT  # mirrored in every second epoch
+        mirrored = flip != FLIP_NONE and (draw_2 >> _TOP_BIT) == np.uint64(1)
         row = rows[n]
         for h in range(H):
             y = _reflect(top + h, H) if reflect else top + h
@@ -119,3 +130,12 @@ def crop_flip_normalize(
                 else:
                     for c in range(C):
                         out[n, h, w, c] = table[0, c]
+        if cutout > 0:
+            counter = (np.uint64(2), indices[n], epoch, np.uint64(0))
+            draw_0, draw_1, _, _ = philox(counter, key)
+            top = np.int64(draw_0 % np.uint64(H)) - cutout // 2
+            left = np.int64(draw_1 % np.uint64(W)) - cutout // 2
+            for h in range(max(top, 0), min(top + cutout, H)):
+                for w in range(max(left, 0), min(left + cutout, W)):
+                    for c in range(C):
+                        out[n, h, w, c] = 0

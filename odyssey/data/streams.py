@@ -1,0 +1,38 @@
+"""Where random numbers come from: words of Philox, found by a key and a counter.
+
+A key is (seed, stream), a counter (0, number, epoch, 0), with the number of a sample or
+a batch.  So each sample, batch and epoch has a sequence of its own, and none has to be
+drawn to get at another.  Uses that must not repeat each other's numbers have streams
+of their own.  NumPy promises that `random_raw` stays the same in all versions.
+"""
+
+import numpy as np
+
+from odyssey.checks import check_int
+
+AUGMENT_STREAM = 1  # of each sample in each epoch
+SHUFFLE_STREAM = 2  # of each epoch
+SPLIT_STREAM = 3
+MIX_STREAM = 4  # of each batch in each epoch
+
+
+def as_word(op: str, name: str, value: int) -> np.uint64:
+    """Return an integer of 64 bits, signed or unsigned, as the word of its bits."""
+    value = check_int(op, name, value, minimum=-(2**63))
+    if value >= 2**64:
+        raise ValueError(f"{op}: {name} must be less than 2**64, got {value}")
+    return np.uint64(value % 2**64)
+
+
+def as_counter(op: str, name: str, value: int) -> np.uint64:
+    """Return an integer of 0 to 2**64 - 1 as a word."""
+    return as_word(op, name, check_int(op, name, value, minimum=0))
+
+
+def random_words(
+    count: int, seed: np.uint64, stream: int, number: np.uint64, epoch: np.uint64
+) -> np.ndarray:
+    """Return the first words of the sequence with this key and counter, uint64."""
+    key = np.array([seed, stream], np.uint64)
+    counter = np.array([0, number, epoch, 0], np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(count)
