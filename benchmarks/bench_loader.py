@@ -16,9 +16,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from odyssey.data.augment import AUGMENT_STREAM, augment_batch
+from odyssey.data.augment import augment_batch
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.loader import BatchLoader
+from odyssey.data.randaugment import OPERATIONS, apply_operation
+from odyssey.data.streams import AUGMENT_STREAM
+
+ALL = {
+    "flip": "alternating",
+    "cutout": 16,
+    "randaugment_ops": 2,
+    "mixup_alpha": 0.2,
+    "cutmix_alpha": 1.0,
+    "num_classes": 10,
+}
 
 
 def plain_numpy(images, indices, seed, epoch, mode, padding=4):
@@ -72,11 +83,20 @@ def main():
     def numpy():
         return plain_numpy(images, indices, 0, 0, args.mode)
 
-    def epoch(augment):
+    def epoch(augment=True, **options):
         loader = BatchLoader(
-            images, labels, args.batch_size, augment=augment, pad_mode=args.mode
+            images,
+            labels,
+            args.batch_size,
+            augment=augment,
+            pad_mode=args.mode,
+            **options,
         )
         return lambda: sum(len(batch) for batch, _ in loader.epoch(0))
+
+    def all_on_one(operation):
+        """Return a run of one operation of RandAugment, at strength 9."""
+        return lambda: apply_operation(images[:1000], operation)
 
     augment()
     np.testing.assert_array_equal(x, numpy())
@@ -90,9 +110,17 @@ def main():
     for name, run, count in (
         ("plain NumPy", numpy, len(indices)),
         ("augment_batch", lambda: augment(times=100), 100 * len(indices)),
-        ("loader, augmented epoch", epoch(augment=True), args.images),
+        ("loader, augmented epoch", epoch(), args.images),
         ("loader, normalised epoch", epoch(augment=False), args.images),
+        ("  flip alternating", epoch(flip="alternating"), args.images),
+        ("  cutout 16", epoch(cutout=16), args.images),
+        ("  mixup", epoch(mixup_alpha=1.0, num_classes=10), args.images),
+        ("  cutmix", epoch(cutmix_alpha=1.0, num_classes=10), args.images),
+        ("  RandAugment 2, 9", epoch(randaugment_ops=2), args.images),
+        ("  all of it", epoch(**ALL), args.images),
+        *((f"    {name}", all_on_one(name), 1000) for name in OPERATIONS),
     ):
+        run()  # compiles, where that is still to be done
         rates = images_per_second(run, count, args.repeats)
         print(f"{name:28}" + "".join(f"{rate:12,.0f}" for rate in rates))
 

@@ -22,6 +22,7 @@ PROGRAM = """
 import json, sys
 import numpy as np
 from odyssey import warmup
+from odyssey.data.loader import BatchLoader
 
 def combinations():
     return {
@@ -44,8 +45,15 @@ params, state = architecture.initialize(config, 0)
 x = np.ones((4, 3, 32, 32), np.float32)
 logits, _, cache = model.forward(params, state, x, config)
 model.backward(logits, cache, params, config)
+
+images, labels = np.zeros((4, 3, 32, 32), np.uint8), np.arange(4)
+options = {"cutout": 8, "randaugment_ops": 2, "mixup_alpha": 1.0, "num_classes": 4}
+list(BatchLoader(images, labels, 2, augment=True, **options).epoch(0))
 print(json.dumps([before, combinations()]))
 """
+
+#: Kernels of uint8 alone: one combination serves both dtypes.
+OF_PIXELS = {"randaugment.apply_operations", "randaugment.draw_operations"}
 
 
 def run(*command):
@@ -84,6 +92,7 @@ def test_every_kernel_is_reached(compiled, dtype):
         name
         for name, signatures in compiled[0].items()
         if any(f"array({dtype}, " in types.lower() for types in signatures)
+        or (name in OF_PIXELS and signatures)
     }
     # A kernel that was kept comes with the helpers in it, which Numba does not list.
     todo, names = list(reached), {kernel: name for name, kernel in kernels.items()}

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.checks import check_array, check_int, check_ndim
-from odyssey.kernels.randaugment import OPERATIONS, apply_operations, draw_operations
+from odyssey.kernels.randaugment import OPERATIONS as OPERATIONS
+from odyssey.kernels.randaugment import apply_operations, draw_operations
 from odyssey.layout import as_nhwc
 
 MAX_MAGNITUDE = 30

@@ -1,0 +1,168 @@
+"""Draw a sheet of augmented images, to be looked at by eye.
+
+    python examples/resnet18_cifar10/show_augmentation.py --randaugment 2 9 --cutout 8
+    python examples/resnet18_cifar10/show_augmentation.py --operations
+
+A row is an image, as it is and in the epochs from ``--epoch`` on.  With
+``--operations`` the columns are the operations of RandAugment, with ``--mixup-alpha``
+or ``--cutmix-alpha`` the rows of a column are mixed with each other.  The same options
+give the same sheet.
+"""
+
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
+import io
+from types import SimpleNamespace
+
+import click
+import numpy as np
+from data_loader import DATASETS, load_dataset
+
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
+from odyssey.data.loader import BatchLoader
+from odyssey.data.randaugment import MAX_MAGNITUDE, OPERATIONS, apply_operation
+from odyssey.training.errors import InputError
+from odyssey.training.program import FiniteFloat, exit_statuses
+from odyssey.weights.files import atomic_write_bytes
+
+MARGIN = 2  # pixels between images, before they are enlarged
+
+
+def augmented_columns(
+    images: np.ndarray, labels: np.ndarray, columns: int, first: int, **options
+) -> list[np.ndarray]:
+    """Return the images in each of ``columns`` epochs, (N, 3, H, W) uint8.
+
+    They come from a `BatchLoader`, with its normalisation undone.
+    """
+    loader = BatchLoader(
+        images,
+        labels,
+        len(images),
+        augment=True,
+        shuffle=False,
+        **options,
+    )
+    mean, std = (np.array(m)[:, None, None] for m in (CIFAR10_MEAN, CIFAR10_STD))
+    epochs = (next(loader.epoch(first + column))[0] for column in range(columns))
+    return [np.rint((x * std + mean) * 255).astype(np.uint8) for x in epochs]
+
+
+def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
+    """Return the images after each operation of RandAugment, both signs in turn."""
+    columns = []
+    for operation in OPERATIONS[1:]:
+        changed = apply_operation(images, operation, magnitude)
+        changed[1::2] = apply_operation(
+            images[1::2], operation, magnitude, negative=True
+        )
+        columns.append(changed)
+    return columns
+
+
+def contact_sheet(columns: list[np.ndarray]) -> np.ndarray:
+    """Return images side by side on white, (height, width, 3) uint8.
+
+    Parameters
+    ----------
+    columns : arrays (N, 3, H, W) uint8 of one shape
+    """
+    N, C, H, W = columns[0].shape
+    sheet = np.full(
+        (N * (H + MARGIN) + MARGIN, len(columns) * (W + MARGIN) + MARGIN, C),
+        255,
+        np.uint8,
+    )
+    for j, column in enumerate(columns):
+        left = MARGIN + j * (W + MARGIN)
+        for i, image in enumerate(column.transpose(0, 2, 3, 1)):
+            top = MARGIN + i * (H + MARGIN)
+            sheet[top : top + H, left : left + W] = image
+    return sheet
+
+
+def png(pixels: np.ndarray, scale: int) -> bytes:
+    """Return an image (height, width, 3) uint8, enlarged, as a PNG file."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise InputError(
+            "a PNG needs Pillow: pip install pillow (the extra odyssey[images])"
+        ) from None
+    enlarged = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    file = io.BytesIO()
+    Image.fromarray(enlarged).save(file, "PNG")
+    return file.getvalue()
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--output", type=click.Path(dir_okay=False), default="augmentation.png")
+@click.option("--data-dir", type=click.Path(), default="datasets/cifar10")
+@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10")
+@click.option("--images", "rows", type=click.IntRange(1, 100), default=10)
+@click.option("--columns", type=click.IntRange(1, 100), default=12, help="Epochs.")
+@click.option("--epoch", type=click.IntRange(0, 10**9), default=0, help="The first.")
+@click.option("--seed", type=click.IntRange(-(2**63), 2**64 - 1), default=0)
+@click.option("--scale", type=click.IntRange(1, 16), default=3)
+@click.option("--padding", type=click.IntRange(0, 1000), default=4)
+@click.option("--pad-mode", type=click.Choice(["zero", "reflect"]), default="zero")
+@click.option(
+    "--flip", type=click.Choice(["none", "random", "alternating"]), default="random"
+)
+@click.option("--cutout", type=click.IntRange(0, 1000), default=0, metavar="SIDE")
+@click.option(
+    "--randaugment",
+    type=(click.IntRange(0, 100), click.IntRange(0, MAX_MAGNITUDE)),
+    default=(0, 9),
+    metavar="NUM_OPS MAGNITUDE",
+)
+@click.option("--mixup-alpha", type=FiniteFloat(min=0), default=0.0)
+@click.option("--cutmix-alpha", type=FiniteFloat(min=0), default=0.0)
+@click.option(
+    "--operations",
+    is_flag=True,
+    help="Each of RandAugment's operations, at its magnitude, and nothing else.",
+)
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def main(debug: bool, **options) -> None:
+    """Draw a sheet of augmented training images."""
+    with exit_statuses(debug):
+        draw(SimpleNamespace(**options))
+
+
+def draw(options: SimpleNamespace) -> None:
+    """Make the sheet that the options describe, and write it."""
+    data = load_dataset(options.dataset, options.data_dir)
+    images = data.train_images[: options.rows]
+    labels = data.train_labels[: options.rows]
+    num_ops, magnitude = options.randaugment
+    if options.operations:
+        columns = operation_columns(images, magnitude)
+    else:
+        columns = augmented_columns(
+            images,
+            labels,
+            options.columns,
+            options.epoch,
+            seed=options.seed,
+            padding=options.padding,
+            pad_mode=options.pad_mode,
+            flip=options.flip,
+            cutout=options.cutout,
+            randaugment_ops=num_ops,
+            randaugment_magnitude=magnitude,
+            mixup_alpha=options.mixup_alpha,
+            cutmix_alpha=options.cutmix_alpha,
+            num_classes=len(data.class_names),
+        )
+    sheet = contact_sheet([images, *columns])
+    atomic_write_bytes(options.output, png(sheet, options.scale))
+    width, height = (size * options.scale for size in sheet.shape[1::-1])
+    click.echo(f"{options.output}: {width} x {height} pixels")
+
+
+if __name__ == "__main__":
+    main()
