@@ -26,6 +26,7 @@ import numba
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "resnet18_cifar10"))
 
 import ceilings
+import layers
 import model
 import odyssey_model
 from measuring import WARM_UPS
@@ -110,7 +111,7 @@ def run(batch: int, threads: int, repeat: int, path: Path | None) -> None:
         f"ceilings: matrix product in float32 {product / 1e9:.0f} GFLOP/s, "
         f"copy {copy / 1e9:.1f} GB/s (read and written)\n"
     )
-    recorder = Recorder([odyssey_model, model])
+    recorder = Recorder([odyssey_model, layers, model])
     step = measure_steps(recorder, batch, repeat)
     rows = recorder.rows()
     click.echo(

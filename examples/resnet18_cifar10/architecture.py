@@ -1,4 +1,4 @@
-"""ResNet-18 for 32x32 images as data: its blocks, and its tensors by name and shape.
+"""The family of residual networks for 32x32 images as data: blocks, names, shapes.
 
 Parameters, gradients and momentum buffers are one type, `Tensors`: dictionaries with
 the same names in the same order, so that an update is one loop.  Running statistics
@@ -15,74 +15,152 @@ from odyssey.init import he_normal, uniform_fan_in
 Tensors = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int, ...]]
 
+EXPANSION = 4  # channels that leave a bottleneck, for each one within
+
 
 class ResNetConfig(NamedTuple):
-    """Options of the model."""
+    """Options of the model; without any it is ResNet-18."""
 
     width: int = 64  # channels of the first stage, doubled at each further one
-    blocks: tuple[int, ...] = (2, 2, 2, 2)  # basic blocks of each stage
+    blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage
     num_classes: int = 10
     conv_bias: bool = False  # True as in the original project; batch norm undoes it
+    bottleneck: bool = False  # convolutions 1x1, 3x3, 1x1 rather than 3x3, 3x3
+    pre_activation: bool = False  # norm and relu before a convolution, not after (v2)
+    shortcut: str = "B"  # where shapes change: "A" subsamples, zero channels; "B" 1x1
+    normalize: bool = True  # False: no batch norm, and biases in its place
+    zero_gamma: bool = False  # every residual branch starts as zero
+    drop_path: float = 0.0  # chance that the last block's branch is left out
+    dropout: float = 0.0  # of the features before the linear layer
+
+
+#: He et al. 2016, arXiv:1512.03385: the networks of its table 1 and of section 4.2.
+MODELS = {
+    "resnet18": ResNetConfig(),
+    "resnet34": ResNetConfig(blocks=(3, 4, 6, 3)),
+    "resnet50": ResNetConfig(blocks=(3, 4, 6, 3), bottleneck=True),
+    "resnet101": ResNetConfig(blocks=(3, 4, 23, 3), bottleneck=True),
+    **{
+        f"resnet{6 * n + 2}": ResNetConfig(width=16, blocks=(n, n, n), shortcut="A")
+        for n in (3, 5, 7, 9, 18)
+    },
+}
+
+
+def model_name(config: ResNetConfig) -> str:
+    """Return what a network with these blocks is called, "resnet" if it has no name."""
+    for name, model in MODELS.items():
+        if (model.blocks, model.bottleneck) == (config.blocks, config.bottleneck):
+            return name
+    return "resnet"
 
 
 class Block(NamedTuple):
-    """One basic block's place in the network."""
+    """One residual block's place in the network."""
 
     name: str  # s2b1
     in_channels: int
-    channels: int
+    channels: int  # within the block
+    out_channels: int
     stride: int
-
-    @property
-    def has_projection(self) -> bool:
-        """Tell whether the shortcut needs a 1x1 convolution to match the shape."""
-        return self.stride != 1 or self.in_channels != self.channels
+    shortcut: str  # "A" or "B" where the shape changes, else "identity"
+    is_first: bool  # of the network: its input has just been through a relu
+    drop_path: float  # chance that the branch is left out
 
 
 def network_blocks(config: ResNetConfig) -> list[Block]:
-    """Return the basic blocks in the order of the forward."""
+    """Return the residual blocks in the order of the forward."""
     blocks, in_channels = [], config.width
     for stage, count in enumerate(config.blocks):
         channels = config.width * 2**stage
+        out_channels = channels * (EXPANSION if config.bottleneck else 1)
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            name = f"s{stage + 1}b{index + 1}"
-            blocks.append(Block(name, in_channels, channels, stride))
-            in_channels = channels
+            same = stride == 1 and in_channels == out_channels
+            blocks.append(
+                Block(
+                    f"s{stage + 1}b{index + 1}",
+                    in_channels,
+                    channels,
+                    out_channels,
+                    stride,
+                    "identity" if same else config.shortcut,
+                    not blocks,
+                    config.drop_path * (len(blocks) + 1) / sum(config.blocks),
+                )
+            )
+            in_channels = out_channels
     return blocks
 
 
-def conv_layers(config: ResNetConfig) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Return (convolution, its batch norm, shape of its kernel) for all of them."""
-    layers = [("conv1", "bn1", (config.width, 3, 3, 3))]
-    for block in network_blocks(config):
-        name, C, K = block.name, block.in_channels, block.channels
-        layers.append((f"{name}_conv1", f"{name}_bn1", (K, C, 3, 3)))
-        layers.append((f"{name}_conv2", f"{name}_bn2", (K, K, 3, 3)))
-        if block.has_projection:
-            layers.append((f"{name}_proj", f"{name}_proj_bn", (K, C, 1, 1)))
+class Layer(NamedTuple):
+    """A convolution and the batch norm after it, or only one of the two."""
+
+    conv: str | None
+    norm: str | None
+    shape: tuple[int, ...]  # of the kernel, (K, C, R, S); of a norm alone, (K,)
+    stride: int = 1
+
+
+def block_layers(block: Block, config: ResNetConfig) -> list[Layer]:
+    """Return the layers of a block: those of its branch, then the projection."""
+    name, C, K = block.name, block.in_channels, block.channels
+    shapes = [(K, C, 3, 3), (K, K, 3, 3)]
+    if config.bottleneck:
+        shapes = [(K, C, 1, 1), (K, K, 3, 3), (block.out_channels, K, 1, 1)]
+    layers, strided = [], 1 if config.bottleneck else 0  # the first 3x3 has the stride
+    if config.pre_activation and not block.is_first:
+        layers.append(Layer(None, f"{name}_bn1", (C,)))
+    for index, shape in enumerate(shapes):
+        norm = f"{name}_bn{index + 1}"
+        if config.pre_activation:  # the norm before the next convolution
+            last = index == len(shapes) - 1
+            norm = None if last else f"{name}_bn{index + 2}"
+        stride = block.stride if index == strided else 1
+        layers.append(Layer(f"{name}_conv{index + 1}", norm, shape, stride))
+    if block.shortcut == "B":
+        norm = None if config.pre_activation else f"{name}_proj_bn"
+        shape = (block.out_channels, C, 1, 1)
+        layers.append(Layer(f"{name}_proj", norm, shape, block.stride))
+    return layers
+
+
+def network_layers(config: ResNetConfig) -> list[Layer]:
+    """Return all convolutions and batch norms in the order of the forward."""
+    layers = [Layer("conv1", "bn1", (config.width, 3, 3, 3))]
+    blocks = network_blocks(config)
+    for block in blocks:
+        layers += block_layers(block, config)
+    if config.pre_activation:
+        layers.append(Layer(None, "final_bn", (blocks[-1].out_channels,)))
+    if not config.normalize:
+        layers = [layer._replace(norm=None) for layer in layers if layer.conv]
     return layers
 
 
 def parameter_shapes(config: ResNetConfig) -> Shapes:
-    """Return name and shape of every trainable tensor: 62, with conv_bias 82."""
+    """Return name and shape of every trainable tensor; ResNet-18 has 62."""
     shapes: Shapes = {}
-    for conv, norm, kernel in conv_layers(config):
-        shapes[f"{conv}_kernel"] = kernel
-        if config.conv_bias:
-            shapes[f"{conv}_bias"] = kernel[:1]
-        shapes[f"{norm}_gamma"] = shapes[f"{norm}_beta"] = kernel[:1]
-    features = network_blocks(config)[-1].channels
+    for conv, norm, shape, _ in network_layers(config):
+        if conv:
+            shapes[f"{conv}_kernel"] = shape
+            if config.conv_bias or not config.normalize:
+                shapes[f"{conv}_bias"] = shape[:1]
+        if norm:
+            shapes[f"{norm}_gamma"] = shapes[f"{norm}_beta"] = shape[:1]
+    features = network_blocks(config)[-1].out_channels
     shapes["fc_weights"] = (config.num_classes, features)
     shapes["fc_bias"] = (config.num_classes,)
     return shapes
 
 
 def state_shapes(config: ResNetConfig) -> Shapes:
-    """Return name and shape of every running statistic: 40."""
+    """Return name and shape of every running statistic; ResNet-18 has 40."""
     shapes: Shapes = {}
-    for _, norm, kernel in conv_layers(config):
-        shapes[f"{norm}_running_mean"] = shapes[f"{norm}_running_var"] = kernel[:1]
+    for _, norm, shape, _ in network_layers(config):
+        if norm:
+            shapes[f"{norm}_running_mean"] = shape[:1]
+            shapes[f"{norm}_running_var"] = shape[:1]
     return shapes
 
 
@@ -93,6 +171,7 @@ def initialize(
 
     Kernels are He-normal, gamma and running variances one, beta, running means and
     biases of convolutions zero; the linear layer is uniform in +-1/sqrt(features).
+    What residual branches end with is an exception in some networks.
     """
     rng = np.random.default_rng(seed)
     params: Tensors = {}
@@ -105,6 +184,7 @@ def initialize(
             params[name] = he_normal(shape, rng, dtype)
         else:
             params[name] = np.full(shape, name.endswith("_gamma"), dtype)
+    _initialize_branch_ends(params, config)
     state = {
         name: np.full(shape, name.endswith("_var"), dtype)
         for name, shape in state_shapes(config).items()
@@ -112,19 +192,52 @@ def initialize(
     return params, state
 
 
+def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
+    """Scale what each residual branch ends with, where that is not to stay as it is.
+
+    With ``zero_gamma`` a branch starts as zero, and the block as its shortcut: by a
+    gamma of zero where a norm ends the branch (Goyal et al. 2017, arXiv:1706.02677,
+    section 5.1), else by a kernel of zeros.  A gamma of zero before a relu would stay
+    so: no gradient passes a relu of zero.
+
+    Without norms each branch would add as much variance as there is, and double it:
+    with kernels divided by the root of the number L of blocks, all of them multiply it
+    by (1 + 1/L)^L < e.
+    """
+    blocks = network_blocks(config)
+    if not (config.zero_gamma or not config.normalize):
+        return
+    for block in blocks:
+        branch = [
+            layer
+            for layer in block_layers(block, config)
+            if layer.conv and not layer.conv.endswith("_proj")
+        ]
+        conv, norm = branch[-1].conv, branch[-1].norm
+        end = f"{norm}_gamma" if norm and config.normalize else f"{conv}_kernel"
+        params[end] *= 0 if config.zero_gamma else len(blocks) ** -0.5
+
+
 def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
     """Return the parameters for inference: batch norms folded into convolutions.
 
-    Each convolution has a bias then, and no batch norm is left.
+    A convolution that a norm follows has a bias then, and the norm is gone.  The norms
+    of pre-activation that follow an addition stay; their running statistics stand
+    beside their parameters.
     """
     folded = {name: params[name] for name in ("fc_weights", "fc_bias")}
-    for conv, norm, _ in conv_layers(config):
-        folded[f"{conv}_kernel"], folded[f"{conv}_bias"] = fold_batch_norm(
-            params[f"{conv}_kernel"],
-            params.get(f"{conv}_bias"),
-            params[f"{norm}_gamma"],
-            params[f"{norm}_beta"],
-            state[f"{norm}_running_mean"],
-            state[f"{norm}_running_var"],
-        )
+    for conv, norm, _, _ in network_layers(config):
+        kernel, bias = params.get(f"{conv}_kernel"), params.get(f"{conv}_bias")
+        gamma_beta = [params[f"{norm}_{name}"] for name in ("gamma", "beta") if norm]
+        statistics = [state[f"{norm}_running_{s}"] for s in ("mean", "var") if norm]
+        if conv and norm:
+            kernel, bias = fold_batch_norm(kernel, bias, *gamma_beta, *statistics)
+        elif norm:
+            names = ("gamma", "beta", "running_mean", "running_var")
+            for name, values in zip(names, gamma_beta + statistics, strict=True):
+                folded[f"{norm}_{name}"] = values
+        if conv:
+            folded[f"{conv}_kernel"] = kernel
+            if bias is not None:
+                folded[f"{conv}_bias"] = bias
     return folded

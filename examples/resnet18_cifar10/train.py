@@ -1,4 +1,4 @@
-"""Train ResNet-18 on CIFAR-10, with every gradient written by hand.
+"""Train a residual network on CIFAR-10, with every gradient written by hand.
 
     python examples/resnet18_cifar10/train.py --epochs 200
 
@@ -27,7 +27,8 @@ from data_loader import (
     split_validation,
 )
 from model import backward, forward
-from weights import MODEL, save_weights
+from model_options import chosen_config, model_options, recipe_options
+from weights import save_weights
 
 from odyssey.data.dataset import Dataset
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
@@ -47,6 +48,9 @@ from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag
 from odyssey.training.state import TrainingState
+
+#: Stream of random numbers, beside those of `odyssey.data.loader`.
+NOISE_STREAM = 16
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
 
@@ -71,7 +75,8 @@ def training_step(
     lr : the learning rate
     """
     params = state.params
-    logits, running, cache = forward(params, state.running, x, config, training=True)
+    rng = noise_generator(recipe.seed, state.step)
+    logits, running, cache = forward(params, state.running, x, config, True, rng)
     loss = cross_entropy(logits, labels)  # mean over the batch; logits are (N, 10)
 
     grad_logits = cross_entropy_backward(1.0, logits, labels)  # (N, 10)
@@ -90,6 +95,16 @@ def training_step(
         )
     state.running = running
     return StepResult(loss, count_correct(logits, labels), grad_norm)
+
+
+def noise_generator(seed: int, step: int) -> np.random.Generator:
+    """Return the random numbers of a step, for stochastic depth and dropout.
+
+    A pure function of the position, as all of a run is: see `TrainingState`.
+    """
+    key, counter = (seed, NOISE_STREAM), (0, step, 0, 0)
+    key, counter = np.array(key, np.uint64), np.array(counter, np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def predictor(
@@ -122,12 +137,13 @@ def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
     ), held_out
 
 
-def build_recipe(options: SimpleNamespace, data: Dataset) -> Recipe:
-    """Return the recipe that the options and the training images make."""
+def build_recipe(
+    options: SimpleNamespace, data: Dataset, config: ResNetConfig
+) -> Recipe:
+    """Return the recipe that the options, the training images and the model make."""
     chosen = vars(options).keys() & Recipe.__dataclass_fields__.keys()
     return Recipe(
-        model=MODEL,
-        model_options={"width": options.width},
+        model_options=recipe_options(config),
         data_sha256=data_digest(data.train_images, data.train_labels),
         **{name: getattr(options, name) for name in chosen},
     )
@@ -136,8 +152,8 @@ def build_recipe(options: SimpleNamespace, data: Dataset) -> Recipe:
 def train(options: SimpleNamespace, stop: StopFlag) -> None:
     """Train as the options say, from the beginning or from a checkpoint."""
     data, held_out = load_data(options)
-    recipe = build_recipe(options, data)
-    config = ResNetConfig(width=options.width, num_classes=len(data.class_names))
+    config = chosen_config(options, len(data.class_names))
+    recipe = build_recipe(options, data, config)
     origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
     with RunFolder(options.weights_dir) as folder:
         state = TrainingState.fresh(*initialize(config, recipe.seed))
@@ -180,7 +196,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
         sizes = {"train": len(data.train_labels)}
         sizes |= {name: len(labels) for name, (_, labels) in held_out.items()}
         click.echo(
-            f"{environment()}; {MODEL} of width {config.width}, {parameters:,} "
+            f"{environment()}; {recipe.model} of width {config.width}, {parameters:,} "
             f"parameters; {recipe.dataset} images: "
             + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         )
@@ -209,7 +225,7 @@ DIRECTORY = click.Path(file_okay=False)
 @click.option("--weight-decay", type=FiniteFloat(0), default=5e-4)
 @click.option("--augment/--no-augment", default=True, help="Random crops and flips.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0)
-@click.option("--width", type=COUNT, default=64, help="Channels of the first stage.")
+@model_options
 @click.option(
     "--dataset", type=click.Choice(["cifar10", "synthetic"]), default="cifar10"
 )
@@ -233,7 +249,7 @@ DIRECTORY = click.Path(file_okay=False)
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @threads_option
 def main(debug: bool, **options) -> None:
-    """Train ResNet-18 on CIFAR-10.
+    """Train ResNet-18, or another residual network, on CIFAR-10.
 
     Epochs are counted from 1 in all that is printed and logged; the learning rate is
     lr * factor ** (epochs done // --lr-decay-epochs) unless --lr-scheduler says

@@ -1,28 +1,33 @@
-"""ResNet-18's tensors to and from a folder of hex files.
+"""A residual network's tensors to and from a folder of hex files.
 
-A folder written here holds 102 tensors, the 62 that are trained and the 40 of batch
-norm's running statistics, and a manifest with the model's options.  Folders of the
-original project load too: 82 tensors with biases of the convolutions, no running
+A folder written here holds, for ResNet-18, 102 tensors, the 62 that are trained and the
+40 of batch norm's running statistics, and a manifest with the model's options.  Folders
+of the original project load too: 82 tensors with biases of the convolutions, no running
 statistics, no manifest.  What they lack can be estimated again from training images.
 """
 
 import os
-import re
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from architecture import ResNetConfig, Tensors, parameter_shapes, state_shapes
-from model import BN_MOMENTUM, forward
+from architecture import (
+    MODELS,
+    ResNetConfig,
+    Tensors,
+    model_name,
+    parameter_shapes,
+    state_shapes,
+)
+from layers import BN_MOMENTUM
+from model import forward
+from recognition import config_from_shapes
 
 from odyssey.weights.folder import load_folder, save_folder
 from odyssey.weights.hexfile import WeightsError
 
-MODEL = "resnet18"
 MAX_COUNT = 2**31 - 1  # of channels and the like, to be believed from a manifest
-_BLOCK = re.compile(r"s([1-9])b([1-9][0-9]?)_", re.ASCII)  # stage and block
 
 
 class LoadedWeights(NamedTuple):
@@ -56,9 +61,10 @@ def save_weights(
     WeightsError
         (a ``ValueError``) As `load_weights`; the folder is untouched then.
     """
-    tensors = {**params, **state}
-    _check(tensors, {**parameter_shapes(config), **state_shapes(config)}, directory)
-    metadata = {**(metadata or {}), "model": MODEL, **config._asdict()}
+    tensors, model = {**params, **state}, model_name(config)
+    shapes = {**parameter_shapes(config), **state_shapes(config)}
+    _check(tensors, shapes, directory, model)
+    metadata = {**(metadata or {}), "model": model, **config._asdict()}
     save_folder(tensors, directory, metadata=metadata)
 
 
@@ -80,7 +86,8 @@ def load_weights(directory: str | os.PathLike) -> LoadedWeights:
     params, state = parameter_shapes(config), state_shapes(config)
     # Only a set that nobody listed may lack the statistics: the original's never has.
     has_statistics = manifest is not None or not state.keys().isdisjoint(tensors)
-    _check(tensors, {**params, **(state if has_statistics else {})}, directory)
+    shapes = {**params, **(state if has_statistics else {})}
+    _check(tensors, shapes, directory, model_name(config))
     dtype = tensors["fc_bias"].dtype
     if not has_statistics:
         warnings.warn(
@@ -114,6 +121,7 @@ def estimate_running_statistics(
     state : as `model.initialize` gives it
     """
     dtype = params["fc_bias"].dtype
+    config = config._replace(drop_path=0.0, dropout=0.0)  # as in inference
     zeros = {name: np.zeros(s, dtype) for name, s in state_shapes(config).items()}
     total = {name: np.zeros(s, np.float64) for name, s in state_shapes(config).items()}
     count = 0
@@ -128,53 +136,25 @@ def estimate_running_statistics(
     return {name: (t / count).astype(dtype) for name, t in total.items()}
 
 
-def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
-    """Return the options of the model whose tensors have these names and shapes.
-
-    The majority decides, so that a set in which some are missing, unexpected or odd is
-    still held against the model that it was meant for.  For the same reason there are
-    never fewer blocks than ResNet-18 has.
-    """
-    widths, files, blocks = Counter(), Counter(), list(ResNetConfig().blocks)
-    for name, shape in shapes.items():
-        place = _BLOCK.match(name)
-        stage, block = map(int, place.groups()) if place else (1, 0)
-        if place or name.startswith(("conv1_", "bn1_")):
-            files[stage, block] += 1
-            widths[shape[0] // 2 ** (stage - 1) if shape else 0] += 1
-    for (stage, block), count in files.items():
-        if count > 2:  # fewer files are strays, and no block
-            blocks += [1] * (stage - len(blocks))
-            blocks[stage - 1] = max(blocks[stage - 1], block)
-    width = max(widths, key=widths.get, default=0) or ResNetConfig().width
-    kernels, biases = (
-        sum(name.endswith(kind) and not name.startswith("fc_") for name in shapes)
-        for kind in ("_kernel", "_bias")
-    )
-    head = shapes.get("fc_weights", ())
-    if head[1:] != (width * 2 ** (len(blocks) - 1),):  # transposed, say
-        head = shapes.get("fc_bias", ())
-    return ResNetConfig(
-        width=width,
-        blocks=tuple(blocks),
-        num_classes=head[0] if head else ResNetConfig().num_classes,
-        conv_bias=2 * biases > kernels,
-    )
-
-
 def _config(
     tensors: Tensors, manifest: dict | None, directory: str | os.PathLike
 ) -> ResNetConfig:
     """Return the options that the manifest names; those that it lacks, the shapes tell.
 
-    Manifests of old name no blocks.
+    Manifests of old name no blocks, and none of the options that came later.
     """
     config = config_from_shapes({name: t.shape for name, t in tensors.items()})
     if manifest is None or "model" not in manifest:
+        if not config.normalize:
+            raise WeightsError(
+                f"{directory}: {model_name(config)} without batch norm and without a "
+                "manifest: its shapes do not tell whether it has pre-activation"
+            )
         return config
-    if manifest["model"] != MODEL:
+    if manifest["model"] not in (*MODELS, "resnet"):
         raise WeightsError(
-            f"{directory}: weights of the model {manifest['model']!r}, not {MODEL}"
+            f"{directory}: weights of the model {manifest['model']!r}, not of "
+            f"{', '.join(MODELS)}"
         )
     options = {name: manifest[name] for name in config._fields if name in manifest}
     wrong = [n for n, v in options.items() if not _is_option(n, v, len(tensors))]
@@ -187,9 +167,14 @@ def _config(
 
 def _is_option(name: str, value: Any, num_tensors: int) -> bool:
     """Tell whether ``value``, out of a manifest, can be the model's option."""
-    if name == "conv_bias":
+    default = ResNetConfig._field_defaults[name]
+    if isinstance(default, bool):
         return isinstance(value, bool)
-    if name != "blocks":
+    if isinstance(default, str):
+        return value in ("A", "B")
+    if isinstance(default, float):
+        return type(value) in (int, float) and 0 <= value < 1
+    if isinstance(default, int):
         return type(value) is int and 0 < value <= MAX_COUNT
     return (
         isinstance(value, list)
@@ -200,7 +185,10 @@ def _is_option(name: str, value: Any, num_tensors: int) -> bool:
 
 
 def _check(
-    tensors: Tensors, shapes: Mapping[str, tuple], directory: str | os.PathLike
+    tensors: Tensors,
+    shapes: Mapping[str, tuple],
+    directory: str | os.PathLike,
+    model: str,
 ) -> None:
     """Raise unless ``tensors`` are just those of ``shapes``, all of one float dtype."""
     tensors = {name: np.asarray(tensor) for name, tensor in tensors.items()}
@@ -225,7 +213,7 @@ def _check(
         if name.endswith("_running_var") and t.dtype.kind == "f" and (t < 0).any()
     ]
     if problems:
-        raise WeightsError(f"{directory}: not {MODEL}'s tensors: {'; '.join(problems)}")
+        raise WeightsError(f"{directory}: not {model}'s tensors: {'; '.join(problems)}")
 
 
 def _untrained_statistics(shapes: Mapping[str, tuple], dtype: np.dtype) -> Tensors:

@@ -1,0 +1,77 @@
+"""Which network a set of tensors belongs to, by their names and shapes."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from architecture import MODELS, ResNetConfig, parameter_shapes
+
+_BLOCK = re.compile(r"s([1-9])b([1-9][0-9]?)_", re.ASCII)  # stage and block
+
+
+def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
+    """Return the options of the model whose tensors have these names and shapes.
+
+    The majority decides, so that a set in which some are missing, unexpected or odd is
+    still held against the model that it was meant for: the network with a name that has
+    all the blocks found and the fewest besides, unless the set is whole as it is.
+    """
+    tensors, files, widths = Counter(), Counter(), Counter()
+    for name, shape in shapes.items():
+        place = _BLOCK.match(name)
+        stage, block = map(int, place.groups()) if place else (1, 0)
+        layer, _, kind = name[place.end() if place else 0 :].rpartition("_")
+        if place or layer in ("conv1", "bn1"):
+            files[stage, block] += 1
+            tensors[layer] += 1
+        if layer != "fc":
+            tensors[kind] += 1
+        if layer in ("conv1", "conv2", "bn2"):  # as wide as the stage in all blocks
+            widths[shape[0] // 2 ** (stage - 1) if shape else 0] += 1
+    blocks = []
+    for (stage, block), count in files.items():
+        if count > 2:  # fewer files are strays, and no block
+            blocks += [0] * (stage - len(blocks))
+            blocks[stage - 1] = max(blocks[stage - 1], block)
+    normalize = 4 * tensors["gamma"] >= tensors["kernel"]
+    found = ResNetConfig(
+        width=max(widths, key=widths.get, default=0) or ResNetConfig().width,
+        blocks=tuple(blocks),
+        conv_bias=normalize and 2 * tensors["bias"] > tensors["kernel"],
+        bottleneck=2 * tensors["conv3"] > tensors["conv2"],
+        pre_activation=any(name.startswith("final_bn_") for name in shapes),
+        shortcut="A" if len(blocks) > 1 and not tensors["proj"] else "B",
+        normalize=normalize,
+    )
+    if not _is_whole(found, shapes):
+        found = found._replace(blocks=_nearest_blocks(found))
+    return found._replace(num_classes=_num_classes(found, shapes))
+
+
+def _is_whole(config: ResNetConfig, shapes: Mapping[str, tuple]) -> bool:
+    """Tell whether all parameters are there, but for the number of classes."""
+    if not all(config.blocks):
+        return False
+    config = config._replace(num_classes=_num_classes(config, shapes))
+    wanted = parameter_shapes(config)
+    return all(shapes.get(name) == shape for name, shape in wanted.items())
+
+
+def _num_classes(config: ResNetConfig, shapes: Mapping[str, tuple]) -> int:
+    features = parameter_shapes(config)["fc_weights"][1]
+    head = shapes.get("fc_weights", ())
+    if head[1:] != (features,):  # transposed, say
+        head = shapes.get("fc_bias", ())
+    return head[0] if head else ResNetConfig().num_classes
+
+
+def _nearest_blocks(found: ResNetConfig) -> tuple[int, ...]:
+    """Return the blocks of a network with a name that has all those found."""
+    candidates = [
+        model.blocks
+        for model in MODELS.values()
+        if model.bottleneck == found.bottleneck
+        and len(model.blocks) >= len(found.blocks)
+        and all(map(int.__ge__, model.blocks, found.blocks))
+    ]
+    return min(candidates, key=sum, default=tuple(max(1, n) for n in found.blocks))
