@@ -1,0 +1,133 @@
+"""Print a model's layers: output shapes, parameters, multiply-adds, activations.
+
+    python examples/resnet18_cifar10/summary.py --model resnet50 --pre-activation
+
+A multiply-add is one product of the direct sum and its addition, for one image; places
+of a window beyond the border count like others, as is usual.  Biases, batch norms,
+relus and pooling are not counted.
+
+Activations are what training keeps of one image from the forward to the backward, in
+float32: for a convolution with batch norm its output and what it became, the relu.
+"""
+
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
+from math import prod
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import click
+from architecture import (
+    Layer,
+    ResNetConfig,
+    model_name,
+    network_blocks,
+    network_layers,
+    parameter_shapes,
+    state_shapes,
+)
+from model_options import chosen_config, model_options
+
+SIDE = 32  # pixels of an image
+BYTES = 4  # of a float32
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    output: tuple[int, ...]  # of one image, (K, P, Q)
+    parameters: int
+    multiply_adds: int = 0
+    kept: int = 0  # bytes of one image's activations
+
+
+def layer_table(config: ResNetConfig, side: int = SIDE) -> list[Row]:
+    """Return a row for each layer of a network, for images of ``side`` squared."""
+    shapes = parameter_shapes(config)
+    rows = [Row("image", (3, side, side), 0, kept=BYTES * 3 * side**2)]
+    strides = {block.name: block.stride for block in network_blocks(config)}
+    block_input = side
+    # without norms, too, what follows or precedes a convolution has its place
+    for layer in network_layers(config._replace(normalize=True)):
+        name = layer.conv or layer.norm
+        block = name.split("_")[0]
+        if name.endswith("_proj"):  # beside the block, whose end is behind us
+            P = -(-block_input // layer.stride)
+        else:
+            if strides.pop(block, None):  # the block's first layer
+                block_input = side
+            P = side = -(-side // layer.stride)  # rounded up, by the padding
+        K = layer.shape[0]
+        parts = [part for part in (layer.conv, layer.norm) if part]
+        if not config.normalize:
+            parts = [layer.conv or f"{block}_relu"]
+        parameters = sum(
+            prod(shape) for n, shape in shapes.items() if n.rpartition("_")[0] in parts
+        )
+        products = P * P * prod(layer.shape) if layer.conv else 0
+        kept = BYTES * K * P * P * _arrays_kept(layer, config)
+        rows.append(Row(" ".join(parts), (K, P, P), parameters, products, kept))
+    K, features = shapes["fc_weights"]
+    floats = features * (2 if config.dropout else 1)  # the mask, too
+    rows.append(Row("average", (features,), 0, 0, BYTES * floats))
+    rows.append(Row("fc", (K,), K * features + K, K * features))
+    return rows
+
+
+def _arrays_kept(layer: Layer, config: ResNetConfig) -> int:
+    """Return how many arrays of a layer's output size the backward needs.
+
+    The convolution's result for the batch norm, and what the next layer was given.
+    """
+    normalized = layer.conv and layer.norm and config.normalize
+    if layer.conv and layer.conv.endswith("_proj"):
+        return 1 if normalized else 0  # the sum that it goes into is the block's
+    return 2 if normalized else 1
+
+
+def print_table(rows: list[Row]) -> None:
+    """Print the rows, and totals below them."""
+    width = max(len(row.name) for row in rows)
+    line = f"{{:{width}}}  {{:>13}}  {{:>11}}  {{:>14}}  {{:>15}}"
+    heads = ("layer", "output", "parameters", "multiply-adds", "activations KiB")
+    click.echo(line.format(*heads))
+    for row in rows:
+        shape = " x ".join(map(str, row.output))
+        counts = f"{row.parameters:,}", f"{row.multiply_adds:,}"
+        click.echo(line.format(row.name, shape, *counts, f"{row.kept / 1024:.1f}"))
+    totals = [sum(column) for column in list(zip(*rows, strict=True))[2:]]
+    counts = f"{totals[0]:,}", f"{totals[1]:,}", f"{totals[2] / 1024:.1f}"
+    click.echo(line.format("total", "", *counts))
+
+
+@click.command(context_settings={"show_default": True})
+@model_options
+@click.option("--num-classes", type=click.IntRange(min=1), default=10)
+@click.option("--batch-size", type=click.IntRange(min=1), default=128)
+def main(batch_size: int, num_classes: int, **options) -> None:
+    """Print the layers of a model and what they cost."""
+    config = chosen_config(SimpleNamespace(**options), num_classes)
+    rows = layer_table(config)
+    kind = "pre-activation" if config.pre_activation else "post-activation"
+    norm = "batch norm" if config.normalize else "no batch norm"
+    click.echo(
+        f"{model_name(config)} of width {config.width}, {kind}, shortcut "
+        f"{config.shortcut}, {norm}\n"
+    )
+    print_table(rows)
+    parameters, kept = sum(r.parameters for r in rows), sum(r.kept for r in rows)
+    running = sum(map(prod, state_shapes(config).values()))
+    click.echo(
+        f"\n{parameters:,} trainable numbers ({BYTES * parameters / 2**20:.1f} MiB in "
+        f"float32, with gradients and momentum three times that), {running:,} running "
+        f"statistics\nactivations of a batch of {batch_size}: "
+        f"{batch_size * kept / 2**20:.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""summary.py: its figures are those of the model itself."""
+
+import numpy as np
+import pytest
+from architecture import MODELS, initialize
+from family import KINDS
+from model import forward
+from programs import run_apart, run_here
+from summary import layer_table
+
+
+def arrays_in(cache, x):
+    """All arrays of a cache, each memory once."""
+    found = {}
+
+    def walk(value):
+        if isinstance(value, np.ndarray):
+            if value.ndim in (2, 4) and value.shape[1:] != (1, 1, 1):
+                key = value.__array_interface__["data"][0]
+                found[key] = value
+        elif isinstance(value, (tuple, list)):
+            for part in value:
+                walk(part)
+
+    walk(cache)
+    return found.values()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_activations_and_parameters_are_those_of_the_model(kind):
+    config = KINDS[kind]._replace(dropout=0.5)
+    params, state = initialize(config, 0)
+    x = np.ones((3, 9, 9, 3), np.float32).transpose(0, 3, 1, 2)
+    _, _, cache = forward(params, state, x, config, rng=np.random.default_rng(0))
+    rows = layer_table(config, side=9)
+    kept = sum(array.nbytes for array in arrays_in(cache, x))
+    assert 3 * sum(row.kept for row in rows) == kept
+    assert sum(row.parameters for row in rows) == sum(p.size for p in params.values())
+    assert rows[-2].output == (cache.features.shape[1],)
+
+
+@pytest.mark.parametrize(
+    "name, products",
+    [
+        # 0.56 G, 1.16 G, 1.30 G: kuangliu/pytorch-cifar's counts for a 3x3 stem
+        ("resnet18", 555_422_720),
+        ("resnet34", 1_159_402_496),
+        ("resnet50", 1_297_829_888),
+        # the paper's for section 4.2 by hand: stem, 7 * 2 convolutions less the halves
+        ("resnet20", 442_368 + 2_359_296 * 18 - 2 * 1_179_648 + 640),
+    ],
+)
+def test_multiply_adds(name, products):
+    assert sum(row.multiply_adds for row in layer_table(MODELS[name])) == products
+
+
+def test_the_program_prints_it():
+    result = run_here("summary", "--model", "resnet20", "--shortcut", "B")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].startswith("resnet20 of width 16, post-activation, shortcut B")
+    (row,) = (line for line in lines if line.startswith("s2b1_proj"))
+    assert row.split()[:7] == [*"s2b1_proj s2b1_proj_bn 32 x 16 x 16".split()]
+    assert row.split()[7:] == ["576", "131,072", "32.0"]
+    assert any(line.split()[:2] == ["total", "272,474"] for line in lines)
+    assert run_here("summary", "--model", "resnet19").exit_code == 2
+    assert run_here("summary", "--drop-path", "1").exit_code == 2
+    apart = run_apart("summary", "--num-classes", 100)
+    assert apart.returncode == 0 and "11,220,132" in apart.stdout
