@@ -16,6 +16,7 @@ Tensors = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int, ...]]
 
 EXPANSION = 4  # channels that leave a bottleneck, for each one within
+NORM_TENSORS = ("gamma", "beta", "running_mean", "running_var")  # of a batch norm
 
 
 class ResNetConfig(NamedTuple):
@@ -204,9 +205,9 @@ def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
     with kernels divided by the root of the number L of blocks, all of them multiply it
     by (1 + 1/L)^L < e.
     """
-    blocks = network_blocks(config)
-    if not (config.zero_gamma or not config.normalize):
+    if config.normalize and not config.zero_gamma:
         return
+    blocks = network_blocks(config)
     for block in blocks:
         branch = [
             layer
@@ -226,18 +227,17 @@ def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
     beside their parameters.
     """
     folded = {name: params[name] for name in ("fc_weights", "fc_bias")}
+    tensors = {**params, **state}
     for conv, norm, _, _ in network_layers(config):
-        kernel, bias = params.get(f"{conv}_kernel"), params.get(f"{conv}_bias")
-        gamma_beta = [params[f"{norm}_{name}"] for name in ("gamma", "beta") if norm]
-        statistics = [state[f"{norm}_running_{s}"] for s in ("mean", "var") if norm]
-        if conv and norm:
-            kernel, bias = fold_batch_norm(kernel, bias, *gamma_beta, *statistics)
-        elif norm:
-            names = ("gamma", "beta", "running_mean", "running_var")
-            for name, values in zip(names, gamma_beta + statistics, strict=True):
-                folded[f"{norm}_{name}"] = values
-        if conv:
-            folded[f"{conv}_kernel"] = kernel
-            if bias is not None:
-                folded[f"{conv}_bias"] = bias
+        names = [f"{norm}_{kind}" for kind in NORM_TENSORS] if norm else []
+        bn = {name: tensors[name] for name in names}
+        if conv is None:
+            folded |= bn
+            continue
+        kernel, bias = params[f"{conv}_kernel"], params.get(f"{conv}_bias")
+        if norm:
+            kernel, bias = fold_batch_norm(kernel, bias, *bn.values())
+        folded[f"{conv}_kernel"] = kernel
+        if bias is not None:
+            folded[f"{conv}_bias"] = bias
     return folded

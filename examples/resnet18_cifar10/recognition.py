@@ -50,7 +50,7 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
 
 def _is_whole(config: ResNetConfig, shapes: Mapping[str, tuple]) -> bool:
     """Tell whether all parameters are there, but for the number of classes."""
-    if not all(config.blocks):
+    if not config.blocks or not all(config.blocks):
         return False
     config = config._replace(num_classes=_num_classes(config, shapes))
     wanted = parameter_shapes(config)

@@ -63,6 +63,11 @@ def test_shapes_tell_which_network_it_is(name):
     assert config_from_shapes(cut) == config._replace(shortcut=config.shortcut)
 
 
+def test_what_is_no_network_is_held_against_resnet18():
+    for shapes in ({}, {"conv9_kernel": (3,)}, {"s2b1_conv1_kernel": ()}):
+        assert config_from_shapes(shapes)._replace(normalize=True) == ResNetConfig()
+
+
 def test_without_norms_and_manifest_nobody_can_tell(tmp_path):
     config = KINDS["no norm"]
     save_weights(*initialize(config, 0), config, tmp_path)
