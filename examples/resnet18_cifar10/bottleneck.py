@@ -51,17 +51,21 @@ def bottleneck(
 def bottleneck_backward(
     grads: Gradients, block: Block, grad_output: np.ndarray, cache: BottleneckCache
 ) -> np.ndarray:
-    """Keep the gradients of a bottleneck, return that of its input."""
+    """Keep the gradients of a bottleneck, return that of its input.
+
+    ``grad_output`` is overwritten.
+    """
     name, stride = block.name, block.stride
     # out = relu(bn3 + shortcut): addition hands the same gradient to both branches
-    grad_sum = relu_backward(grad_output, cache.out)
+    grad_sum = relu_backward(grad_output, cache.out, out=grad_output)
     grad_x = grads.shortcut(block, grad_sum, cache.conv1.x, cache.proj)
 
-    names = f"{name}_conv3", f"{name}_bn3"
     grad_branch = kept(grad_sum, cache.keep)
-    grad_h = grads.conv_bn(*names, grad_branch, cache.conv3, 1, 0, relu=False)
-    names = f"{name}_conv2", f"{name}_bn2"
-    grad_h = grads.conv_bn(*names, grad_h, cache.conv2, stride, 1, relu=True)
-    names = f"{name}_conv1", f"{name}_bn1"
+    conv3 = f"{name}_conv3", f"{name}_bn3", grad_branch, cache.conv3, 1, 0
+    # where the shortcut is the identity, grad_x may be the same array
+    grad_h = grads.conv_bn(*conv3, relu=False, overwrite=grad_branch is not grad_x)
+    conv2 = f"{name}_conv2", f"{name}_bn2", grad_h, cache.conv2, stride, 1
+    grad_h = grads.conv_bn(*conv2, relu=True, overwrite=True)
+    conv1 = f"{name}_conv1", f"{name}_bn1", grad_h, cache.conv1, 1, 0
     # x went both ways: the gradients add up
-    return grads.conv_bn(*names, grad_h, cache.conv1, 1, 0, relu=True, addend=grad_x)
+    return grads.conv_bn(*conv1, relu=True, overwrite=True, addend=grad_x)

@@ -18,12 +18,8 @@ from architecture import Block, Tensors
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.addition import add
-from odyssey.ops.batch_norm import (
-    BatchStatistics,
-    batch_norm2d,
-    batch_norm2d_backward,
-    batch_statistics,
-)
+from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.ops.batch_statistics import BatchStatistics, batch_statistics
 from odyssey.ops.conv import conv2d, conv2d_backward
 from odyssey.ops.dropout import dropout
 
@@ -131,24 +127,39 @@ class Gradients:
     def __init__(self, params: Tensors):
         self.params, self.grads = params, {}
 
-    def conv_bn(self, conv, norm, grad_output, cache, stride, padding, relu, **options):
+    def conv_bn(
+        self,
+        conv,
+        norm,
+        grad_output,
+        cache,
+        stride,
+        padding,
+        relu,
+        overwrite=False,
+        **options,
+    ):
         """Keep a pair's gradients, return x's; ``relu`` tells that one followed.
 
         Where an addend came in between, the caller has gone back through relu and
-        addition, and ``keep``.
+        addition, and ``keep``.  ``overwrite`` tells that nobody needs ``grad_output``
+        after this: others are written over it, for want of memory.
         """
         p, grads = self.params, self.grads
+        out = grad_output if overwrite else None
         if cache.statistics is not None:
             gamma, beta = p[f"{norm}_gamma"], p[f"{norm}_beta"]
             # In training the running statistics play no part: beta's shape will do.
             bn = cache.conv, gamma, beta, beta, beta
             grad_conv, grads[f"{norm}_gamma"], grads[f"{norm}_beta"] = (
                 batch_norm2d_backward(
-                    grad_output, *bn, relu=relu, statistics=cache.statistics
+                    grad_output, *bn, relu=relu, statistics=cache.statistics, out=out
                 )
             )
+        elif relu:
+            grad_conv = relu_backward(grad_output, cache.conv, out=out)
         else:
-            grad_conv = relu_backward(grad_output, cache.conv) if relu else grad_output
+            grad_conv = grad_output
         kernel, has_bias = p[f"{conv}_kernel"], f"{conv}_bias" in p
         grad_x, grads[f"{conv}_kernel"], grad_bias = conv2d_backward(
             grad_conv,

@@ -73,20 +73,22 @@ def basic_block(
 def basic_block_backward(
     grads: Gradients, block: Block, grad_output: np.ndarray, cache: BlockCache
 ) -> np.ndarray:
-    """Keep the gradients of a basic block, return that of its input."""
+    """Keep the gradients of a basic block, return that of its input.
+
+    ``grad_output`` is overwritten.
+    """
     name, stride = block.name, block.stride
     # out = relu(bn2 + shortcut): addition hands the same gradient to both branches
-    grad_sum = relu_backward(grad_output, cache.out)
+    grad_sum = relu_backward(grad_output, cache.out, out=grad_output)
     grad_x = grads.shortcut(block, grad_sum, cache.conv1.x, cache.proj)
 
-    names = f"{name}_conv2", f"{name}_bn2"
     grad_branch = kept(grad_sum, cache.keep)
-    grad_h = grads.conv_bn(*names, grad_branch, cache.conv2, 1, 1, relu=False)
-    names = f"{name}_conv1", f"{name}_bn1"
+    conv2 = f"{name}_conv2", f"{name}_bn2", grad_branch, cache.conv2, 1, 1
+    # where the shortcut is the identity, grad_x may be the same array
+    grad_h = grads.conv_bn(*conv2, relu=False, overwrite=grad_branch is not grad_x)
+    conv1 = f"{name}_conv1", f"{name}_bn1", grad_h, cache.conv1, stride, 1
     # x went both ways: the gradients add up
-    return grads.conv_bn(
-        *names, grad_h, cache.conv1, stride, 1, relu=True, addend=grad_x
-    )
+    return grads.conv_bn(*conv1, relu=True, overwrite=True, addend=grad_x)
 
 
 def block_functions(config: ResNetConfig) -> tuple:
@@ -163,5 +165,5 @@ def backward(
     ):
         grad = block_backward(found, block, grad, block_cache)
     stem = "conv1", "bn1", grad, cache.stem, 1, 1
-    found.conv_bn(*stem, relu=True, needs_grad_input=False)
+    found.conv_bn(*stem, relu=True, overwrite=True, needs_grad_input=False)
     return {name: grads[name] for name in params}

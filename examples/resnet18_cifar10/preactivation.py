@@ -94,7 +94,8 @@ def bottleneck_backward(
     names = f"{name}_conv3", None
     grad_h = grads.conv_bn(*names, grad_branch, cache.conv3, 1, 0, relu=False)
     names = f"{name}_conv2", f"{name}_bn3"
-    grad_h = grads.conv_bn(*names, grad_h, cache.conv2, stride, 1, relu=True)
+    conv2 = *names, grad_h, cache.conv2, stride, 1
+    grad_h = grads.conv_bn(*conv2, relu=True, overwrite=True)
     names = f"{name}_conv1", f"{name}_bn2"
     conv1 = *names, grad_h, cache.conv1, 1, 0
     return _end(grads, block, grad_output, cache, conv1)
@@ -119,10 +120,10 @@ def _end(grads, block, grad_output, cache, conv1):
     seen = cache.conv1.x if block.shortcut == "B" else cache.x
     grad_shortcut = grads.shortcut(block, grad_output, seen, cache.proj)
     if block.is_first or block.shortcut == "B":
-        grad_a = grads.conv_bn(*conv1, relu=True, addend=grad_shortcut)
+        grad_a = grads.conv_bn(*conv1, relu=True, overwrite=True, addend=grad_shortcut)
         if block.is_first:
             return grad_a
         return grads.bn_relu(f"{block.name}_bn1", grad_a, cache.bn1)
-    grad_a = grads.conv_bn(*conv1, relu=True)
+    grad_a = grads.conv_bn(*conv1, relu=True, overwrite=True)
     grad_x = grads.bn_relu(f"{block.name}_bn1", grad_a, cache.bn1)
     return add(grad_x, grad_shortcut)
