@@ -3,10 +3,12 @@
     python benchmarks/bench_scaling.py
     python benchmarks/bench_scaling.py --repeat 5 --json scaling.json
 
-Every line is ResNet-18 with one of the three changed.  The machine may slow down on the
-way: the first line is measured again at the end.
+Every line is ResNet-18 with one of the three changed, in a process of its own: what a
+large batch leaves behind in memory slows a narrow network down by a third.  The machine
+may slow down on the way: the first line is measured again at the end.
 """
 
+import multiprocessing
 import statistics
 import sys
 import time
@@ -22,8 +24,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "resnet18_cifar1
 
 import odyssey_model
 from architecture import ResNetConfig
-
-from odyssey import memory
 
 BATCHES = (1, 2, 8, 32, 64, 256, 512)
 WIDTHS = (8, 16, 32, 96)
@@ -52,8 +52,6 @@ def seconds_a_step(batch: int, width: int, threads: int, repeat: int) -> float:
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    del step, arrays
-    memory.release()
     return statistics.median(seconds)
 
 
@@ -69,14 +67,15 @@ def main(repeat, path):
     )
     rows = []
     for batch, width, threads in settings():
-        seconds = seconds_a_step(batch, width, threads, repeat)
+        with multiprocessing.get_context("spawn").Pool(1) as process:
+            given = batch, width, threads, repeat
+            seconds = process.apply(seconds_a_step, given)
         click.echo(
             f"{batch:6}{width:6}{threads:8}{1e3 * seconds:11.1f}{batch / seconds:10.1f}"
         )
         row = {"batch": batch, "width": width, "threads": threads, "seconds": seconds}
         rows.append(row)
         write_json(path, {"machine": described, "rows": rows})
-    numba.set_num_threads(THREADS)
 
 
 if __name__ == "__main__":
