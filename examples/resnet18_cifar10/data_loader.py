@@ -1,6 +1,7 @@
 """The data of this example: which set, which images for validation, which batches."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -83,9 +84,15 @@ def make_train_loader(
     *,
     seed: int,
     augment: bool = True,
+    **options: Any,
 ) -> BatchLoader:
-    """Return a loader that shuffles each epoch and, normally, crops and flips."""
-    return BatchLoader(images, labels, batch_size, seed=seed, augment=augment)
+    """Return a loader that shuffles each epoch and, normally, crops and flips.
+
+    More ``options`` are those of `BatchLoader`.
+    """
+    return BatchLoader(
+        images, labels, batch_size, seed=seed, augment=augment, **options
+    )
 
 
 def make_eval_loader(

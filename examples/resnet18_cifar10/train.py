@@ -26,19 +26,20 @@ from data_loader import (
     make_train_loader,
     split_validation,
 )
+from data_options import data_options, loader_options
 from model import backward, forward
 from model_options import chosen_config, model_options, recipe_options
+from update_options import update_options
 from weights import save_weights
 
 from odyssey.data.dataset import Dataset
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
-from odyssey.optim import sgd_momentum_update_inplace
+from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
 from odyssey.training.evaluation import BATCH_SIZE, count_correct
 from odyssey.training.finite import check_step
 from odyssey.training.loop import Model, StepResult, Trainer
 from odyssey.training.lr_options import lr_options
 from odyssey.training.program import (
-    FiniteFloat,
     environment,
     exit_statuses,
     threads_option,
@@ -71,17 +72,20 @@ def training_step(
     state : parameters and momentum buffers are updated in place, running statistics
         replaced
     x : (N, 3, 32, 32) float32, normalised images
-    labels : (N,) integers
+    labels : (N,) integers; with mixing (N, 10), shares of the classes
     lr : the learning rate
     """
     params = state.params
     rng = noise_generator(recipe.seed, state.step)
     logits, running, cache = forward(params, state.running, x, config, True, rng)
-    loss = cross_entropy(logits, labels)  # mean over the batch; logits are (N, 10)
+    smoothing = recipe.label_smoothing
+    loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, 10)
 
-    grad_logits = cross_entropy_backward(1.0, logits, labels)  # (N, 10)
+    grad_logits = cross_entropy_backward(1.0, logits, labels, smoothing)  # (N, 10)
     grads = backward(grad_logits, cache, params, config)  # named as the parameters
     grad_norm = check_step(loss, grads)  # stops here, before the update, if not finite
+    if recipe.clip_grad_norm is not None:
+        clip_grad_norm_inplace(grads, recipe.clip_grad_norm)
 
     for name, param in params.items():
         sgd_momentum_update_inplace(
@@ -90,7 +94,7 @@ def training_step(
             state.velocities[name],
             lr,
             recipe.momentum,
-            weight_decay=recipe.weight_decay,
+            weight_decay=recipe.weight_decay_of(param),
             nesterov=recipe.nesterov,
         )
     state.running = running
@@ -178,8 +182,8 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
                 data.train_images,
                 data.train_labels,
                 recipe.batch_size,
-                seed=recipe.seed,
-                augment=recipe.augment,
+                num_classes=len(data.class_names),
+                **loader_options(recipe),
             ),
             {
                 name: make_eval_loader(*part, BATCH_SIZE)
@@ -220,12 +224,10 @@ DIRECTORY = click.Path(file_okay=False)
 @click.option("--epochs", type=COUNT, default=200)
 @click.option("--batch-size", type=COUNT, default=128)
 @lr_options  # --lr, --lr-scheduler and what belongs to it
-@click.option("--momentum", type=FiniteFloat(0, 1, max_open=True), default=0.9)
-@click.option("--nesterov/--no-nesterov", default=False, help="Nesterov's momentum.")
-@click.option("--weight-decay", type=FiniteFloat(0), default=5e-4)
-@click.option("--augment/--no-augment", default=True, help="Random crops and flips.")
+@update_options  # --momentum, --weight-decay, --label-smoothing ...
+@data_options  # --augment, --flip, --mixup-alpha ...
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0)
-@model_options
+@model_options  # --model, --width ...
 @click.option(
     "--dataset", type=click.Choice(["cifar10", "synthetic"]), default="cifar10"
 )

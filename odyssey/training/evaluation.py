@@ -25,8 +25,15 @@ class Evaluation(NamedTuple):
         return self.correct / self.total
 
 
-def count_correct(logits: np.ndarray, labels: np.ndarray) -> int:
-    """Return how many rows of ``logits`` (N, K) are largest at their label (N,)."""
+def count_correct(logits: np.ndarray, labels: np.ndarray) -> int | float:
+    """Return how many rows of ``logits`` (N, K) are largest at their label.
+
+    Of labels (N,) whole rows are counted; of distributions (N, K), as mixing makes
+    them, the share that a row's label has of the class predicted.
+    """
+    if labels.ndim == 2:
+        shares = labels[np.arange(len(labels)), logits.argmax(axis=1)]
+        return float(shares.sum(dtype=np.float64))
     return int(np.count_nonzero(logits.argmax(axis=1) == labels))
 
 

@@ -38,7 +38,7 @@ class StepResult(NamedTuple):
     """What a training step reports."""
 
     loss: float  # mean over the batch
-    correct: int  # images of the batch classified rightly, before the update
+    correct: float  # of the batch's images before the update, see `count_correct`
     grad_norm: float  # 2-norm of all gradients together
 
 
@@ -82,7 +82,12 @@ class Trainer:
         if self.max_steps is not None:
             self.last_step = min(self.last_step, self.max_steps)
         self.progress = Progress(
-            epochs, steps, self.last_step, self.log_interval, self.bar
+            epochs,
+            steps,
+            self.last_step,
+            self.log_interval,
+            self.bar,
+            self.recipe.mixes,
         )
 
     def finished(self) -> bool:

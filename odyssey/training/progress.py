@@ -32,6 +32,8 @@ class Progress:
         Steps between two plain lines.
     bar : bool or None
         Draw a bar on stderr; None: if stderr is a terminal.
+    mixed : bool
+        Say of the accuracy in training that it is that of mixed labels.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Progress:
         last_step: int,
         interval: int = 20,
         bar: bool | None = None,
+        mixed: bool = False,
     ) -> None:
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.last_step = last_step
         self.interval = interval
         self.use_bar = sys.stderr.isatty() if bar is None else bar
+        self._of = " of mixed labels" if mixed else ""
         self._bar: tqdm | None = None
         self._step_seconds = self._steps = 0
         self._evaluation_seconds = 0.0
@@ -72,7 +76,7 @@ class Progress:
         self._steps += 1
         self._step_seconds += seconds
         sums = state.sums
-        numbers = f"loss {sums.mean_loss:.4f}, accuracy {sums.accuracy:.2%}, "
+        numbers = f"loss {sums.mean_loss:.4f}, accuracy {sums.accuracy:.2%}{self._of}, "
         numbers += f"{sums.images_per_second:.1f} images/s, ETA {self.eta(state.step)}"
         if self._bar is not None:
             self._bar.set_postfix_str(numbers, refresh=False)
@@ -104,7 +108,8 @@ class Progress:
         for name in ("train", "val", "test"):
             if f"{name}_loss" in row:
                 loss, accuracy = row[f"{name}_loss"], row[f"{name}_accuracy"]
-                parts.append(f"{name} loss {loss:.4f} accuracy {accuracy:.2%}")
+                of = self._of if name == "train" else ""
+                parts.append(f"{name} loss {loss:.4f} accuracy {accuracy:.2%}{of}")
         parts.append(f"{float(row['seconds']):.1f} s")
         parts.append(f"{float(row['images_per_second']):.1f} images/s")
         click.echo(f"epoch {row['epoch']}/{self.epochs} done: " + ", ".join(parts))

@@ -12,6 +12,9 @@ from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 
 _MISSING = "not given"
 
+PAD_MODES = ("zero", "reflect")
+FLIPS = ("random", "alternating", "none")
+
 
 @dataclass(frozen=True)
 class Recipe(LearningRate):
@@ -31,7 +34,16 @@ class Recipe(LearningRate):
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
+    norm_weight_decay: float | None = None  # None: as weight_decay
+    label_smoothing: float = 0.0
+    clip_grad_norm: float | None = None
     augment: bool = True
+    pad_mode: str = "zero"  # of PAD_MODES
+    flip: str = "random"  # of FLIPS
+    cutout: int = 0  # pixels
+    randaugment: tuple[int, int] = (0, 9)  # operations, magnitude
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
     seed: int = 0
     val_split: int = 0
     limit_train: int | None = None
@@ -46,12 +58,37 @@ class Recipe(LearningRate):
             if getattr(self, name) is not None:
                 check_int("Recipe", name, getattr(self, name), 1)
         check_number("Recipe", "momentum", self.momentum, 0.0, 1.0, high_open=True)
-        check_number("Recipe", "weight_decay", self.weight_decay, 0.0)
+        for name in ("weight_decay", "mixup_alpha", "cutmix_alpha"):
+            check_number("Recipe", name, getattr(self, name), 0.0)
+        check_number("Recipe", "label_smoothing", self.label_smoothing, 0.0, 1.0)
+        for name, open_ in (("norm_weight_decay", False), ("clip_grad_norm", True)):
+            if getattr(self, name) is not None:
+                check_number("Recipe", name, getattr(self, name), 0.0, low_open=open_)
+        check_int("Recipe", "cutout", self.cutout, 0)
+        for name, choices in (("pad_mode", PAD_MODES), ("flip", FLIPS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"Recipe: {name} must be one of {', '.join(choices)}, "
+                    f"got {getattr(self, name)!r}"
+                )
+
+    @property
+    def mixes(self) -> bool:
+        """Tell whether images are mixed, so that labels are distributions."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    def weight_decay_of(self, param: np.ndarray) -> float:
+        """Return the weight decay of a parameter.
+
+        Those of one axis, gamma and beta of batch norm and biases, may have their own.
+        """
+        if param.ndim == 1 and self.norm_weight_decay is not None:
+            return self.norm_weight_decay
+        return self.weight_decay
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, the model's options among them."""
-        values = asdict(self)
-        values["lr_milestones"] = list(self.lr_milestones)
+        values = _with_lists(asdict(self))
         return values.pop("model_options") | values
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
@@ -79,8 +116,17 @@ class Recipe(LearningRate):
 
 def _defaults() -> dict[str, Any]:
     """Return the fields that have a plain default, as `Recipe.to_dict` has them."""
-    defaults = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
-    return defaults | {"lr_milestones": list(LearningRate.lr_milestones)}
+    return _with_lists(
+        {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+    )
+
+
+def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with lists for tuples, as JSON gives them back."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }
 
 
 def _option(name: str) -> str:

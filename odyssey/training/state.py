@@ -20,7 +20,7 @@ class EpochSums:
     """What an epoch has added up so far; exact in JSON, since a float reads back."""
 
     loss: float = 0.0  # sum over images of the losses of their batches
-    correct: int = 0
+    correct: float = 0  # a whole number unless labels are mixed
     images: int = 0
     seconds: float = 0.0  # spent in training steps and their batches
 
@@ -119,7 +119,7 @@ class TrainingState:
             )
         )
 
-    def count_step(self, loss: float, correct: int, images: int) -> None:
+    def count_step(self, loss: float, correct: float, images: int) -> None:
         """Take note of an update; ``loss`` is the mean over its ``images``."""
         self.step += 1
         self.batch += 1
