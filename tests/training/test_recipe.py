@@ -111,6 +111,14 @@ def test_a_recipe_of_before_there_were_schedules_is_one_with_the_defaults():
         ("batch_size", 0),
         ("limit_train", 0),
         ("seed", -1),
+        ("norm_weight_decay", -1e-9),
+        ("label_smoothing", 1.01),
+        ("clip_grad_norm", 0.0),
+        ("pad_mode", "edge"),
+        ("flip", "sometimes"),
+        ("cutout", -1),
+        ("mixup_alpha", math.nan),
+        ("cutmix_alpha", -0.1),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(name, value):
