@@ -35,6 +35,7 @@ from weights import save_weights
 from odyssey.data.dataset import Dataset
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
+from odyssey.training.average import update_average_inplace
 from odyssey.training.evaluation import BATCH_SIZE, count_correct
 from odyssey.training.finite import check_step
 from odyssey.training.loop import Model, StepResult, Trainer
@@ -69,8 +70,8 @@ def training_step(
 
     Parameters
     ----------
-    state : parameters and momentum buffers are updated in place, running statistics
-        replaced
+    state : parameters, momentum buffers and averages are updated in place, running
+        statistics replaced
     x : (N, 3, 32, 32) float32, normalised images
     labels : (N,) integers; with mixing (N, 10), shares of the classes
     lr : the learning rate
@@ -98,6 +99,11 @@ def training_step(
             nesterov=recipe.nesterov,
         )
     state.running = running
+    if state.averages:
+        # As torchvision has it: in the first update and the warmup, just a copy.
+        early = state.step == 0 or state.epoch < recipe.lr_warmup_epochs
+        decay = 0.0 if early else recipe.ema_decay
+        update_average_inplace(state.averages, {**params, **running}, decay)
     return StepResult(loss, count_correct(logits, labels), grad_norm)
 
 
@@ -115,7 +121,7 @@ def predictor(
     state: TrainingState, *, config: ResNetConfig
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from images to logits (N, 10), by the running statistics."""
-    folded = fold(state.params, state.running, config)
+    folded = fold(*state.learned(), config)
     return lambda x: forward(folded, {}, x, config, training=False)[0]
 
 
@@ -160,7 +166,8 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
     recipe = build_recipe(options, data, config)
     origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
     with RunFolder(options.weights_dir) as folder:
-        state = TrainingState.fresh(*initialize(config, recipe.seed))
+        averaged = recipe.ema_decay > 0
+        state = TrainingState.fresh(*initialize(config, recipe.seed), averaged)
         checkpoint = begin(
             folder,
             state,
@@ -213,7 +220,7 @@ def save_state(
 ) -> None:
     """Save the weights as hex files, with word of where they come from."""
     origin = {**origin, "step": state.step, "epoch": state.epoch}
-    save_weights(state.params, state.running, config, folder.path, origin)
+    save_weights(*state.learned(), config, folder.path, origin)
 
 
 COUNT = click.IntRange(min=1)

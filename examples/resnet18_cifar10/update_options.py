@@ -1,4 +1,4 @@
-"""The options of the loss and of the update that follows from it."""
+"""The options of the loss, of the update that follows, and of the average kept."""
 
 from collections.abc import Callable
 
@@ -30,6 +30,12 @@ OPTIONS = [
         type=FiniteFloat(0, min_open=True),
         show_default="not clipped",
         help="The greatest norm of all gradients together.",
+    ),
+    click.option(
+        "--ema-decay",
+        type=FiniteFloat(0, 1, max_open=True),
+        default=Recipe.ema_decay,
+        help="Evaluate and save a moving average of the weights; 0 for none.",
     ),
 ]
 

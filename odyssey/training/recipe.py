@@ -37,6 +37,7 @@ class Recipe(LearningRate):
     norm_weight_decay: float | None = None  # None: as weight_decay
     label_smoothing: float = 0.0
     clip_grad_norm: float | None = None
+    ema_decay: float = 0.0  # of the average of weights, 0 for none
     augment: bool = True
     pad_mode: str = "zero"  # of PAD_MODES
     flip: str = "random"  # of FLIPS
@@ -57,7 +58,8 @@ class Recipe(LearningRate):
         for name in ("limit_train", "limit_test"):
             if getattr(self, name) is not None:
                 check_int("Recipe", name, getattr(self, name), 1)
-        check_number("Recipe", "momentum", self.momentum, 0.0, 1.0, high_open=True)
+        for name in ("momentum", "ema_decay"):
+            check_number("Recipe", name, getattr(self, name), 0.0, 1.0, high_open=True)
         for name in ("weight_decay", "mixup_alpha", "cutmix_alpha"):
             check_number("Recipe", name, getattr(self, name), 0.0)
         check_number("Recipe", "label_smoothing", self.label_smoothing, 0.0, 1.0)

@@ -14,6 +14,9 @@ Tensors = dict[str, np.ndarray]
 #: Goes before a parameter's name to name its momentum buffer in a checkpoint.
 VELOCITY = "momentum."
 
+#: Goes before a parameter's or running statistic's name to name its average.
+AVERAGE = "ema."
+
 
 @dataclass
 class EpochSums:
@@ -56,22 +59,38 @@ class TrainingState:
     batch: int = 0  # batches done of the epoch at hand
     unreported: bool = False  # updates were done since the last row of metrics
     sums: EpochSums = field(default_factory=EpochSums)
+    averages: Tensors = field(default_factory=dict)  # of params and running, or empty
 
     @classmethod
-    def fresh(cls, params: Tensors, running: Tensors) -> "TrainingState":
+    def fresh(
+        cls, params: Tensors, running: Tensors, averaged: bool = False
+    ) -> "TrainingState":
         """Return the state before the first step, momentum zero."""
         zeros = {name: np.zeros_like(param) for name, param in params.items()}
-        return cls(params, running, zeros)
+        averages = _copies({**params, **running}) if averaged else {}
+        return cls(params, running, zeros, averages=averages)
 
     @property
     def position(self) -> tuple[int, int, bool]:
         """Return what tells two states of one run apart."""
         return self.step, self.epoch, self.unreported
 
+    def learned(self) -> tuple[Tensors, Tensors]:
+        """Return the parameters and running statistics to evaluate and to save.
+
+        Those are the averages, if there are any.
+        """
+        source = self.averages or {**self.params, **self.running}
+        return (
+            {name: source[name] for name in self.params},
+            {name: source[name] for name in self.running},
+        )
+
     def tensors(self) -> Tensors:
         """Return all tensors under the names they have in a checkpoint."""
         velocities = {VELOCITY + name: v for name, v in self.velocities.items()}
-        return {**self.params, **self.running, **velocities}
+        averages = {AVERAGE + name: a for name, a in self.averages.items()}
+        return {**self.params, **self.running, **velocities, **averages}
 
     def counters(self) -> dict[str, Any]:
         """Return all that is no tensor, as plain JSON values."""
@@ -113,10 +132,7 @@ class TrainingState:
         """Return a state with copies of the tensors, at step 0."""
         groups = (self.params, self.running, self.velocities)
         return TrainingState(
-            *(
-                {name: t.copy(order="K") for name, t in group.items()}
-                for group in groups
-            )
+            *(_copies(group) for group in groups), averages=_copies(self.averages)
         )
 
     def count_step(self, loss: float, correct: float, images: int) -> None:
@@ -133,3 +149,8 @@ class TrainingState:
         self.epoch += 1
         self.batch = 0
         self.sums = EpochSums()
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    """Return copies in the same memory orders."""
+    return {name: tensor.copy(order="K") for name, tensor in tensors.items()}

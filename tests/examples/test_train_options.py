@@ -31,6 +31,7 @@ CHOICES = {
     "label_smoothing": 0.1,
     "clip_grad_norm": 0.5,
     "norm_weight_decay": 0.0,
+    "ema_decay": 0.75,
 }
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((4, 3, 8, 8)).astype(np.float32)
@@ -111,7 +112,12 @@ def test_evaluation_knows_nothing_of_smoothing(train, data, tmp_path):
 def test_options_reach_the_loader():
     images = RNG.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8)
     labels = RNG.integers(0, 10, 24)
-    names = CHOICES.keys() - {"label_smoothing", "clip_grad_norm", "norm_weight_decay"}
+    names = CHOICES.keys() - {
+        "label_smoothing",
+        "clip_grad_norm",
+        "norm_weight_decay",
+        "ema_decay",
+    }
     choices = {name: CHOICES[name] for name in names}
     made = recipe(seed=3, **choices)
 
