@@ -100,8 +100,8 @@ def training_step(
         )
     state.running = running
     if state.averages:
-        # As torchvision has it: in the first update and the warmup, just a copy.
-        early = state.step == 0 or state.epoch < recipe.lr_warmup_epochs
+        # As torchvision has it: a copy up to the first update after the warmup.
+        early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
         decay = 0.0 if early else recipe.ema_decay
         update_average_inplace(state.averages, {**params, **running}, decay)
     return StepResult(loss, count_correct(logits, labels), grad_norm)

@@ -13,8 +13,10 @@ PROGRAMS = [
     [EXAMPLE / "train.py"],
     [EXAMPLE / "inference.py"],
     [EXAMPLE / "download_cifar10.py"],
+    [EXAMPLE / "show_augmentation.py"],
     ["-m", "odyssey", "verify", "."],
 ]
+PROGRAM_NAMES = [path.stem for path, *more in PROGRAMS if not more]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda words: str(words[-1]))
@@ -74,7 +76,7 @@ def test_closed_streams(tmp_path, streams):
     assert len((tmp_path / "run" / "steps.jsonl").read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize("script", ["train", "inference", "download_cifar10"])
+@pytest.mark.parametrize("script", PROGRAM_NAMES)
 def test_a_checkout_needs_no_installation(tmp_path, script):
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     result = subprocess.run(
