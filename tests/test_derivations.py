@@ -9,8 +9,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from odyssey import reference
-from odyssey.kernels import winograd as kernels
 from odyssey.kernels import winograd_strided_transforms as strided
+from odyssey.kernels import winograd_transforms as kernels
 
 DOCUMENTS = Path(__file__).resolve().parent.parent / "docs" / "derivations"
 WINOGRAD = (DOCUMENTS / "winograd.md").read_text("utf-8")

@@ -24,19 +24,15 @@ from odyssey.kernels.tiles import (
     add_product,
     load_lanes,
     load_pixels,
-    load_taps,
     multiply,
     store_lanes,
     store_pixels,
-    store_taps,
     tile_corner,
 )
 from odyssey.kernels.winograd_transforms import (
     transform_gradient,
     transform_input,
-    transform_kernel,
     transform_output,
-    transform_total,
 )
 
 
@@ -47,32 +43,6 @@ def load_patch(pixels, H, W, n, top, left, first, lanes, d, t, matrix, at):
     transform_input(d, lanes, t)
     transform_input(t, lanes, d)
     store_lanes(d, lanes, matrix, at)
-
-
-@parallel
-def kernel_to_places(kernel, turned, places):
-    """Compute G kernel G^T of ``kernel`` (K, C, 3, 3).
-
-    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels k:
-        places[block, 6*i + j, c, k] = (G kernel[block*B + k, c] G^T)[i, j]
-
-    ``places`` is (K/B, 36, C, B): one piece of memory for each product.  ``turned``
-    exchanges the roles of K and C and turns the kernel by 180 degrees, which is what
-    the gradient of the input is a convolution with.
-    """
-    blocks, _, C, B = places.shape
-    K = kernel.shape[1] if turned else kernel.shape[0]
-    chunks = (C + 15) // 16
-    for task in prange(blocks * chunks):  # disjoint (block, c) of places
-        d, t = np.empty(36 * 64, kernel.dtype), np.empty(36 * 64, kernel.dtype)
-        block, start = task // chunks, task % chunks * 16
-        lanes = min(B, K - block * B)
-        matrix = places[block].reshape(36, C * B)
-        for c in range(start, min(start + 16, C)):
-            load_taps(kernel, turned, c, block * B, lanes, d)
-            transform_kernel(d, 3, lanes, t)
-            transform_kernel(t, 6, lanes, d)
-            store_lanes(d, lanes, matrix, c * B)
 
 
 @parallel
@@ -137,10 +107,8 @@ def winograd_forward(
 
 
 @parallel
-def winograd_grad_kernel(
-    grad_output, x, padding, chunk, patches, gradients, totals, grad, checks
-):
-    """Compute the gradient of the kernel, (K, C, 3, 3).
+def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, totals):
+    """Add up the gradient of the kernel at the 36 places.
 
     for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
         for tile: for block of channels: patches[block, :, tile] = B^T patch B
@@ -148,13 +116,11 @@ def winograd_grad_kernel(
             gradients[block, :, tile] = A grad_output[tile] A^T
         for block of channels: for block of kernels: for place:
             totals[part, c block, k block, place] += patches[place]^T @ gradients[place]
-    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels:
-        grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
+    which ``totals_to_kernel`` turns back.
 
     Optimizations: as in ``winograd_forward``.  The number of parts follows from the
     shapes alone, so that the order of the sums never depends on the threads; where
-    there are more threads than parts, the channels are split as well.  ``checks``
-    (K/64, C) of zeros turn to NaN where a result is not finite.
+    there are more threads than parts, the channels are split as well.
     """
     H, W, C = x.shape[1:]
     N, P, Q, K = grad_output.shape
@@ -204,18 +170,3 @@ def winograd_grad_kernel(
                                 product,
                                 totals[part, block, k_block, place],
                             )
-    chunks = (C + 15) // 16
-    for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
-        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
-        block, start = task // chunks, task % chunks * 16
-        lanes = min(k_width, K - block * k_width)
-        for c in range(start, min(start + 16, C)):
-            for part in range(parts):
-                total = totals[part, c // c_width, block].reshape(36, c_width * k_width)
-                load_lanes(total, c % c_width * k_width, lanes, t if part else d)
-                if part:
-                    for lane in range(36 * 64):
-                        d[lane] += t[lane]
-            transform_total(d, 6, lanes, t)
-            transform_total(t, 3, lanes, d)
-            store_taps(d, lanes, c, block * k_width, grad, checks[block])

@@ -27,13 +27,9 @@ from numba import prange
 from odyssey.kernels.jit import parallel
 from odyssey.kernels.tiles import (
     add_product,
-    load_lanes,
     load_pixels,
-    load_taps,
     multiply,
-    store_lanes,
     store_pixels,
-    store_taps,
     tile_corner,
 )
 from odyssey.kernels.winograd_strided_transforms import (
@@ -43,35 +39,9 @@ from odyssey.kernels.winograd_strided_transforms import (
     load_places,
     store_places,
     transform_gradient,
-    transform_kernel,
     transform_patch,
     transform_product,
-    transform_total,
 )
-
-
-@parallel
-def kernel_to_places(kernel, turned, places):
-    """Compute G kernel G^T of ``kernel`` (K, C, 3, 3), each different place once.
-
-    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels k:
-        places[block, 6*i + j, c, k] = (G kernel[block*B + k, c] G^T)[i, j]
-
-    ``places`` is (K/B, 36, C, B): one piece of memory for each product.
-    """
-    blocks, _, C, B = places.shape
-    K = kernel.shape[1] if turned else kernel.shape[0]
-    chunks = (C + 15) // 16
-    for task in prange(blocks * chunks):  # disjoint (block, c) of places
-        d, t = np.empty(36 * 64, kernel.dtype), np.empty(36 * 64, kernel.dtype)
-        block, start = task // chunks, task % chunks * 16
-        lanes = min(B, K - block * B)
-        matrix = places[block].reshape(36, C * B)
-        for c in range(start, min(start + 16, C)):
-            load_taps(kernel, turned, c, block * B, lanes, d)
-            transform_kernel(d, 3, lanes, t)
-            transform_kernel(t, 6, lanes, d)
-            store_lanes(d, lanes, matrix, c * B)
 
 
 @parallel
@@ -145,10 +115,8 @@ def strided_forward(
 
 
 @parallel
-def strided_grad_kernel(
-    grad_output, x, chunk, patches, gradients, totals, grad, checks
-):
-    """Compute the gradient of the kernel, (K, C, 3, 3).
+def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
+    """Add up the gradient of the kernel at the 36 different places.
 
     for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
         for tile: for block of channels: patches[block, :, tile] = B^T patch B
@@ -156,8 +124,7 @@ def strided_grad_kernel(
             gradients[block, :, tile] = A grad_output[tile] A^T
         for block of channels: for block of kernels: for product:
             totals[part, c block, k block, product] += patches^T @ gradients
-    for block of kernels, for 16 channels c in parallel: for c: for 64 kernels:
-        grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
+    which ``totals_to_kernel`` turns back.
 
     Optimizations: as in ``winograd_grad_kernel``.  Places with the same row of G are
     summed by their product already.
@@ -212,18 +179,3 @@ def strided_grad_kernel(
                                 product,
                                 totals[part, block, k_block, place],
                             )
-    chunks = (C + 15) // 16
-    for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
-        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
-        block, start = task // chunks, task % chunks * 16
-        lanes = min(k_width, K - block * k_width)
-        for c in range(start, min(start + 16, C)):
-            for part in range(parts):
-                total = totals[part, c // c_width, block].reshape(36, c_width * k_width)
-                load_lanes(total, c % c_width * k_width, lanes, t if part else d)
-                if part:
-                    for lane in range(36 * 64):
-                        d[lane] += t[lane]
-            transform_total(d, 6, lanes, t)
-            transform_total(t, 3, lanes, d)
-            store_taps(d, lanes, c, block * k_width, grad, checks[block])

@@ -11,6 +11,7 @@ import numpy as np
 
 from odyssey.kernels import winograd_strided as kernels
 from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
 from odyssey.memory import workspace
 from odyssey.ops.winograd import blocks_of, tiles_of
 
@@ -75,7 +76,7 @@ def _convolve(x, kernel, turned, bias, addend, relu, tiles, out) -> bool:
     products = workspace("products", (threads, 81 * chunk * B + GAPS), dtype)
     checks = np.zeros((threads, 64), dtype)
     with one_blas_thread():
-        kernels.kernel_to_places(kernel, turned, places)
+        kernel_to_places(kernel, turned, True, places)
         kernels.strided_forward(
             x,
             places,
@@ -109,7 +110,6 @@ def grad_kernel(
     totals = workspace("places", shape, dtype)
     checks = np.zeros((k_blocks, C), dtype)
     with one_blas_thread():
-        kernels.strided_grad_kernel(
-            grad_output, x, chunk, patches, gradients, totals, out, checks
-        )
+        kernels.strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals)
+        totals_to_kernel(totals, True, out, checks)
     return bool(np.isfinite(checks).all())
