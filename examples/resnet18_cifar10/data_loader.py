@@ -7,7 +7,8 @@ import numpy as np
 
 from odyssey.data.cifar10 import load_cifar10
 from odyssey.data.dataset import DataError, Dataset
-from odyssey.data.loader import SPLIT_STREAM, BatchLoader, permutation
+from odyssey.data.loader import BatchLoader, permutation
+from odyssey.data.streams import SPLIT_STREAM
 
 DATASETS = ("cifar10", "synthetic")
 

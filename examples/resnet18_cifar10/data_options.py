@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.randaugment import MAX_MAGNITUDE
 from odyssey.training.program import FiniteFloat
-from odyssey.training.recipe import FLIPS, PAD_MODES, Recipe
+from odyssey.training.recipe import Recipe
 
 OPTIONS = [
     click.option(
@@ -24,7 +25,7 @@ OPTIONS = [
     ),
     click.option(
         "--flip",
-        type=click.Choice(FLIPS),
+        type=click.Choice(list(FLIPS)),
         default=Recipe.flip,
         help="alternating: every second epoch, from a random one on.",
     ),

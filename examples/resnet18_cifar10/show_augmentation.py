@@ -21,6 +21,7 @@ import click
 import numpy as np
 from data_loader import DATASETS, load_dataset
 
+from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.loader import BatchLoader
 from odyssey.data.randaugment import MAX_MAGNITUDE, OPERATIONS, apply_operation
@@ -108,10 +109,8 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @click.option("--seed", type=click.IntRange(-(2**63), 2**64 - 1), default=0)
 @click.option("--scale", type=click.IntRange(1, 16), default=3)
 @click.option("--padding", type=click.IntRange(0, 1000), default=4)
-@click.option("--pad-mode", type=click.Choice(["zero", "reflect"]), default="zero")
-@click.option(
-    "--flip", type=click.Choice(["none", "random", "alternating"]), default="random"
-)
+@click.option("--pad-mode", type=click.Choice(PAD_MODES), default="zero")
+@click.option("--flip", type=click.Choice(list(FLIPS)), default="random")
 @click.option("--cutout", type=click.IntRange(0, 1000), default=0, metavar="SIDE")
 @click.option(
     "--randaugment",

@@ -33,6 +33,7 @@ from update_options import update_options
 from weights import save_weights
 
 from odyssey.data.dataset import Dataset
+from odyssey.data.streams import NOISE_STREAM
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
 from odyssey.training.average import update_average_inplace
@@ -50,9 +51,6 @@ from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag
 from odyssey.training.state import TrainingState
-
-#: Stream of random numbers, beside those of `odyssey.data.loader`.
-NOISE_STREAM = 16
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
 

@@ -16,7 +16,6 @@ from odyssey.data.batching import compute_num_batches
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.mixing import check_classes, mix_batch
 from odyssey.data.streams import SHUFFLE_STREAM, as_counter, as_word, random_words
-from odyssey.data.streams import SPLIT_STREAM as SPLIT_STREAM
 from odyssey.layout import as_nhwc
 
 

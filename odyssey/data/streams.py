@@ -14,6 +14,7 @@ AUGMENT_STREAM = 1  # of each sample in each epoch
 SHUFFLE_STREAM = 2  # of each epoch
 SPLIT_STREAM = 3
 MIX_STREAM = 4  # of each batch in each epoch
+NOISE_STREAM = 16  # of each update: what a model draws in training
 
 
 def as_word(op: str, name: str, value: int) -> np.uint64:

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from odyssey.checks import check_int, check_number
+from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 
 _MISSING = "not given"
-
-PAD_MODES = ("zero", "reflect")
-FLIPS = ("random", "alternating", "none")
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Recipe(LearningRate):
     clip_grad_norm: float | None = None
     ema_decay: float = 0.0  # of the average of weights, 0 for none
     augment: bool = True
-    pad_mode: str = "zero"  # of PAD_MODES
-    flip: str = "random"  # of FLIPS
+    pad_mode: str = "zero"  # of augment.PAD_MODES
+    flip: str = "random"  # of augment.FLIPS
     cutout: int = 0  # pixels
     randaugment: tuple[int, int] = (0, 9)  # operations, magnitude
     mixup_alpha: float = 0.0
