@@ -2,8 +2,9 @@
 
     python benchmarks/bench_ops.py
     python benchmarks/bench_ops.py --batch 32 --threads 1 --json ops.json
+    python benchmarks/bench_ops.py --model resnet50
 
-Whole steps of ResNet-18 run, and every call of an operation in them is timed in its
+Whole steps of a network run, and every call of an operation in them is timed in its
 place: with the arrays, caches and memory of a real step.  Beside the rates stand two
 ceilings of this machine, a large matrix product and a large copy.
 
@@ -14,30 +15,35 @@ norm has to for its statistics, ends below the ceiling.
 """
 
 import statistics
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 
+import ceilings
 import click
 import machine
 import numba
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "resnet18_cifar10"))
-
-import ceilings
-import layers
-import model
-import odyssey_model
 from measuring import WARM_UPS
+from networks import MODELS, model_option, written
 from options import size_options, write_json
 from recording import Recorder, Row
 
+# isort: split
+import bottleneck
+import layers
+import model
+import odyssey_model
+import preactivation
+from architecture import ResNetConfig
 
-def measure_steps(recorder: Recorder, batch: int, repeat: int) -> float:
+
+def measure_steps(
+    recorder: Recorder, config: ResNetConfig, batch: int, repeat: int
+) -> float:
     """Run training steps; return the seconds of one, less what the recorder adds."""
     with recorder:
-        step = odyssey_model.training_step(odyssey_model.model_inputs(batch)).run
+        arrays = odyssey_model.model_inputs(batch, config)
+        step = odyssey_model.training_step(arrays, config).run
         for _ in range(WARM_UPS):
             step()
         recorder.clear()
@@ -86,14 +92,15 @@ def table(rows: list[Row], step: float, product: float, copy: float) -> str:
 
 
 @click.command()
+@model_option
 @size_options(repeat_help="Steps, of which the median counts.")
 @click.pass_context
-def main(ctx, batch, threads, repeat, path):
-    """Time every operation of a training step of ResNet-18, in its place."""
+def main(ctx, model, batch, threads, repeat, path):
+    """Time every operation of a training step, in its place."""
     before = numba.get_num_threads()
     numba.set_num_threads(threads)
     try:
-        run(batch, threads, repeat, path)
+        run(model, batch, threads, repeat, path)
     except KeyboardInterrupt:
         ctx.exit(130)
     except OSError as error:
@@ -102,7 +109,7 @@ def main(ctx, batch, threads, repeat, path):
         numba.set_num_threads(before)
 
 
-def run(batch: int, threads: int, repeat: int, path: Path | None) -> None:
+def run(name: str, batch: int, threads: int, repeat: int, path: Path | None) -> None:
     """Measure ceilings and steps; print and write what came out."""
     described = machine.describe(threads)
     click.echo(machine.as_text(described))
@@ -111,15 +118,17 @@ def run(batch: int, threads: int, repeat: int, path: Path | None) -> None:
         f"ceilings: matrix product in float32 {product / 1e9:.0f} GFLOP/s, "
         f"copy {copy / 1e9:.1f} GB/s (read and written)\n"
     )
-    recorder = Recorder([odyssey_model, layers, model])
-    step = measure_steps(recorder, batch, repeat)
+    recorder = Recorder([odyssey_model, bottleneck, layers, model, preactivation])
+    step = measure_steps(recorder, MODELS[name], batch, repeat)
     rows = recorder.rows()
     click.echo(
-        f"batch {batch}: {1e3 * step:.1f} ms a step, {batch / step:.1f} images/s\n"
+        f"{written(name)}, batch {batch}: {1e3 * step:.1f} ms a step, "
+        f"{batch / step:.1f} images/s\n"
     )
     click.echo(f"{shares(rows, step)}\n\n{table(rows, step, product, copy)}")
     report = {
         "machine": described,
+        "model": name,
         "batch": batch,
         "ceilings": {"flops_per_second": product, "bytes_per_second": copy},
         "step_seconds": step,

@@ -2,10 +2,11 @@
 
     python benchmarks/compare_pytorch.py
     python benchmarks/compare_pytorch.py --what train --rounds 5 --json train.json
+    python benchmarks/compare_pytorch.py --what train,eval --model resnet50
 
-Training is one step of ResNet-18 (forward, loss, backward, update with momentum),
-evaluation its forward with running statistics, operations are those of the network at
-its shapes.  All contenders start from the same weights and batch.  Nothing is timed
+Training is one step of a network (forward, loss, backward, update with momentum),
+evaluation its forward with running statistics, operations are always those of ResNet-18
+at its shapes.  All contenders start from the same weights and batch.  Nothing is timed
 before its results agree with Odyssey's, within the tolerances of `agreement.py`.
 
 Every measurement runs in a process of its own, Odyssey's and then each peer's, and
@@ -21,6 +22,7 @@ import click
 import machine
 from agreement import Disagreement, compare
 from contenders import NOTES, ODYSSEY, PACKAGES, Contender, present
+from networks import model_option, written
 from op_cases import JOBS
 from options import size_options, write_json
 from tables import model_table, op_table, ratios
@@ -28,9 +30,9 @@ from workers import WorkerError, Workers
 
 SECTIONS = ("train", "eval", "ops")
 TITLES = {
-    "train": "Training step of ResNet-18",
-    "eval": "Evaluation of ResNet-18",
-    "ops": "Operations, forward and backward",
+    "train": "Training step of {}",
+    "eval": "Evaluation of {}",
+    "ops": "Operations of ResNet-18, forward and backward",
 }
 
 
@@ -44,6 +46,11 @@ class Sections(click.ParamType):
         if unknown := sorted(set(asked) - set(SECTIONS)):
             self.fail(f"{unknown[0]!r} is none of {', '.join(SECTIONS)}.", param, ctx)
         return tuple(section for section in SECTIONS if section in asked)
+
+
+def title(section: str, report: dict) -> str:
+    """Return what a section of a report is called."""
+    return TITLES[section].format(written(report["model"]))
 
 
 def jobs_of(section: str) -> tuple[str, ...]:
@@ -127,7 +134,7 @@ def run(what, report, path, workers, rounds) -> None:
     for section in what:
         of_section = [peer for peer in peers if section in peer.sections]
         if of_section:
-            click.echo(TITLES[section])
+            click.echo(title(section, report))
             report["differences"][section] = check_section(workers, section, of_section)
         checked = report["differences"].get(section, {})
         able[section] = [peer for peer in of_section if peer.name in checked]
@@ -137,7 +144,7 @@ def run(what, report, path, workers, rounds) -> None:
         report["times"][section] = times
         report["ratios"][section] = ratios(times)
         write_json(path, report)
-        click.echo(f"\n{TITLES[section]}, batch {report['batch']}\n")
+        click.echo(f"\n{title(section, report)}, batch {report['batch']}\n")
         if section == "ops":
             click.echo(op_table(times, contenders))
         else:
@@ -145,6 +152,7 @@ def run(what, report, path, workers, rounds) -> None:
 
 
 @click.command()
+@model_option
 @size_options(repeat_help="Timed steps in a process, of which the median counts.")
 @click.option(
     "--rounds",
@@ -155,7 +163,7 @@ def run(what, report, path, workers, rounds) -> None:
 )
 @click.option("--what", type=Sections(), default=SECTIONS, help="Default: all three.")
 @click.pass_context
-def main(ctx, batch, threads, rounds, repeat, what, path):
+def main(ctx, model, batch, threads, rounds, repeat, what, path):
     """Check Odyssey's results against PyTorch and others, then compare their speed.
 
     \b
@@ -169,6 +177,7 @@ def main(ctx, batch, threads, rounds, repeat, what, path):
     click.echo(machine.as_text(described))
     report = {
         "machine": described,
+        "model": model,
         "batch": batch,
         "rounds": rounds,
         "repeat": repeat,
@@ -181,6 +190,7 @@ def main(ctx, batch, threads, rounds, repeat, what, path):
     try:
         with tempfile.TemporaryDirectory() as folder:
             sizes = {"batch": batch, "threads": threads, "repeat": repeat}
+            sizes["model"] = model
             run(what, report, path, Workers(folder, **sizes), rounds)
     except (WorkerError, Disagreement, OSError) as error:
         raise click.ClickException(str(error)) from None

@@ -1,4 +1,4 @@
-"""Odyssey's training step and evaluation of ResNet-18, as tasks to time."""
+"""Odyssey's training step and evaluation of a network, as tasks to time."""
 
 import numba
 import numpy as np
@@ -35,11 +35,16 @@ def model_inputs(batch: int, config: ResNetConfig = CONFIG) -> dict[str, np.ndar
 
 
 def prepare(
-    job: str, contender: str, arrays: dict[str, np.ndarray], threads: int
+    job: str,
+    contender: str,
+    arrays: dict[str, np.ndarray],
+    threads: int,
+    config: ResNetConfig = CONFIG,
 ) -> Task:
     """Return the task of a job, "train", "train64" or "eval"."""
     numba.set_num_threads(threads)
-    return evaluation(arrays) if job == "eval" else training_step(arrays)
+    task = evaluation if job == "eval" else training_step
+    return task(arrays, config)
 
 
 def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
@@ -69,14 +74,14 @@ def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) 
     return Task(step, results)
 
 
-def evaluation(arrays: dict[str, np.ndarray]) -> Task:
+def evaluation(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
     """Forward with the running statistics."""
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
     x = arrays["images"].transpose(0, 3, 1, 2)
-    folded = fold(params, state, CONFIG)
+    folded = fold(params, state, config)
 
     def evaluate():
-        return forward(folded, {}, x, CONFIG, training=False)[0]
+        return forward(folded, {}, x, config, training=False)[0]
 
     return Task(evaluate, lambda logits: {"logits": logits})
 

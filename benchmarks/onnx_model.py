@@ -1,4 +1,4 @@
-"""ONNX Runtime's and OpenVINO's evaluation of the same ResNet-18, as tasks to time.
+"""ONNX Runtime's and OpenVINO's evaluation of the same network, as tasks to time.
 
 The graph is written with the package `onnx` from Odyssey's tensors, operator by
 operator as `examples/resnet18_cifar10/model.py` goes; both fold and fuse as they like.
@@ -6,9 +6,17 @@ operator as `examples/resnet18_cifar10/model.py` goes; both fold and fuse as the
 
 import numpy as np
 import onnx
+from architecture import (
+    ResNetConfig,
+    block_layers,
+    model_name,
+    network_blocks,
+    network_layers,
+)
 from measuring import Task
 from onnx import TensorProto, helper, numpy_helper
 
+SIDE = 32  # pixels of an image
 OPSET, IR_VERSION = 17, 8  # from 2022: what writes it may be newer than what reads it
 
 
@@ -25,37 +33,51 @@ class _Graph:
         self.used |= {i: self.tensors[i] for i in inputs if i in self.tensors}
         return name
 
-    def conv_bn(self, x, conv, norm, stride):
-        R = self.tensors[f"{conv}_kernel"].shape[2]
+    def constant(self, name, values):
+        self.tensors[name] = np.array(values, np.int64)
+        return name
+
+    def conv_bn(self, x, layer):
+        conv, norm, (_, _, R, _), stride = layer
         kernel = f"{conv}_kernel"
         h = self.node("Conv", x, kernel, strides=[stride] * 2, pads=[R // 2] * 4)
         parts = "gamma", "beta", "running_mean", "running_var"
         return self.node("BatchNormalization", h, *(f"{norm}_{p}" for p in parts))
 
-    def block(self, x, name, stride):
-        main = self.node(
-            "Relu", self.conv_bn(x, f"{name}_conv1", f"{name}_bn1", stride)
-        )
-        main = self.conv_bn(main, f"{name}_conv2", f"{name}_bn2", 1)
-        if f"{name}_proj_kernel" in self.tensors:
-            x = self.conv_bn(x, f"{name}_proj", f"{name}_proj_bn", stride)
-        return self.node("Relu", self.node("Add", main, x))
+    def subsample(self, x, block):
+        every = self.constant("every", [block.stride] * 2)
+        bounds = self.constant("from", [0, 0]), self.constant("to", [SIDE, SIDE])
+        x = self.node("Slice", x, *bounds, self.constant("axes", [2, 3]), every)
+        added = block.out_channels - block.in_channels
+        pads = self.constant(f"{block.name}_pads", [0, 0, 0, 0, 0, added, 0, 0])
+        return self.node("Pad", x, pads)
+
+    def block(self, x, block, config):
+        branch, shortcut = block_layers(block, config), x
+        if block.shortcut == "A":
+            shortcut = self.subsample(x, block)
+        elif block.shortcut == "B":
+            *branch, proj = branch
+            shortcut = self.conv_bn(x, proj)
+        main = self.conv_bn(x, branch[0])
+        for layer in branch[1:]:
+            main = self.conv_bn(self.node("Relu", main), layer)
+        return self.node("Relu", self.node("Add", main, shortcut))
 
 
-def write_graph(arrays: dict[str, np.ndarray]) -> bytes:
+def write_graph(arrays: dict[str, np.ndarray], config: ResNetConfig) -> bytes:
     """Return the network as a serialised ONNX model for images of that batch size."""
     graph = _Graph(arrays)
-    h = graph.node("Relu", graph.conv_bn("images", "conv1", "bn1", 1))
-    for stage in (1, 2, 3, 4):
-        h = graph.block(h, f"s{stage}b1", 1 if stage == 1 else 2)
-        h = graph.block(h, f"s{stage}b2", 1)
+    h = graph.node("Relu", graph.conv_bn("images", network_layers(config)[0]))
+    for block in network_blocks(config):
+        h = graph.block(h, block, config)
     h = graph.node("Flatten", graph.node("GlobalAveragePool", h))
     logits = graph.node("Gemm", h, "fc_weights", "fc_bias", transB=1)
     N, H, W, C = arrays["images"].shape
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "resnet18",
+            model_name(config),
             [helper.make_tensor_value_info("images", TensorProto.FLOAT, [N, C, H, W])],
             [helper.make_tensor_value_info(logits, TensorProto.FLOAT, [N, 10])],
             [numpy_helper.from_array(a, name) for name, a in graph.used.items()],
@@ -68,12 +90,16 @@ def write_graph(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def prepare(
-    job: str, contender: str, arrays: dict[str, np.ndarray], threads: int
+    job: str,
+    contender: str,
+    arrays: dict[str, np.ndarray],
+    threads: int,
+    config: ResNetConfig,
 ) -> Task:
     """Return the evaluation by the contender, ``job`` being "eval"."""
     images = np.ascontiguousarray(arrays["images"].transpose(0, 3, 1, 2))
     start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[contender]
-    run = start(write_graph(arrays), images, threads)
+    run = start(write_graph(arrays, config), images, threads)
     return Task(run, lambda logits: {"logits": logits})
 
 

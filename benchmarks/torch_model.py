@@ -1,7 +1,8 @@
-"""PyTorch's training step and evaluation of the same ResNet-18, as tasks to time."""
+"""PyTorch's training step and evaluation of the same network, as tasks to time."""
 
 import numpy as np
 import torch
+from architecture import ResNetConfig, network_blocks, network_layers
 from measuring import Task
 from op_cases import LR, MOMENTUM
 from torch import nn
@@ -9,38 +10,26 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-class ResNet18(nn.Module):
+class ResNet(nn.Module):
     """The network, built from Odyssey's tensors and named after them."""
 
-    def __init__(self, params: dict, state: dict):
+    def __init__(self, params: dict, state: dict, config: ResNetConfig):
         super().__init__()
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
-        self.blocks = []  # s1b1 to s4b2
+        self.blocks = network_blocks(config)
         self.tensors = {}  # parameters by Odyssey's names
-        for name in params:
-            conv, is_kernel, _ = name.rpartition("_kernel")
-            if is_kernel:
-                self._add(conv, params, state)
+        for conv, norm, (K, C, R, _), stride in network_layers(config):
+            self.convs[conv] = nn.Conv2d(C, K, R, stride, R // 2, bias=False)
+            self.norms[conv] = nn.BatchNorm2d(K)
+            self._own(self.convs[conv], "weight", f"{conv}_kernel", params)
+            self._own(self.norms[conv], "weight", f"{norm}_gamma", params)
+            self._own(self.norms[conv], "bias", f"{norm}_beta", params)
+            for buffer in ("running_mean", "running_var"):
+                values = torch.tensor(state[f"{norm}_{buffer}"])
+                getattr(self.norms[conv], buffer).copy_(values)
         self.fc = nn.Linear(*params["fc_weights"].shape[::-1])
         self._own(self.fc, "weight", "fc_weights", params)
         self._own(self.fc, "bias", "fc_bias", params)
-
-    def _add(self, conv, params, state):
-        block, _, place = conv.rpartition("_")
-        if place == "conv1" and block:
-            self.blocks.append(block)
-        norm = f"{conv}_bn" if place == "proj" else conv.replace("conv", "bn")
-        first_of_later_stage = block.endswith("b1") and not block.startswith("s1")
-        stride = 2 if first_of_later_stage and place != "conv2" else 1
-        K, C, R, _ = params[f"{conv}_kernel"].shape
-        self.convs[conv] = nn.Conv2d(C, K, R, stride, R // 2, bias=False)
-        self.norms[conv] = nn.BatchNorm2d(K)
-        self._own(self.convs[conv], "weight", f"{conv}_kernel", params)
-        self._own(self.norms[conv], "weight", f"{norm}_gamma", params)
-        self._own(self.norms[conv], "bias", f"{norm}_beta", params)
-        for buffer in ("running_mean", "running_var"):
-            values = torch.tensor(state[f"{norm}_{buffer}"])
-            getattr(self.norms[conv], buffer).copy_(values)
 
     def _own(self, module, attribute, name, params):
         self.tensors[name] = getattr(module, attribute)
@@ -55,19 +44,31 @@ class ResNet18(nn.Module):
     def _conv_bn(self, name, x):
         return self.norms[name](self.convs[name](x))
 
+    def _shortcut(self, block, x):
+        if block.shortcut == "A":  # every second pixel, and channels of zeros
+            added = block.out_channels - block.in_channels
+            x = x[:, :, :: block.stride, :: block.stride]
+            return F.pad(x, (0, 0, 0, 0, 0, added))
+        return self._conv_bn(f"{block.name}_proj", x) if block.shortcut == "B" else x
+
     def forward(self, x):
         h = F.relu(self._conv_bn("conv1", x), inplace=True)
         for block in self.blocks:
-            main = F.relu(self._conv_bn(f"{block}_conv1", h), inplace=True)
-            main = self._conv_bn(f"{block}_conv2", main)
-            if f"{block}_proj" in self.convs:
-                h = self._conv_bn(f"{block}_proj", h)
-            h = F.relu(main + h, inplace=True)
+            main = F.relu(self._conv_bn(f"{block.name}_conv1", h), inplace=True)
+            main = self._conv_bn(f"{block.name}_conv2", main)
+            if f"{block.name}_conv3" in self.convs:
+                main = F.relu(main, inplace=True)
+                main = self._conv_bn(f"{block.name}_conv3", main)
+            h = F.relu(main + self._shortcut(block, h), inplace=True)
         return self.fc(h.mean((2, 3)))
 
 
 def prepare(
-    job: str, contender: str, arrays: dict[str, np.ndarray], threads: int
+    job: str,
+    contender: str,
+    arrays: dict[str, np.ndarray],
+    threads: int,
+    config: ResNetConfig,
 ) -> Task:
     """Return the task of "train", "train64" or "eval", in the contender's mode."""
     torch.set_num_threads(threads)
@@ -82,7 +83,7 @@ def prepare(
     layout = torch.channels_last
     if contender == "pytorch":
         layout = torch.contiguous_format
-    model = ResNet18(params, state)
+    model = ResNet(params, state, config)
     if contender == "pytorch-folded":
         model.eval().fold()
     model.to(memory_format=layout, dtype=torch.tensor(arrays["images"]).dtype)

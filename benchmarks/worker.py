@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from architecture import MODELS
 from measuring import median_seconds, peak_memory_mib
 
 INPUTS = "inputs.npz"
@@ -25,7 +26,9 @@ def main() -> None:
     if order["action"] == "inputs":
         from odyssey_model import model_inputs
 
-        np.savez(folder / INPUTS, **model_inputs(order["batch"]))
+        np.savez(
+            folder / INPUTS, **model_inputs(order["batch"], MODELS[order["model"]])
+        )
         return
     tasks = prepare(order, folder)
     if order["action"] == "check":
@@ -51,7 +54,9 @@ def prepare(order: dict, folder: Path) -> dict:
         arrays = dict(file)
     if job == "train64":
         arrays = in_float64(arrays)
-    return {job: module.prepare(job, contender, arrays, threads)}
+    return {
+        job: module.prepare(job, contender, arrays, threads, MODELS[order["model"]])
+    }
 
 
 def in_float64(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from contenders import ODYSSEY, Contender
+from networks import EXAMPLE
 
 HERE = Path(__file__).resolve().parent
-SEARCH_PATH = HERE.parent, HERE.parent / "examples" / "resnet18_cifar10"
+SEARCH_PATH = HERE.parent, EXAMPLE
 
 
 class WorkerError(Exception):
@@ -20,7 +21,7 @@ class WorkerError(Exception):
 class Workers:
     """Starts `worker.py`, a process a measurement."""
 
-    def __init__(self, folder: str, **sizes: int):
+    def __init__(self, folder: str, **sizes: int | str):
         self.folder, self.sizes = folder, sizes
         path = [*map(str, SEARCH_PATH), os.environ.get("PYTHONPATH")]
         self.environment = {

@@ -1,0 +1,24 @@
+"""The networks of the example, for benchmarks to choose one."""
+
+import sys
+from pathlib import Path
+
+import click
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "resnet18_cifar10"
+sys.path.insert(0, str(EXAMPLE))
+
+from architecture import MODELS  # noqa: E402 - from the example, found just now
+
+
+def model_option(command):
+    """Add ``--model`` to a command."""
+    names = click.Choice(list(MODELS))
+    return click.option("--model", type=names, default="resnet18", show_default=True)(
+        command
+    )
+
+
+def written(model: str) -> str:
+    """Return a model's name as papers write it: ResNet-18."""
+    return model.replace("resnet", "ResNet-")
