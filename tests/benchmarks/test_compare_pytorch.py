@@ -1,6 +1,7 @@
 """compare_pytorch.py: what it says, refuses and writes; not how fast anything is."""
 
 import json
+from types import SimpleNamespace
 
 import agreement
 import compare_pytorch
@@ -59,6 +60,28 @@ def test_a_peer_is_checked_timed_and_put_beside_and_a_broken_one_left_out(
     )
     assert report["ratios"]["train"] == {"peer": {"train": [peer / own]}}
     assert f"{peer / own:8.2f} x" in done.output
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_only_a_lower_precision_may_differ_and_is_left_out_then(precision, monkeypatch):
+    def disagree(*_):
+        raise Disagreement("far off")
+
+    monkeypatch.setattr(compare_pytorch, "compare", disagree)
+    workers = SimpleNamespace(check=lambda *_: {})
+    peers = [PEER._replace(precision=precision)]
+    if precision == "float32":
+        with pytest.raises(Disagreement, match="far off"):
+            compare_pytorch.check_section(workers, "train", peers)
+    else:
+        assert compare_pytorch.check_section(workers, "train", peers) == {}
+
+
+def test_another_model_is_measured_under_its_name(without_peers):
+    sizes = ["--batch", 2, "--rounds", 1, "--repeat", 1]
+    done = run("--what", "train", "--model", "resnet20", *sizes)
+    assert done.exit_code == 0, done.output
+    assert "Training step of ResNet-20, batch 2" in done.output
 
 
 def test_the_advice_names_every_package_and_who_waits_for_it(without_peers):
