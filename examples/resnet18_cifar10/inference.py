@@ -189,7 +189,9 @@ def print_report(values: dict) -> None:
             f"{row['class']:{width}}  {row['correct']:7}  {row['total']:6}  {share:>8}"
         )
     click.echo("\nconfusion: a row for each true class, a column for each answer")
-    click.echo(" " * width + "".join(f"{name[:5]:>6}" for name in names))
+    click.echo(
+        " " * width + "".join(f"{name.removeprefix('class ')[:5]:>6}" for name in names)
+    )
     for name, row in zip(names, values["confusion"], strict=True):
         click.echo(f"{name:{width}}" + "".join(f"{count:6}" for count in row))
 
@@ -201,15 +203,21 @@ def print_predictions(predictions: list[dict]) -> None:
         click.echo(f"{prediction['file']}: {', '.join(best)}")
 
 
-def class_names(model: LoadedWeights, weights_dir: str) -> Sequence[str]:
-    """Return the names that were saved with the weights, else CIFAR-10's."""
+def class_names(model: LoadedWeights, weights_dir: str) -> list[str]:
+    """Return the names of the classes learnt: those saved, CIFAR-10's, or none."""
     K = model.config.num_classes
-    names = model.metadata.get("classes", list(CIFAR10_CLASSES))
+    usual = list(CIFAR10_CLASSES) if K == len(CIFAR10_CLASSES) else []
+    names = model.metadata.get("classes", usual)
     if not isinstance(names, list) or any(
         not isinstance(name, str) or not name.isprintable() for name in names
     ):
         raise InputError(f"{weights_dir}: bad classes in the manifest")
-    return names if len(names) == K else [f"class {k}" for k in range(K)]
+    return names if len(names) <= K else []
+
+
+def numbered(names: Sequence[str], K: int) -> list[str]:
+    """Return the names, and numbers for the outputs beyond them."""
+    return [*names, *(f"class {k}" for k in range(len(names), K))]
 
 
 @click.command(context_settings={"show_default": True})
@@ -249,12 +257,16 @@ def main(debug: bool, **options) -> None:
 def classify(options: SimpleNamespace) -> None:
     """Load model and data, and classify what the options say."""
     model = open_model(options.weights_dir, options.allow_nonfinite)
+    K, learnt = model.config.num_classes, class_names(model, options.weights_dir)
     data = None
     if options.recalibrate or not options.images:
         data = load_dataset(options.dataset, options.data_dir)
-        K, trained_on = model.config.num_classes, model.metadata.get("dataset")
-        if len(data.class_names) != K:
-            raise InputError(f"the model has {K} classes, {options.dataset} has not")
+        trained_on = model.metadata.get("dataset")
+        ours, theirs = len(learnt) or K, len(data.class_names)
+        if ours != theirs:
+            raise InputError(
+                f"the model has {ours} classes, {options.dataset} has {theirs}"
+            )
         if trained_on not in (None, options.dataset):
             warn(f"the model learnt from {trained_on}, this is {options.dataset}")
     if options.recalibrate:
@@ -263,8 +275,7 @@ def classify(options: SimpleNamespace) -> None:
     if options.images:
         files = [*options.images, *options.more_images]
         dtype = model.params["fc_bias"].dtype
-        classes = class_names(model, options.weights_dir)
-        found = classify_files(files, predict, classes, dtype)
+        found = classify_files(files, predict, numbered(learnt, K), dtype)
         if options.as_json:
             click.echo(json.dumps({"predictions": found}))
         else:
@@ -275,8 +286,8 @@ def classify(options: SimpleNamespace) -> None:
         data.test_labels[: options.limit],
     )
     loader = make_eval_loader(images, labels, options.batch_size)
-    result = evaluate(predict, loader.epoch(0), model.config.num_classes)
-    values = report(result, data.class_names)
+    result = evaluate(predict, loader.epoch(0))
+    values = report(result, numbered(data.class_names, K))
     if options.as_json:
         click.echo(json.dumps(values))
     else:

@@ -47,6 +47,12 @@ OPTIONS = [
         help="Batch norm, or biases of the convolutions instead.",
     ),
     click.option(
+        "--num-classes",
+        type=click.IntRange(min=1),
+        show_default=f"those of the data, {ResNetConfig().num_classes}",
+        help="Outputs; more than the data has classes are allowed.",
+    ),
+    click.option(
         "--zero-gamma",
         is_flag=True,
         help="Start with residual branches that are zero, by their last gamma.",
@@ -74,13 +80,15 @@ def model_options(command):
     return command
 
 
-def chosen_config(options: SimpleNamespace, num_classes: int) -> ResNetConfig:
-    """Return the config that the options of a command choose."""
+def chosen_config(
+    options: SimpleNamespace, num_classes: int = ResNetConfig().num_classes
+) -> ResNetConfig:
+    """Return the config that the options choose, of ``num_classes`` if they do not."""
     config = MODELS[options.model]
     return config._replace(
         width=options.width or config.width,
         shortcut=options.shortcut or config.shortcut,
-        num_classes=num_classes,
+        num_classes=options.num_classes or num_classes,
         pre_activation=options.pre_activation,
         normalize=options.normalize,
         zero_gamma=options.zero_gamma,
@@ -89,12 +97,13 @@ def chosen_config(options: SimpleNamespace, num_classes: int) -> ResNetConfig:
     )
 
 
-def recipe_options(config: ResNetConfig) -> dict:
+def recipe_options(config: ResNetConfig, num_classes: int) -> dict:
     """Return what a recipe says of a model besides its name: width, and what differs.
 
-    Without the options that are as usual, runs from before there were any go on.
+    Usual are ``num_classes``, those of the data.  Without the options that are as
+    usual, runs from before there were any go on.
     """
-    usual = MODELS[model_name(config)]._replace(num_classes=config.num_classes)
+    usual = MODELS[model_name(config)]._replace(num_classes=num_classes)
     different = {
         name: value
         for name, value in config._asdict().items()

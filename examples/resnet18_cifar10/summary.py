@@ -106,11 +106,10 @@ def print_table(rows: list[Row]) -> None:
 
 @click.command(context_settings={"show_default": True})
 @model_options
-@click.option("--num-classes", type=click.IntRange(min=1), default=10)
 @click.option("--batch-size", type=click.IntRange(min=1), default=128)
-def main(batch_size: int, num_classes: int, **options) -> None:
+def main(batch_size: int, **options) -> None:
     """Print the layers of a model and what they cost."""
-    config = chosen_config(SimpleNamespace(**options), num_classes)
+    config = chosen_config(SimpleNamespace(**options))
     rows = layer_table(config)
     kind = "pre-activation" if config.pre_activation else "post-activation"
     norm = "batch norm" if config.normalize else "no batch norm"

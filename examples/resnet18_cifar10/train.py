@@ -71,16 +71,16 @@ def training_step(
     state : parameters, momentum buffers and averages are updated in place, running
         statistics replaced
     x : (N, 3, 32, 32) float32, normalised images
-    labels : (N,) integers; with mixing (N, 10), shares of the classes
+    labels : (N,) integers; with mixing (N, K), shares of the classes
     lr : the learning rate
     """
     params = state.params
     rng = noise_generator(recipe.seed, state.step)
     logits, running, cache = forward(params, state.running, x, config, True, rng)
     smoothing = recipe.label_smoothing
-    loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, 10)
+    loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, K)
 
-    grad_logits = cross_entropy_backward(1.0, logits, labels, smoothing)  # (N, 10)
+    grad_logits = cross_entropy_backward(1.0, logits, labels, smoothing)  # (N, K)
     grads = backward(grad_logits, cache, params, config)  # named as the parameters
     grad_norm = check_step(loss, grads)  # stops here, before the update, if not finite
     if recipe.clip_grad_norm is not None:
@@ -118,7 +118,7 @@ def noise_generator(seed: int, step: int) -> np.random.Generator:
 def predictor(
     state: TrainingState, *, config: ResNetConfig
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from images to logits (N, 10), by the running statistics."""
+    """Return the function from images to logits (N, K), by the running statistics."""
     folded = fold(*state.learned(), config)
     return lambda x: forward(folded, {}, x, config, training=False)[0]
 
@@ -145,13 +145,26 @@ def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
     ), held_out
 
 
+def build_config(options: SimpleNamespace, data: Dataset) -> ResNetConfig:
+    """Return the model's options; it has an output for each class, or more."""
+    classes = len(data.class_names)
+    config = chosen_config(options, classes)
+    if config.num_classes < classes:
+        raise click.BadParameter(
+            f"{config.num_classes} is less than the {classes} classes of "
+            f"{options.dataset}.",
+            param_hint="--num-classes",
+        )
+    return config
+
+
 def build_recipe(
     options: SimpleNamespace, data: Dataset, config: ResNetConfig
 ) -> Recipe:
     """Return the recipe that the options, the training images and the model make."""
     chosen = vars(options).keys() & Recipe.__dataclass_fields__.keys()
     return Recipe(
-        model_options=recipe_options(config),
+        model_options=recipe_options(config, len(data.class_names)),
         data_sha256=data_digest(data.train_images, data.train_labels),
         **{name: getattr(options, name) for name in chosen},
     )
@@ -160,7 +173,7 @@ def build_recipe(
 def train(options: SimpleNamespace, stop: StopFlag) -> None:
     """Train as the options say, from the beginning or from a checkpoint."""
     data, held_out = load_data(options)
-    config = chosen_config(options, len(data.class_names))
+    config = build_config(options, data)
     recipe = build_recipe(options, data, config)
     origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
     with RunFolder(options.weights_dir) as folder:
@@ -187,7 +200,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
                 data.train_images,
                 data.train_labels,
                 recipe.batch_size,
-                num_classes=len(data.class_names),
+                num_classes=config.num_classes,
                 **loader_options(recipe),
             ),
             {

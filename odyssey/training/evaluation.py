@@ -40,7 +40,6 @@ def count_correct(logits: np.ndarray, labels: np.ndarray) -> int | float:
 def evaluate(
     predict: Callable[[np.ndarray], np.ndarray],
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
-    num_classes: int = 10,
     before_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Evaluate a model.
@@ -50,8 +49,7 @@ def evaluate(
     predict : callable
         From images (N, C, H, W) to logits (N, K); must not change the model.
     batches : iterable of (images, labels)
-    num_classes : int
-        K.
+        At least one; labels (N,) are 0 to K - 1.
     before_batch : callable
         Called before each batch; may raise to stop.
 
@@ -59,13 +57,13 @@ def evaluate(
     -------
     Evaluation
     """
-    K = num_classes
-    loss_sum, confusion = 0.0, np.zeros((K, K), np.int64)
+    loss_sum, confusion = 0.0, 0
     for images, labels in batches:
         before_batch()
         logits = predict(images)
+        K = logits.shape[1]
         loss_sum += cross_entropy(logits, labels) * len(labels)
         cells = labels.astype(np.int64) * K + logits.argmax(axis=1)
-        confusion += np.bincount(cells, minlength=K * K).reshape(K, K)
+        confusion = confusion + np.bincount(cells, minlength=K * K).reshape(K, K)
     total = int(confusion.sum())
     return Evaluation(loss_sum / total, int(np.trace(confusion)), total, confusion)

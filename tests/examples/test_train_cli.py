@@ -170,6 +170,7 @@ def test_damaged_class_names_are_a_line_of_warning(train, tmp_path):
         ("--batch-size", "0"),
         ("--keep", "0"),
         ("--width", "0"),
+        ("--num-classes", "0"),
         ("--max-steps", "0"),
         ("--limit-train", "0"),
         ("--limit-test", "-1"),
