@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -75,8 +76,11 @@ def data_options(command: Callable) -> Callable:
     return checked
 
 
-def loader_options(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe says of a `BatchLoader`, by its parameters' names."""
+def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:
+    """Return what a recipe, or a command's options, say of a `BatchLoader`.
+
+    They have the names of its parameters.
+    """
     num_ops, magnitude = recipe.randaugment
     return {
         "seed": recipe.seed,

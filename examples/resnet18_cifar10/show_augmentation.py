@@ -20,13 +20,13 @@ from types import SimpleNamespace
 import click
 import numpy as np
 from data_loader import DATASETS, load_dataset
+from data_options import data_options, loader_options
 
-from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.loader import BatchLoader
-from odyssey.data.randaugment import MAX_MAGNITUDE, OPERATIONS, apply_operation
+from odyssey.data.randaugment import OPERATIONS, apply_operation
 from odyssey.training.errors import InputError
-from odyssey.training.program import FiniteFloat, exit_statuses
+from odyssey.training.program import exit_statuses
 from odyssey.weights.files import atomic_write_bytes
 
 MARGIN = 2  # pixels between images, before they are enlarged
@@ -39,14 +39,7 @@ def augmented_columns(
 
     They come from a `BatchLoader`, with its normalisation undone.
     """
-    loader = BatchLoader(
-        images,
-        labels,
-        len(images),
-        augment=True,
-        shuffle=False,
-        **options,
-    )
+    loader = BatchLoader(images, labels, len(images), shuffle=False, **options)
     mean, std = (np.array(m)[:, None, None] for m in (CIFAR10_MEAN, CIFAR10_STD))
     epochs = (next(loader.epoch(first + column))[0] for column in range(columns))
     return [np.rint((x * std + mean) * 255).astype(np.uint8) for x in epochs]
@@ -109,17 +102,7 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @click.option("--seed", type=click.IntRange(-(2**63), 2**64 - 1), default=0)
 @click.option("--scale", type=click.IntRange(1, 16), default=3)
 @click.option("--padding", type=click.IntRange(0, 1000), default=4)
-@click.option("--pad-mode", type=click.Choice(PAD_MODES), default="zero")
-@click.option("--flip", type=click.Choice(list(FLIPS)), default="random")
-@click.option("--cutout", type=click.IntRange(0, 1000), default=0, metavar="SIDE")
-@click.option(
-    "--randaugment",
-    type=(click.IntRange(0, 100), click.IntRange(0, MAX_MAGNITUDE)),
-    default=(0, 9),
-    metavar="NUM_OPS MAGNITUDE",
-)
-@click.option("--mixup-alpha", type=FiniteFloat(min=0), default=0.0)
-@click.option("--cutmix-alpha", type=FiniteFloat(min=0), default=0.0)
+@data_options  # as train.py has them
 @click.option(
     "--operations",
     is_flag=True,
@@ -137,25 +120,17 @@ def draw(options: SimpleNamespace) -> None:
     data = load_dataset(options.dataset, options.data_dir)
     images = data.train_images[: options.rows]
     labels = data.train_labels[: options.rows]
-    num_ops, magnitude = options.randaugment
     if options.operations:
-        columns = operation_columns(images, magnitude)
+        columns = operation_columns(images, magnitude=options.randaugment[1])
     else:
         columns = augmented_columns(
             images,
             labels,
             options.columns,
             options.epoch,
-            seed=options.seed,
             padding=options.padding,
-            pad_mode=options.pad_mode,
-            flip=options.flip,
-            cutout=options.cutout,
-            randaugment_ops=num_ops,
-            randaugment_magnitude=magnitude,
-            mixup_alpha=options.mixup_alpha,
-            cutmix_alpha=options.cutmix_alpha,
             num_classes=len(data.class_names),
+            **loader_options(options),
         )
     sheet = contact_sheet([images, *columns])
     atomic_write_bytes(options.output, png(sheet, options.scale))
