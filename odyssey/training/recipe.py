@@ -98,8 +98,7 @@ class Recipe(LearningRate):
         ``epochs`` may change where the learning rate does not depend on them, see
         `odyssey.training.loop.Trainer`.
         """
-        now = self.to_dict()
-        saved = _defaults() | saved
+        now, saved = _with_usual(self.to_dict()), _with_usual(_defaults() | saved)
         lines = [
             f"{_option(name)} was {_shown(saved.get(name, _MISSING))}, "
             f"is {_shown(now.get(name, _MISSING))}"
@@ -119,6 +118,13 @@ def _defaults() -> dict[str, Any]:
     return _with_lists(
         {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
     )
+
+
+def _with_usual(values: dict[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with a norm_weight_decay only where it is one of its own."""
+    if values["norm_weight_decay"] == values["weight_decay"]:
+        return values | {"norm_weight_decay": None}
+    return values
 
 
 def _with_lists(values: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,20 @@ def test_every_difference_is_named_with_both_values():
     assert len(now.differences(saved)) == 6
 
 
+def test_a_norm_weight_decay_like_all_others_is_none_of_its_own():
+    plain, same = (
+        recipe(weight_decay=0.1),
+        recipe(weight_decay=0.1, norm_weight_decay=0.1),
+    )
+    assert plain.differences(same.to_dict()) == []
+    assert same.differences(plain.to_dict()) == []
+    other = recipe(weight_decay=0.1, norm_weight_decay=0.2)
+    (line,) = other.differences(same.to_dict())
+    assert line == "--norm-weight-decay was not given, is 0.2"
+    (line,) = recipe(weight_decay=0.3).differences(plain.to_dict())
+    assert line == "--weight-decay was 0.1, is 0.3"
+
+
 def test_epochs_may_differ():
     assert recipe(epochs=300).differences(recipe(epochs=200).to_dict()) == []
 
