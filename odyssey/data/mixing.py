@@ -3,8 +3,9 @@
 Zhang et al. 2018, arXiv:1710.09412, and Yun et al. 2019, arXiv:1905.04899.  Labels
 become distributions over the classes, with the weight that each image really has.
 The first image gets the last one of the batch.  Neighbours are random where batches
-are shuffled, so that no other pairs have to be drawn; torchvision pairs them this way
-too.  A batch of one image is mixed with itself, which changes nothing.
+are shuffled, so that no other pairs have to be drawn.  A batch of one image is mixed
+with itself, which changes nothing.  The pairs, the box and its clipping are those of
+torchvision's ``references/classification/transforms.py``.
 
 What is done to a batch is a pure function of (seed, epoch, number of the batch), and
 one share, or one box, holds for the whole of it.
@@ -56,9 +57,10 @@ def mixup(
     _check_batch(op, x, labels, num_classes)
     share = check_number(op, "share", share, 0, 1)
     own, other = x.dtype.type(share), x.dtype.type(1 - share)
-    return own * x + other * np.roll(x, 1, axis=0), _targets(
-        x, labels, num_classes, share
-    )
+    mixed = own * x
+    mixed[1:] += other * x[:-1]
+    mixed[:1] += other * x[-1:]
+    return mixed, _targets(x, labels, num_classes, share)
 
 
 def cutmix(
