@@ -98,7 +98,8 @@ def training_step(
         )
     state.running = running
     if state.averages:
-        # As torchvision has it: a copy up to the first update after the warmup.
+        # A copy up to the first update after the warmup, as in torchvision's
+        # references/classification/train.py.
         early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
         decay = 0.0 if early else recipe.ema_decay
         update_average_inplace(state.averages, {**params, **running}, decay)

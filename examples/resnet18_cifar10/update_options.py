@@ -33,6 +33,8 @@ OPTIONS = [
     ),
     click.option(
         "--ema-decay",
+        "--model-ema-decay",
+        "ema_decay",
         type=FiniteFloat(0, 1, max_open=True),
         default=Recipe.ema_decay,
         help="Evaluate and save a moving average of the weights; 0 for none.",

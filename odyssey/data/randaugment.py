@@ -1,8 +1,9 @@
 """RandAugment: a few operations drawn at random, all of one strength, on uint8 images.
 
 Cubuk et al. 2020, arXiv:1909.13719.  Which operations there are, and what a strength
-of 0 to 30 means for each, is as in ``torchvision.transforms.RandAugment``; the results
-are those of Pillow, to the last bit.  ``docs/augmentation.md`` has the table.
+of 0 to 30 (its 31 bins) means for each, is as in ``RandAugment`` of torchvision's
+``torchvision/transforms/autoaugment.py``; the results are those of Pillow, to the last
+bit.  ``docs/augmentation.md`` has the table.
 
 What a sample undergoes is a pure function of (seed, epoch, index of the sample).
 """

@@ -5,7 +5,8 @@
 It is an average over about the last 1 / (1 - decay) updates, calmer than the weights
 themselves: Polyak and Juditsky 1992, "Acceleration of stochastic approximation by
 averaging".  Running statistics of batch norm are averaged with the same decay as the
-parameters, for they belong to the weights that made them.
+parameters, for they belong to the weights that made them; so they are in torchvision's
+``references/classification/utils.py`` (``ExponentialMovingAverage``).
 """
 
 from collections.abc import Mapping

@@ -30,7 +30,8 @@ class LearningRate:
     With ``lr_warmup_epochs`` the rate is multiplied with a factor that rises linearly
     from ``lr_warmup_decay`` to 1 in them.  Drops of "step" and "multistep" stay at
     their epochs, counted from the beginning of the run; the cosines begin when the
-    warmup is over.
+    warmup is over.  Names are those of torchvision's
+    ``references/classification/train.py`` where it has the thing.
 
     Raises
     ------

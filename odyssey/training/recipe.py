@@ -80,7 +80,9 @@ class Recipe(LearningRate):
     def weight_decay_of(self, param: np.ndarray) -> float:
         """Return the weight decay of a parameter.
 
-        Those of one axis, gamma and beta of batch norm and biases, may have their own.
+        Those of one axis, gamma and beta of batch norm and biases, may have their own;
+        ``set_weight_decay`` of torchvision's ``references/classification/utils.py``
+        tells norms from biases.
         """
         if param.ndim == 1 and self.norm_weight_decay is not None:
             return self.norm_weight_decay

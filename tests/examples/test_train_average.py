@@ -76,7 +76,7 @@ def test_a_run_with_an_average(train, tmp_path):
     assert "--ema-decay was 0.9, is 0.5" in train(
         *("parts", "--resume", "--ema-decay", 0.5), status=2
     )
-    train("parts", "--ema-decay", 0.9, "--resume")
+    train("parts", "--model-ema-decay", 0.9, "--resume")  # torchvision's name
     assert_same_run(parts, whole)
     kept, other = (load_newest_checkpoint(d).tensors for d in (parts, whole))
     assert len(kept) == 62 + 40 + 62 + 102
