@@ -22,6 +22,7 @@ from odyssey.data.loader import BatchLoader
 from odyssey.data.randaugment import OPERATIONS, apply_operation
 from odyssey.data.streams import AUGMENT_STREAM
 
+RANDAUGMENT_MIXUP = {"randaugment_ops": 2, "mixup_alpha": 0.2, "num_classes": 10}
 ALL = {
     "flip": "alternating",
     "cutout": 16,
@@ -106,7 +107,10 @@ def main():
         f"{platform.python_version()}, NumPy {np.__version__}, Numba "
         f"{numba.__version__}; padding {args.mode}, batches of {args.batch_size}"
     )
-    print(f"{'images a second':28}{'median':>12}{'least':>12}{'greatest':>12}")
+    print(
+        f"{'images a second':28}{'median':>12}{'least':>12}{'greatest':>12}"
+        f"{'ms a batch':>12}"
+    )
     for name, run, count in (
         ("plain NumPy", numpy, len(indices)),
         ("augment_batch", lambda: augment(times=100), 100 * len(indices)),
@@ -117,12 +121,17 @@ def main():
         ("  mixup", epoch(mixup_alpha=1.0, num_classes=10), args.images),
         ("  cutmix", epoch(cutmix_alpha=1.0, num_classes=10), args.images),
         ("  RandAugment 2, 9", epoch(randaugment_ops=2), args.images),
+        ("  RandAugment and mixup", epoch(**RANDAUGMENT_MIXUP), args.images),
         ("  all of it", epoch(**ALL), args.images),
         *((f"    {name}", all_on_one(name), 1000) for name in OPERATIONS),
     ):
         run()  # compiles, where that is still to be done
         rates = images_per_second(run, count, args.repeats)
-        print(f"{name:28}" + "".join(f"{rate:12,.0f}" for rate in rates))
+        print(
+            f"{name:28}"
+            + "".join(f"{rate:12,.0f}" for rate in rates)
+            + f"{1e3 * args.batch_size / rates[0]:12.2f}"
+        )
 
 
 if __name__ == "__main__":
