@@ -105,25 +105,36 @@ class Layer(NamedTuple):
 
 def block_layers(block: Block, config: ResNetConfig) -> list[Layer]:
     """Return the layers of a block: those of its branch, then the projection."""
-    name, C, K = block.name, block.in_channels, block.channels
-    shapes = [(K, C, 3, 3), (K, K, 3, 3)]
+    name, stride = block.name, block.stride
+    C, K, K_out = block.in_channels, block.channels, block.out_channels
+    convs = [((K, C, 3, 3), stride), ((K, K, 3, 3), 1)]
     if config.bottleneck:
-        shapes = [(K, C, 1, 1), (K, K, 3, 3), (block.out_channels, K, 1, 1)]
-    layers, strided = [], 1 if config.bottleneck else 0  # the first 3x3 has the stride
-    if config.pre_activation and not block.is_first:
-        layers.append(Layer(None, f"{name}_bn1", (C,)))
-    for index, shape in enumerate(shapes):
-        norm = f"{name}_bn{index + 1}"
-        if config.pre_activation:  # the norm before the next convolution
-            last = index == len(shapes) - 1
-            norm = None if last else f"{name}_bn{index + 2}"
-        stride = block.stride if index == strided else 1
-        layers.append(Layer(f"{name}_conv{index + 1}", norm, shape, stride))
+        convs = [((K, C, 1, 1), 1), ((K, K, 3, 3), stride), ((K_out, K, 1, 1), 1)]
+    layers = [
+        Layer(f"{name}_conv{number}", f"{name}_bn{number}", *conv)
+        for number, conv in enumerate(convs, 1)
+    ]
+    if config.pre_activation:
+        layers = _norms_first(layers, block)
     if block.shortcut == "B":
         norm = None if config.pre_activation else f"{name}_proj_bn"
-        shape = (block.out_channels, C, 1, 1)
-        layers.append(Layer(f"{name}_proj", norm, shape, block.stride))
+        layers.append(Layer(f"{name}_proj", norm, (K_out, C, 1, 1), stride))
     return layers
+
+
+def _norms_first(layers: list[Layer], block: Block) -> list[Layer]:
+    """Return a branch in which each norm comes before its convolution (v2).
+
+    Each convolution is followed by the next one's norm, the last by none.
+    """
+    norms = [layer.norm for layer in layers]
+    branch = [
+        layer._replace(norm=after)
+        for layer, after in zip(layers, [*norms[1:], None], strict=True)
+    ]
+    if block.is_first:  # the stem's norm and relu serve it
+        return branch
+    return [Layer(None, norms[0], (block.in_channels,)), *branch]
 
 
 def network_layers(config: ResNetConfig) -> list[Layer]:

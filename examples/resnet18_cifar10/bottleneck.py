@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 from architecture import Block
-from layers import ConvCache, Gradients, Layers, kept
+from layers import (
+    ConvCache,
+    Gradients,
+    Layers,
+    block_shortcut,
+    block_shortcut_backward,
+    conv_bn,
+    conv_bn_add,
+    conv_bn_add_backward,
+    conv_bn_backward,
+)
 
 from odyssey.ops.activation import relu_backward
 
@@ -20,52 +30,43 @@ from odyssey.ops.activation import relu_backward
 class BottleneckCache(NamedTuple):
     """What the backward of a bottleneck needs of its forward."""
 
-    conv1: ConvCache
+    conv1: ConvCache  # its x is the block's
     conv2: ConvCache
     conv3: ConvCache
     proj: ConvCache | None  # None where the shortcut has no parameters
-    keep: np.ndarray | None  # (N, 1, 1, 1) factors of the images' branches
     out: np.ndarray  # (N, 4*K, P, Q) after the last relu
 
 
 def bottleneck(
     layers: Layers, block: Block, x: np.ndarray
-) -> tuple[np.ndarray, BottleneckCache | None]:
+) -> tuple[np.ndarray, BottleneckCache]:
     r"""Run one bottleneck.
 
     x -> conv1 -> bn1 -> relu -> conv2 -> bn2 -> relu -> conv3 -> bn3 -> (+) -> relu
      \____________________ identity, or proj -> proj_bn ________________/
     """
-    name, stride = block.name, block.stride
-    shortcut, proj = layers.shortcut(block, x)
-    keep = layers.keep(block, x)
-    h, conv1 = layers.conv_bn(f"{name}_conv1", f"{name}_bn1", x, 1, 0)
-    h, conv2 = layers.conv_bn(f"{name}_conv2", f"{name}_bn2", h, stride, 1)
-    names = f"{name}_conv3", f"{name}_bn3"
-    out, conv3 = layers.conv_bn(*names, h, 1, 0, shortcut, keep=keep)
-    if not layers.training:
-        return out, None
-    return out, BottleneckCache(conv1, conv2, conv3, proj, keep, out)
+    name = block.name
+    h, conv1 = conv_bn(layers, f"{name}_conv1", f"{name}_bn1", x)
+    h, conv2 = conv_bn(layers, f"{name}_conv2", f"{name}_bn2", h, block.stride)
+    shortcut, proj = block_shortcut(layers, block, x)
+    out, conv3 = conv_bn_add(layers, block, f"{name}_conv3", f"{name}_bn3", h, shortcut)
+    return out, BottleneckCache(conv1, conv2, conv3, proj, out)
 
 
 def bottleneck_backward(
     grads: Gradients, block: Block, grad_output: np.ndarray, cache: BottleneckCache
 ) -> np.ndarray:
-    """Keep the gradients of a bottleneck, return that of its input.
+    """Find the gradients of a bottleneck, return that of its input.
 
     ``grad_output`` is overwritten.
     """
-    name, stride = block.name, block.stride
-    # out = relu(bn3 + shortcut): addition hands the same gradient to both branches
+    # forward: out = relu(bn3(conv3(h)) + shortcut)
+    # addition hands the same gradient to both branches
     grad_sum = relu_backward(grad_output, cache.out, out=grad_output)
-    grad_x = grads.shortcut(block, grad_sum, cache.conv1.x, cache.proj)
-
-    grad_branch = kept(grad_sum, cache.keep)
-    conv3 = f"{name}_conv3", f"{name}_bn3", grad_branch, cache.conv3, 1, 0
-    # where the shortcut is the identity, grad_x may be the same array
-    grad_h = grads.conv_bn(*conv3, relu=False, overwrite=grad_branch is not grad_x)
-    conv2 = f"{name}_conv2", f"{name}_bn2", grad_h, cache.conv2, stride, 1
-    grad_h = grads.conv_bn(*conv2, relu=True, overwrite=True)
-    conv1 = f"{name}_conv1", f"{name}_bn1", grad_h, cache.conv1, 1, 0
-    # x went both ways: the gradients add up
-    return grads.conv_bn(*conv1, relu=True, overwrite=True, addend=grad_x)
+    grad_h = conv_bn_add_backward(grads, grad_sum, cache.conv3)
+    # forward: shortcut = x, or proj_bn(proj(x))
+    grad_x = block_shortcut_backward(grads, block, grad_sum, cache.conv1.x, cache.proj)
+    # forward: h = relu(bn2(conv2(h)))
+    grad_h = conv_bn_backward(grads, grad_h, cache.conv2)
+    # forward: h = relu(bn1(conv1(x))); x went both ways: the gradients add up
+    return conv_bn_backward(grads, grad_h, cache.conv1, addend=grad_x)

@@ -9,11 +9,12 @@
       head      global average pool, linear      (N, 10)
 
 `architecture.py` lists the blocks, and names and shapes of all tensors; `layers.py` has
-the pair convolution and batch norm.  Nothing here is mutated: a forward returns the new
-state and a cache, a backward reads the cache.
+convolution with batch norm, and the shortcut.  Nothing here is mutated: a forward
+returns the new state and a cache, a backward reads the cache.
 
-The rest of the family has other blocks, or more of them, on the same way: those of
-`bottleneck.py` and `preactivation.py`.
+`forward` and `backward` serve the rest of the family, too: other blocks, from
+`bottleneck.py` and `preactivation.py`, or more of them.  Pre-activation and dropout are
+the only steps there that ResNet-18 goes without.
 
 He, Zhang, Ren & Sun 2016, arXiv:1512.03385; the 3x3 stem is that of its section 4.2.
 """
@@ -24,7 +25,19 @@ import bottleneck
 import numpy as np
 import preactivation
 from architecture import Block, ResNetConfig, Tensors, fold, network_blocks
-from layers import ConvCache, Gradients, Layers, NormCache, kept
+from layers import (
+    ConvCache,
+    Gradients,
+    Layers,
+    NormCache,
+    batch_norm_backward,
+    block_shortcut,
+    block_shortcut_backward,
+    conv_bn,
+    conv_bn_add,
+    conv_bn_add_backward,
+    conv_bn_backward,
+)
 
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.dropout import dropout, dropout_backward
@@ -35,10 +48,9 @@ from odyssey.ops.pooling import global_avgpool2d, global_avgpool2d_backward
 class BlockCache(NamedTuple):
     """What the backward of a basic block needs of its forward."""
 
-    conv1: ConvCache
-    conv2: ConvCache  # its x is what bn1's relu gave
+    conv1: ConvCache  # its x is the block's
+    conv2: ConvCache
     proj: ConvCache | None  # None where the shortcut has no parameters
-    keep: np.ndarray | None  # (N, 1, 1, 1) factors of the images' branches
     out: np.ndarray  # (N, K, P, Q) after the last relu
 
 
@@ -55,40 +67,34 @@ class Cache(NamedTuple):
 
 def basic_block(
     layers: Layers, block: Block, x: np.ndarray
-) -> tuple[np.ndarray, BlockCache | None]:
+) -> tuple[np.ndarray, BlockCache]:
     r"""Run one basic block.
 
     x -> conv1 -> bn1 -> relu -> conv2 -> bn2 -> (+) -> relu -> out
      \______________ identity, or proj -> proj_bn _/
     """
-    name, stride = block.name, block.stride
-    shortcut, proj = layers.shortcut(block, x)
-    keep = layers.keep(block, x)  # None without stochastic depth
-    h, conv1 = layers.conv_bn(f"{name}_conv1", f"{name}_bn1", x, stride, 1)
-    names = f"{name}_conv2", f"{name}_bn2"
-    out, conv2 = layers.conv_bn(*names, h, 1, 1, shortcut, keep=keep)
-    return out, BlockCache(conv1, conv2, proj, keep, out) if layers.training else None
+    name = block.name
+    h, conv1 = conv_bn(layers, f"{name}_conv1", f"{name}_bn1", x, block.stride)
+    shortcut, proj = block_shortcut(layers, block, x)
+    out, conv2 = conv_bn_add(layers, block, f"{name}_conv2", f"{name}_bn2", h, shortcut)
+    return out, BlockCache(conv1, conv2, proj, out)
 
 
 def basic_block_backward(
     grads: Gradients, block: Block, grad_output: np.ndarray, cache: BlockCache
 ) -> np.ndarray:
-    """Keep the gradients of a basic block, return that of its input.
+    """Find the gradients of a basic block, return that of its input.
 
     ``grad_output`` is overwritten.
     """
-    name, stride = block.name, block.stride
-    # out = relu(bn2 + shortcut): addition hands the same gradient to both branches
+    # forward: out = relu(bn2(conv2(h)) + shortcut)
+    # addition hands the same gradient to both branches
     grad_sum = relu_backward(grad_output, cache.out, out=grad_output)
-    grad_x = grads.shortcut(block, grad_sum, cache.conv1.x, cache.proj)
-
-    grad_branch = kept(grad_sum, cache.keep)
-    conv2 = f"{name}_conv2", f"{name}_bn2", grad_branch, cache.conv2, 1, 1
-    # where the shortcut is the identity, grad_x may be the same array
-    grad_h = grads.conv_bn(*conv2, relu=False, overwrite=grad_branch is not grad_x)
-    conv1 = f"{name}_conv1", f"{name}_bn1", grad_h, cache.conv1, stride, 1
-    # x went both ways: the gradients add up
-    return grads.conv_bn(*conv1, relu=True, overwrite=True, addend=grad_x)
+    grad_h = conv_bn_add_backward(grads, grad_sum, cache.conv2)
+    # forward: shortcut = x, or proj_bn(proj(x))
+    grad_x = block_shortcut_backward(grads, block, grad_sum, cache.conv1.x, cache.proj)
+    # forward: h = relu(bn1(conv1(x))); x went both ways: the gradients add up
+    return conv_bn_backward(grads, grad_h, cache.conv1, addend=grad_x)
 
 
 def block_functions(config: ResNetConfig) -> tuple:
@@ -127,14 +133,15 @@ def forward(
     layers = Layers(params, state, training, rng)
     block_forward, _ = block_functions(config)
 
-    h, stem = layers.conv_bn("conv1", "bn1", x, 1, 1)  # (N, 64, 32, 32)
+    h, stem = conv_bn(layers, "conv1", "bn1", x)  # (N, 64, 32, 32)
     caches = []
     for block in network_blocks(config):
         h, cache = block_forward(layers, block, h)
-        caches.append(cache)
+        if training:
+            caches.append(cache)
     final = dropped = None
     if config.pre_activation:
-        h, final = layers.bn_relu("final_bn", h)
+        h, final = preactivation.bn_relu(layers, "final_bn", h)
     pooled = global_avgpool2d(h)  # (N, 512, 1, 1)
     features = pooled.reshape(pooled.shape[:2])  # (N, 512)
     if training and config.dropout:
@@ -149,8 +156,7 @@ def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: ResNetConfig
 ) -> Tensors:
     """Return the gradient of every parameter: the forward upside-down."""
-    found = Gradients(params)
-    grads = found.grads
+    grads = Gradients(params)
     _, block_backward = block_functions(config)
     grad_features, grads["fc_weights"], grads["fc_bias"] = linear_backward(
         grad_logits, cache.features, params["fc_weights"]
@@ -159,11 +165,10 @@ def backward(
         grad_features = dropout_backward(grad_features, cache.dropped)
     grad = global_avgpool2d_backward(grad_features[:, :, None, None], cache.last)
     if cache.final is not None:
-        grad = found.bn_relu("final_bn", grad, cache.final)
+        grad = batch_norm_backward(grads, grad, cache.final)
     for block, block_cache in zip(
         reversed(network_blocks(config)), reversed(cache.blocks), strict=True
     ):
-        grad = block_backward(found, block, grad, block_cache)
-    stem = "conv1", "bn1", grad, cache.stem, 1, 1
-    found.conv_bn(*stem, relu=True, overwrite=True, needs_grad_input=False)
+        grad = block_backward(grads, block, grad, block_cache)
+    conv_bn_backward(grads, grad, cache.stem, needs_grad_input=False)
     return {name: grads[name] for name in params}
