@@ -1,0 +1,131 @@
+"""Train each kind of network a few steps on CIFAR-10: does its loss fall?
+
+    python benchmarks/short_runs.py --data-dir datasets/cifar10
+    python benchmarks/short_runs.py --models resnet20,resnet110 --steps 100 --lr 0.1
+
+The kinds are the family, post- and pre-activation (v2), and two networks without batch
+norm.  So that few steps are enough, they are of 32 images out of the first 64, which
+come back augmented anew, and gradients are clipped: ResNet-50's loss else rises before
+it falls.  All the rest is as in train.py, whose options are understood.  Exits with 1
+if a loss does not fall.
+"""
+
+import itertools
+import statistics
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from networks import MODELS  # isort: skip (puts the example onto the path)
+import train
+from architecture import ResNetConfig, initialize
+from data_loader import make_train_loader
+from data_options import loader_options
+
+from odyssey.data.dataset import Dataset
+from odyssey.training.program import exit_statuses
+from odyssey.training.state import TrainingState
+
+MEAN_OF = 5  # steps at the beginning, and at the end
+STEPS, STEPS_NARROW = 20, 60  # the CIFAR networks do a tenth of the work and learn less
+SHORT = "--limit-train 64 --batch-size 32 --clip-grad-norm 5".split()
+WITHOUT_NORM = ("resnet20", "resnet18")
+
+
+def kinds(models: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield name and options of train.py for each kind of each model."""
+    for model in models:
+        yield model, ["--model", model]
+        yield f"{model} v2", ["--model", model, "--pre-activation"]
+        if model in WITHOUT_NORM:
+            yield f"{model} no norm", ["--model", model, "--no-normalize"]
+
+
+def usual_steps(model: str) -> int:
+    """Return as many steps as show that a network learns, in seconds on two cores."""
+    return STEPS if MODELS[model].width == ResNetConfig().width else STEPS_NARROW
+
+
+def training_options(words: Iterable[str]) -> SimpleNamespace:
+    """Return the options of train.py, those not given with their defaults."""
+    return SimpleNamespace(**train.main.make_context("train.py", list(words)).params)
+
+
+def short_run(
+    options: SimpleNamespace, data: Dataset, steps: int
+) -> tuple[int, list[float]]:
+    """Return how many numbers a network trains, and the losses of its first steps."""
+    config = train.build_config(options, data)
+    recipe = train.build_recipe(options, data, config)
+    state = TrainingState.fresh(*initialize(config, recipe.seed))
+    loader = make_train_loader(
+        data.train_images,
+        data.train_labels,
+        recipe.batch_size,
+        num_classes=config.num_classes,
+        **loader_options(recipe),
+    )
+    losses = []
+    epochs = map(loader.epoch, itertools.count())
+    for x, labels in itertools.islice(itertools.chain.from_iterable(epochs), steps):
+        lr = recipe.lr_at(state.step, loader.num_batches)
+        result = train.training_step(state, x, labels, lr, config=config, recipe=recipe)
+        state.count_step(result.loss, result.correct, len(labels))
+        losses.append(result.loss)
+    return sum(param.size for param in state.params.values()), losses
+
+
+def chosen_models(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
+    """Return the models of a list with commas."""
+    names = value.split(",")
+    if unknown := [name for name in names if name not in MODELS]:
+        raise click.BadParameter(f"no {', '.join(unknown)} in {', '.join(MODELS)}.")
+    return names
+
+
+@click.command(
+    context_settings={"show_default": True, "ignore_unknown_options": True},
+    epilog=f"All other options are those of train.py, {' '.join(SHORT)} unless given.",
+)
+@click.option("--models", default=",".join(MODELS), callback=chosen_models)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=2 * MEAN_OF),
+    show_default=f"{STEPS}, CIFAR networks {STEPS_NARROW}",
+)
+@click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="")
+def main(models: list[str], steps: int | None, more: tuple[str]) -> None:
+    """Train each kind of network a few steps, and print what became of its loss."""
+    more = [*SHORT, *more]
+    with exit_statuses():
+        data, _ = train.load_data(training_options(more))
+        click.echo(
+            f"mean loss of the first {MEAN_OF} steps and of the last {MEAN_OF}\n\n"
+            f"{'kind':18}{'parameters':>12}{'steps':>6}{'first':>8}{'last':>8}"
+            f"{'fell by':>9}"
+        )
+        risen = []
+        for name, words in kinds(models):
+            options = training_options([*words, *more])
+            count = steps or usual_steps(options.model)
+            parameters, losses = short_run(options, data, count)
+            first = statistics.fmean(losses[:MEAN_OF])
+            last = statistics.fmean(losses[-MEAN_OF:])
+            click.echo(
+                f"{name:18}{parameters:12,}{count:6}{first:8.3f}{last:8.3f}"
+                f"{first - last:9.3f}"
+            )
+            if not last < first:
+                risen.append(name)
+    if risen:
+        click.echo(f"the loss did not fall: {', '.join(risen)}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
