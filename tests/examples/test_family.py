@@ -1,6 +1,5 @@
 """The family of networks: how large they are, their gradients, that they learn."""
 
-import numba
 import numpy as np
 import pytest
 from architecture import (
@@ -190,32 +189,38 @@ def test_without_norms_depth_does_not_blow_up():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_eight_images_are_learnt_by_heart(kind):
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)  # layers so small are not worth sharing
-    try:
-        first, last = learn_by_heart(KINDS[kind]._replace(width=8, blocks=(1, 1, 1)))
-    finally:
-        numba.set_num_threads(before)
-    assert first > 0.8  # it knows nothing at first: ln 4 = 1.39
-    assert last < 0.05
+def test_eight_images_are_learnt_by_heart(kind, one_thread):
+    config = KINDS[kind]._replace(width=8, blocks=(1, 1, 1))
+    losses, inference_loss = learn_by_heart(config)
+    assert losses[0] > 0.8  # it knows nothing at first: ln 4 = 1.39
+    assert inference_loss < 0.05
 
 
-def learn_by_heart(config, steps=120):
-    """Losses in training at the first step, and in inference after the last."""
+@pytest.mark.parametrize("v2", [False, True], ids=["post", "pre"])
+@pytest.mark.parametrize("name", MODELS)
+def test_each_model_learns_eight_images_by_heart(name, v2, one_thread):
+    config = MODELS[name]._replace(width=4, num_classes=4, pre_activation=v2)
+    losses, _ = learn_by_heart(config, until=0.01)
+    assert losses[0] > 0.8 and losses[-1] < 0.01
+
+
+def learn_by_heart(config, until=0.0):
+    """Losses in training, 120 or up to one below ``until``, and then in inference."""
     rng = np.random.default_rng(21)
     x = rng.standard_normal((8, 8, 8, 3)).astype(np.float32).transpose(0, 3, 1, 2)
     labels = np.array([3, 1, 0, 1, 2, 3, 2, 0])
     params, state = initialize(config, seed=22)
     velocity = {name: np.zeros_like(array) for name, array in params.items()}
     losses = []
-    for step in range(steps):
+    for step in range(120):
         rng = np.random.default_rng(step)
         logits, state, cache = forward(params, state, x, config, rng=rng)
         losses.append(cross_entropy(logits, labels))
+        if losses[-1] < until:
+            break
         grad_logits = cross_entropy_backward(1.0, logits, labels)
         grads = backward(grad_logits, cache, params, config)
         for name, param in params.items():
             sgd_momentum_update_inplace(param, grads[name], velocity[name], lr=0.02)
     logits = forward(params, state, x, config, training=False)[0]
-    return losses[0], cross_entropy(logits, labels)
+    return losses, cross_entropy(logits, labels)

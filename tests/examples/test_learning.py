@@ -3,9 +3,7 @@
 import csv
 import json
 
-import numba
 import numpy as np
-import pytest
 from architecture import ResNetConfig, initialize
 from model import backward, forward
 from programs import assert_same_run, losses_of, run_apart, run_here
@@ -15,15 +13,6 @@ from odyssey.optim import sgd_momentum_update_inplace
 
 QUICK = ["--limit-train", 2000, "--limit-test", 1000, "--batch-size", 32, "--lr", 0.05]
 QUICK += ["--threads", 1, "--no-augment"]
-
-
-@pytest.fixture
-def one_thread():
-    """Layers so small are not worth sharing."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
 
 
 def learn_by_heart(steps):
