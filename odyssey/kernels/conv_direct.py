@@ -1,8 +1,8 @@
 """The three products of a convolution, summed directly: pack, multiply, store.
 
-Each product is a matrix product over *rows* (pixels) and *taps* (positions r, s of the
-kernel, each with its channels).  No thread ever holds the whole unfolded input: a block
-of rows is packed into a buffer that stays in the core's own cache, multiplied, stored.
+Each product is a matrix product over *rows* (pixels) and *terms* (the channels of each
+*tap*, a position r, s of the kernel).  No thread ever holds the whole unfolded input: a
+block of rows is packed into a buffer in the core's own cache, multiplied, stored.
 
 Arrays are C-contiguous: x (N, H, W, C), out (N, P, Q, K), kernel (K, C, R, S).  The
 columns of a factor come in blocks of at most 64 and the products in pieces of at most
@@ -15,6 +15,7 @@ import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.tiles import PIECE, add_product
 
 
 @parallel
@@ -43,7 +44,7 @@ def kernel_matrix(kernel, taps, turned, matrix):
 
 
 @serial
-def add_product(packed, matrix, first, product, sums):
+def multiply_and_add(packed, matrix, first, product, sums):
     """Add ``packed`` (rows, terms) times ``matrix``, from its row ``first`` on.
 
     for block of columns: for piece of the rows:
@@ -51,7 +52,7 @@ def add_product(packed, matrix, first, product, sums):
     """
     rows, terms = packed.shape
     blocks, _, B = matrix.shape
-    piece = min(rows, max(4, 1_000_000 // (terms * B) // 4 * 4))
+    piece = min(rows, max(4, PIECE // (terms * B) // 4 * 4))
     for block in range(blocks):
         factor = matrix[block, first : first + terms]
         begin, lanes = block * B, min(B, sums.shape[1] - block * B)
@@ -66,45 +67,47 @@ def add_product(packed, matrix, first, product, sums):
 
 
 @serial
-def pack(lines, H, start, end, P, Q, step, runs, C, packed):
-    """Copy what some taps see at the pixels start..end of P x Q.
+def pack(lines, H, start, end, P, Q, step, runs, slices, C, packed):
+    """Copy what the terms of some slices see at the pixels start..end of P x Q.
 
-    for row (n, p, q): for run (dh, dw, taps): for tap in the run: for c:
-        packed[row, tap, c] = x[n, p*step + dh, q*step + dw + tap, c]
+    for row (n, p, q): for slice: for run (dh, first, length) of it: for i < length:
+        packed[slice, row, at + i] = x[n, p*step + dh][q*step*C + first + i]
 
-    Positions outside x give zeros.  ``lines`` (N*H, W*C) is x seen as a matrix, in
-    which the taps of a run are neighbours.
+    where ``at`` is what the runs before take.  Positions outside x give zeros.
+    ``lines`` (N*H, W*C) is x seen as a matrix, in which the terms of a run are
+    neighbours.
     """
-    width, (count, _) = lines.shape[1], runs.shape
+    width = lines.shape[1]
     for row in range(start, end):
         n, p, q = row // (P * Q), row // Q % P, row % Q
-        at = 0
-        for i in range(count):
-            h, begin = p * step + runs[i, 0], (q * step + runs[i, 1]) * C
-            length = runs[i, 2] * C
-            target = packed[row - start, at : at + length]
-            at += length
-            if 0 <= h < H and 0 <= begin and begin + length <= width:
-                line = lines[n * H + h, begin : begin + length]
-                for j in range(length):
-                    target[j] = line[j]
-            else:
-                for j in range(length):
-                    inside = 0 <= h < H and 0 <= begin + j < width
-                    target[j] = lines[n * H + h, begin + j] if inside else 0
+        for i in range(len(slices)):
+            at = 0
+            for run in range(slices[i, 0], slices[i, 1]):
+                h, length = p * step + runs[run, 0], runs[run, 2]
+                begin = q * step * C + runs[run, 1]
+                target = packed[i, row - start, at : at + length]
+                at += length
+                if 0 <= h < H and 0 <= begin and begin + length <= width:
+                    line = lines[n * H + h, begin : begin + length]
+                    for j in range(length):
+                        target[j] = line[j]
+                else:
+                    for j in range(length):
+                        inside = 0 <= h < H and 0 <= begin + j < width
+                        target[j] = lines[n * H + h, begin + j] if inside else 0
 
 
 @parallel
 def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     """Compute the convolution of ``x`` with a kernel laid out as ``matrix``.
 
-    for block of 64 rows (n, p, q) in parallel: for slice of taps (r, s): for k: for c:
+    for block of 64 rows (n, p, q) in parallel: for slice of terms (r, s, c): for k:
         out[n, p, q, k] += x[n, p*stride+r-padding, q*stride+s-padding, c]
                            * kernel[k, c, r, s]
 
     The sums begin with ``bias`` and, if that has any images, with ``addend``; with
     ``relu`` they end in one.  A row of ``slices`` is its first run, the one after the
-    last, its first tap and the one after the last; ``pack`` says what ``runs`` are.
+    last, its first term and the one after the last; ``pack`` says what ``runs`` are.
 
     Optimizations:
     - each thread owns whole rows of ``out``, so nothing is shared
@@ -116,7 +119,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     lines = x.reshape(N * H, W * C)
     rows, result = N * P * Q, out.reshape(N * P * Q, K)
     zero, added = out.dtype.type(0), addend.reshape(-1, K)
-    most = np.max(slices[:, 3] - slices[:, 2]) * C
+    most = np.max(slices[:, 3] - slices[:, 2])
     for block in prange((rows + 63) // 64):  # disjoint rows of out
         start, end = block * 64, min(block * 64 + 64, rows)
         buffer = np.empty((end - start) * most, x.dtype)
@@ -131,12 +134,12 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
                 for k in range(K):
                     total[k] += addition[k]
         for i in range(len(slices)):
-            run, last_run, tap, last_tap = slices[i]
-            terms = (last_tap - tap) * C
-            packed = buffer[: (end - start) * terms].reshape(end - start, terms)
-            seen = runs[run:last_run]
-            pack(lines, H, start, end, P, Q, stride, seen, C, packed)
-            add_product(packed, matrix, tap * C, product, sums)
+            _, _, term, last_term = slices[i]
+            terms = last_term - term
+            packed = buffer[: (end - start) * terms].reshape(1, end - start, terms)
+            cut = slices[i : i + 1]
+            pack(lines, H, start, end, P, Q, stride, runs, cut, C, packed)
+            multiply_and_add(packed[0], matrix, term, product, sums)
         if relu:
             for row in range(end - start):
                 total = sums[row]
@@ -152,7 +155,7 @@ def conv_grad_input(
     """Compute the gradient of the input.
 
     for phase (u, v) of the stride: for block of 64 pixels (n, h, w), in parallel:
-        for slice of the taps (r, s) that reach this phase: for c: for k:
+        for slice of the terms (r, s, k) that reach this phase: for c:
             grad_input[n, h, w, c] += grad_output[n, p, q, k] * kernel[k, c, r, s]
             where p = (h + padding - r) / stride, q = (w + padding - s) / stride
 
@@ -168,7 +171,7 @@ def conv_grad_input(
     N, H, W, C = grad_input.shape
     P, Q, K = grad_output.shape[1:]
     lines, has_addend = grad_output.reshape(N * P, Q * K), len(addend) > 0
-    most = np.max(slices[:, 3] - slices[:, 2]) * K
+    most = np.max(slices[:, 3] - slices[:, 2])
     # phase (0, 0) has the most pixels
     blocks = (N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + 63) // 64
     for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
@@ -182,12 +185,12 @@ def conv_grad_input(
         product = np.empty((count, matrix.shape[2]), grad_output.dtype)
         sums = np.zeros((count, C), grad_output.dtype)
         for i in range(first_slice, last_slice if count else first_slice):
-            run, last_run, tap, last_tap = slices[i]
-            terms = (last_tap - tap) * K
-            packed = buffer[: count * terms].reshape(count, terms)
-            seen = runs[run:last_run]
-            pack(lines, P, start, end, H_phase, W_phase, 1, seen, K, packed)
-            add_product(packed, matrix, tap * K, product, sums)
+            _, _, term, last_term = slices[i]
+            terms = last_term - term
+            packed = buffer[: count * terms].reshape(1, count, terms)
+            cut = slices[i : i + 1]
+            pack(lines, P, start, end, H_phase, W_phase, 1, runs, cut, K, packed)
+            multiply_and_add(packed[0], matrix, term, product, sums)
         for row in range(start, end):
             n, w = row // (H_phase * W_phase), row % W_phase
             h, w = row // W_phase % H_phase * stride + u, w * stride + v
@@ -202,65 +205,76 @@ def conv_grad_input(
 
 
 @parallel
-def conv_grad_kernel(grad_output, x, runs, slices, stride, partial, grad_kernel):
+def conv_grad_kernel(
+    grad_output, x, runs, slices, stride, height, splits, partial, grad_kernel
+):
     """Compute the gradient of the kernel, (K, C, R, S).
 
-    for part of the pixels, for slice of taps (r, s), in parallel:
-        for block of pixels (n, p, q): for c: for k:
-            partial[part, k block, r, s, c, k] += grad_output[n, p, q, k]
-                * x[n, p*stride + r - padding, q*stride + s - padding, c]
+    for part of the pixels, for split of the slices, in parallel:
+        for ``height`` pixels (n, p, q): for slice of the terms (r, s, c):
+            for block of k: for term: for k:
+                partial[part, block, term, k] += grad_output[n, p, q, k]
+                    * x[n, p*stride + r - padding, q*stride + s - padding, c]
     then the parts are added up in their order.  ``runs`` and ``slices`` are as in
-    ``conv_forward``.
+    ``conv_forward``, the slices of at most 64 terms and as wide as the first.
 
     Optimizations:
     - no two threads write to the same sum; the number of parts follows from the shapes
       alone, so that the order of the additions never depends on the threads
-    - large kernels are cut by taps, small ones by pixels as well, which also keeps
-      float32 sums short
+    - where there are fewer parts than threads, the terms are split as well
+    - both factors are cut into columns of 64, so that a product of many rows is small
+      enough for OpenBLAS and is seldom added
+    - x is packed for 8 slices at a time: memory likes to be read in longer stretches
     """
     N, P, Q, K = grad_output.shape
-    C, R, S = grad_kernel.shape[1:]
+    C = grad_kernel.shape[1]
     H, lines = x.shape[1], x.reshape(-1, x.shape[2] * C)
     parts, blocks, _, B = partial.shape
     rows, gradient = N * P * Q, grad_output.reshape(N * P * Q, K)
-    most = np.max(slices[:, 3] - slices[:, 2]) * C
-    height = max(16, min(256, 1_000_000 // (most * B) // 4 * 4))
-    for task in prange(parts * len(slices)):  # disjoint (part, taps) of partial
-        part = task // len(slices)
-        run, last_run, tap, last_tap = slices[task % len(slices)]
-        taps, seen = last_tap - tap, runs[run:last_run]
-        terms = slice(tap * C, last_tap * C)
-        buffer = np.empty(height * taps * C, x.dtype)
-        factor = np.empty(height * B, x.dtype)
-        product = np.empty((taps * C, B), x.dtype)
-        partial[part, :, terms] = 0
-        last = (part + 1) * rows // parts
-        for start in range(part * rows // parts, last, height):
+    width, most = slices[0, 3], min(8, (len(slices) + splits - 1) // splits)
+    for task in prange(parts * splits):  # disjoint (part, terms) of partial
+        part, split = task // splits, task % splits
+        patches = np.empty((most, height * width), x.dtype)
+        gradients = np.empty((blocks, height * B), x.dtype)
+        product = np.empty((width, B), x.dtype)
+        last_slice = (split + 1) * len(slices) // splits
+        begin, last = part * rows // parts, (part + 1) * rows // parts
+        for start in range(begin, last, height):
             end = min(start + height, last)
-            packed = buffer[: (end - start) * taps * C].reshape(end - start, taps * C)
-            pack(lines, H, start, end, P, Q, stride, seen, C, packed)
-            for block in range(blocks):
-                begin, lanes = block * B, min(B, K - block * B)
-                columns = factor[: (end - start) * B].reshape(end - start, B)
-                for row in range(end - start):
-                    target = columns[row]
-                    pixel = gradient[start + row, begin : begin + lanes]
+            for row in range(end - start):
+                for block in range(blocks):
+                    k, lanes = block * B, min(B, K - block * B)
+                    pixel = gradient[start + row, k : k + lanes]
+                    target = gradients[block, row * B : row * B + lanes]
                     for lane in range(lanes):
                         target[lane] = pixel[lane]
-                np.dot(packed.T, columns, product)
-                sums = partial[part, block, terms]
-                for term in range(taps * C):
-                    total, addition = sums[term], product[term]
-                    for lane in range(lanes):
-                        total[lane] += addition[lane]
-    for task in prange(C * blocks):  # disjoint (c, block of k) of grad_kernel
-        c, block = task // blocks, task % blocks
-        for tap in range(R * S):
-            for lane in range(min(B, K - block * B)):
-                total = partial[0, block, tap * C + c, lane]
+            for first in range(split * len(slices) // splits, last_slice, most):
+                cuts = slices[first : min(first + most, last_slice)]
+                packed = patches.reshape(most, height, width)
+                pack(lines, H, start, end, P, Q, stride, runs, cuts, C, packed)
+                for i in range(len(cuts)):
+                    terms = slice((first + i) * width, (first + i + 1) * width)
+                    for block in range(blocks):
+                        factors = patches[i], gradients[block], end - start
+                        total = partial[part, block, terms]
+                        add_product(*factors, start == begin, product, total)
+    taps = grad_kernel.reshape(K, C, -1)
+    T, groups = taps.shape[2], (C + 15) // 16
+    for task in prange(blocks * groups):  # disjoint (block of k, 16 c) of grad_kernel
+        block, first = task // groups, task % groups * 16
+        last = min(first + 16, C)
+        for tap in range(T):
+            for term in range(tap * C + first, tap * C + last):
+                total = partial[0, block, term]
                 for part in range(1, parts):
-                    total += partial[part, block, tap * C + c, lane]
-                grad_kernel[block * B + lane, c, tap // S, tap % S] = total
+                    addition = partial[part, block, term]
+                    for lane in range(B):
+                        total[lane] += addition[lane]
+        for lane in range(min(B, K - block * B)):
+            target = taps[block * B + lane]
+            for c in range(first, last):
+                for tap in range(T):
+                    target[c, tap] = partial[0, block, tap * C + c, lane]
 
 
 @parallel

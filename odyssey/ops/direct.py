@@ -6,11 +6,13 @@ Here the buffers of ``kernels/conv_direct.py`` are laid out and its kernels are 
 
 from collections import defaultdict
 
+import numba
 import numpy as np
 
 from odyssey import reference
 from odyssey.kernels import conv_direct as kernels
 from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.tiles import PIECE
 from odyssey.memory import workspace
 
 
@@ -28,7 +30,7 @@ def forward(
     K, C, R, S = kernel.shape
     taps = [(r, s) for r in range(R) for s in range(S)]
     shifts = [(r - padding, s - padding) for r, s in taps]
-    runs, slices = _runs(shifts, 512 // C)
+    runs, slices = _runs(shifts, C, 512)
     blocks, B = _blocks(K)
     matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
     with one_blas_thread():
@@ -84,8 +86,8 @@ def grad_input(
             ((u + padding - r) // stride, (v + padding - s) // stride)
             for r, s in reaching
         ]
-        more_runs, more_slices = _runs(shifts, 512 // K)
-        before = np.array([len(runs), len(runs), len(taps), len(taps)])
+        more_runs, more_slices = _runs(shifts, K, 512)
+        before = np.array([len(runs)] * 2 + [len(taps) * K] * 2)
         phases.append((u, v, len(slices), len(slices) + len(more_slices)))
         slices += [before + cut for cut in more_slices]
         runs += more_runs
@@ -108,39 +110,49 @@ def grad_kernel(
     K, C, R, S = out.shape
     N, P, Q, _ = grad_output.shape
     blocks, B = _blocks(K)
-    most = max(1, min(32, -(-N * P * Q // 256)))
-    parts = max(1, min(most, 4_000_000 // (R * S * C * K)))
-    partial = workspace("kernel", (parts, blocks, R * S * C, B), x.dtype)
+    count, width = _blocks(R * S * C)
+    most = min(32, N * P * Q // 256, 2**21 // (R * S * C * K))
+    parts = 1 << max(0, most.bit_length() - 1)  # a power of two: threads get even parts
+    splits = min(count, -(-numba.get_num_threads() // parts))
+    height = min(256, PIECE // (width * B) // 4 * 4)
+    partial = workspace("kernel", (parts, blocks, count * width, B), x.dtype)
     shifts = [(r - padding, s - padding) for r in range(R) for s in range(S)]
-    tables = [np.array(table) for table in _runs(shifts, 128 // C)]
+    tables = [np.array(table) for table in _runs(shifts, C, 64)]
     with one_blas_thread():
-        kernels.conv_grad_kernel(grad_output, x, *tables, stride, partial, out)
+        kernels.conv_grad_kernel(
+            grad_output, x, *tables, stride, height, splits, partial, out
+        )
 
 
-def _runs(shifts: list[tuple[int, int]], most: int) -> tuple[list, list]:
-    """Cut taps into slices of at most ``most``, but one, and those into runs.
+def _runs(shifts: list[tuple[int, int]], C: int, most: int) -> tuple[list, list]:
+    """Cut the terms, C of each tap, into even slices of at most ``most``, into runs.
 
-    ``shifts`` tell how far the pixel that a tap sees lies from the output's, (dh, dw);
-    in a run dh is the same, and dw grows by one.
+    ``shifts`` tell how far the pixel that a tap sees lies from the output's, (dh, dw).
+    A run is what lies side by side in a line of x: a tap's channels or some of them,
+    and those of the tap beside it.
 
     Returns
     -------
-    runs : list of (dh, dw of the first, number of taps)
-    slices : list of (first run, one after the last, first tap, one after the last)
+    runs : list of (dh, dw * C + c of the first term, number of terms)
+    slices : list of (first run, one after the last, first term, one after the last)
     """
-    runs, slices, most = [], [], max(1, most)
-    for first in range(0, len(shifts), most):
-        begin, part = len(runs), shifts[first : first + most]
-        for i, (dh, dw) in enumerate(part):
-            if i and part[i - 1] == (dh, dw - 1):
-                runs[-1][2] += 1
+    runs, slices, terms = [], [], len(shifts) * C
+    width = _blocks(terms, most)[1] if terms else 1
+    for first in range(0, terms, width):
+        begin, term, last = len(runs), first, min(first + width, terms)
+        while term < last:
+            (dh, dw), c = shifts[term // C], term % C
+            place, length = dw * C + c, min(C - c, last - term)
+            if len(runs) > begin and runs[-1][:2] == [dh, place - runs[-1][2]]:
+                runs[-1][2] += length
             else:
-                runs.append([dh, dw, 1])
-        slices.append((begin, len(runs), first, first + len(part)))
+                runs.append([dh, place, length])
+            term += length
+        slices.append((begin, len(runs), first, last))
     return runs, slices
 
 
-def _blocks(channels: int) -> tuple[int, int]:
-    """Return into how many blocks of how many channels, at most 64, to cut."""
-    blocks = -(-channels // 64)
-    return blocks, -(-channels // blocks)
+def _blocks(columns: int, most: int = 64) -> tuple[int, int]:
+    """Return into how many blocks of how many columns, at most ``most``, to cut."""
+    blocks = -(-columns // most)
+    return blocks, -(-columns // blocks)
