@@ -103,7 +103,7 @@ def training_step(
         early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
         decay = 0.0 if early else recipe.ema_decay
         update_average_inplace(state.averages, {**params, **running}, decay)
-    return StepResult(loss, count_correct(logits, labels), grad_norm)
+    return StepResult(loss, count_correct(logits, labels), grad_norm, grads)
 
 
 def noise_generator(seed: int, step: int) -> np.random.Generator:

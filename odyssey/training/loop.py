@@ -9,7 +9,7 @@ after the newest one is taken back by the resume that does it over again.
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +23,12 @@ from odyssey.training.errors import Interrupted, NonFiniteError, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
+from odyssey.training.observers import Observer, Observers
 from odyssey.training.progress import Progress, Stopwatch
 from odyssey.training.recipe import Recipe
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
-from odyssey.training.state import TrainingState
+from odyssey.training.state import Tensors, TrainingState
 from odyssey.weights.checkpoint import save_checkpoint
 
 #: Epochs between two savings of the weights, besides the one at the end.
@@ -40,6 +41,7 @@ class StepResult(NamedTuple):
     loss: float  # mean over the batch
     correct: float  # of the batch's images before the update, see `count_correct`
     grad_norm: float  # 2-norm of all gradients together
+    grads: Tensors | None = None  # as the update used them, for observers
 
 
 class Model(NamedTuple):
@@ -72,6 +74,7 @@ class Trainer:
     keep: int = 2  # newest checkpoints to keep
     log_interval: int = 20  # steps between two plain lines
     bar: bool | None = None  # see `Progress`
+    observers: Sequence[Observer] = ()
 
     def __post_init__(self) -> None:
         self._saved = self.checkpoint_path and self.state.position
@@ -95,7 +98,7 @@ class Trainer:
         return self.state.step >= self.last_step and not self.state.unreported
 
     def run(self) -> None:
-        """Train to the end.
+        """Train to the end, watched by the observers.
 
         Raises
         ------
@@ -104,6 +107,10 @@ class Trainer:
         NonFiniteError
             Before a loss, gradient or weight that is not finite does harm.
         """
+        with Observers(self.observers) as self._observers:
+            self._run()
+
+    def _run(self) -> None:
         state = self.state
         if self.checkpoint_path is not None:
             click.echo(f"resuming from {self.checkpoint_path}, {state.step} steps done")
@@ -122,6 +129,7 @@ class Trainer:
             while not self.finished():
                 self.train_epoch()
                 self.finish_epoch()
+            self._observers.tell("end", state)
         except StopRequested:
             self._refuse_nonfinite_state()
             self.checkpoint()
@@ -172,12 +180,15 @@ class Trainer:
             if state.step >= self.last_step:
                 break
             self._lr = self._lr_at(state.step)
-            loss, correct, self._grad_norm = self._step(x, labels)
-            state.count_step(loss, correct, len(labels))
-            self.steps_log.append(state.step, state.epoch + 1, self._lr, loss)
+            result = self._step(x, labels)
+            self._grad_norm = result.grad_norm
+            state.count_step(result.loss, result.correct, len(labels))
+            self.steps_log.append(state.step, state.epoch + 1, self._lr, result.loss)
             seconds = watch.lap()
             state.sums.seconds += seconds
             self.progress.step(state, seconds)
+            self._observers.tell("step", state, x, labels, result, self._lr)
+            del result  # frees the gradients before the next step makes its own
             self.stop.check()
         self.progress.end_epoch()
 
@@ -234,6 +245,7 @@ class Trainer:
             row[f"{name}_accuracy"] = result.accuracy
         self.metrics_log.append(row)
         self.progress.epoch_done(row)
+        self._observers.tell("epoch", state, row, results)
         state.unreported = False
         if state.batch == self.train.num_batches:
             state.finish_epoch()

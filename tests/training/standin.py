@@ -57,7 +57,8 @@ def train_step(state, x, labels, lr):
     state.params["w"] -= np.float32(lr) * state.velocities["w"]
     mean = np.float32(0.9) * state.running["mean"] + np.float32(0.1) * x.mean(axis=0)
     state.running = {"mean": mean}
-    return StepResult(loss, int((logits.argmax(axis=1) == labels).sum()), norm)
+    correct = int((logits.argmax(axis=1) == labels).sum())
+    return StepResult(loss, correct, norm, {"w": grad})
 
 
 def predictor(state):
