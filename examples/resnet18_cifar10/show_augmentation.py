@@ -22,14 +22,12 @@ import numpy as np
 from data_loader import DATASETS, load_dataset
 from data_options import data_options, loader_options
 
-from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.loader import BatchLoader
 from odyssey.data.randaugment import OPERATIONS, apply_operation
 from odyssey.training.errors import InputError
+from odyssey.training.pictures import contact_sheet, denormalize
 from odyssey.training.program import exit_statuses
 from odyssey.weights.files import atomic_write_bytes
-
-MARGIN = 2  # pixels between images, before they are enlarged
 
 
 def augmented_columns(
@@ -40,9 +38,8 @@ def augmented_columns(
     They come from a `BatchLoader`, with its normalisation undone.
     """
     loader = BatchLoader(images, labels, len(images), shuffle=False, **options)
-    mean, std = (np.array(m)[:, None, None] for m in (CIFAR10_MEAN, CIFAR10_STD))
     epochs = (next(loader.epoch(first + column))[0] for column in range(columns))
-    return [np.rint((x * std + mean) * 255).astype(np.uint8) for x in epochs]
+    return [denormalize(x) for x in epochs]
 
 
 def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
@@ -55,27 +52,6 @@ def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
         )
         columns.append(changed)
     return columns
-
-
-def contact_sheet(columns: list[np.ndarray]) -> np.ndarray:
-    """Return images side by side on white, (height, width, 3) uint8.
-
-    Parameters
-    ----------
-    columns : arrays (N, 3, H, W) uint8 of one shape
-    """
-    N, C, H, W = columns[0].shape
-    sheet = np.full(
-        (N * (H + MARGIN) + MARGIN, len(columns) * (W + MARGIN) + MARGIN, C),
-        255,
-        np.uint8,
-    )
-    for j, column in enumerate(columns):
-        left = MARGIN + j * (W + MARGIN)
-        for i, image in enumerate(column.transpose(0, 2, 3, 1)):
-            top = MARGIN + i * (H + MARGIN)
-            sheet[top : top + H, left : left + W] = image
-    return sheet
 
 
 def png(pixels: np.ndarray, scale: int) -> bytes:
