@@ -27,6 +27,7 @@ from data_loader import (
     split_validation,
 )
 from data_options import data_options, loader_options
+from log_options import log_options, make_observers
 from model import backward, forward
 from model_options import chosen_config, model_options, recipe_options
 from update_options import update_options
@@ -178,6 +179,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
     recipe = build_recipe(options, data, config)
     origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
     with RunFolder(options.weights_dir) as folder:
+        observers = make_observers(options, recipe, data.class_names)
         averaged = recipe.ema_decay > 0
         state = TrainingState.fresh(*initialize(config, recipe.seed), averaged)
         checkpoint = begin(
@@ -214,6 +216,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
             keep=options.keep,
             log_interval=options.log_interval,
             bar=False if options.no_progress else None,
+            observers=observers,
         )
         parameters = sum(param.size for param in state.params.values())
         sizes = {"train": len(data.train_labels)}
@@ -265,6 +268,7 @@ DIRECTORY = click.Path(file_okay=False)
 @click.option("--keep", type=COUNT, default=2, help="Checkpoints to keep.")
 @click.option("--max-steps", type=COUNT, help="Stop after N updates in all.")
 @click.option("--log-interval", type=COUNT, default=20, help="Steps between lines.")
+@log_options  # --tensorboard
 @click.option("--no-progress", is_flag=True, help="Plain lines on a terminal too.")
 @click.option("--allow-nonfinite", is_flag=True, help="Resume from NaN or Inf too.")
 @click.option("--debug", is_flag=True, help="Show where an error came from.")

@@ -1,0 +1,216 @@
+"""A run as TensorBoard shows it: curves, histograms, pictures, the recipe.
+
+The events are tensorboardX's, its thread is not: after an error of writing,
+`tensorboardX.SummaryWriter` would have the run wait for ever to put its next event into
+a full queue.  Here an event is written at once, and an error is one of this very call.
+"""
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from odyssey.optim import global_grad_norm
+from odyssey.training.errors import InputError
+from odyssey.training.evaluation import Evaluation
+from odyssey.training.logs import naming
+from odyssey.training.loop import StepResult
+from odyssey.training.observers import Observer
+from odyssey.training.pictures import confusion_picture, contact_sheet, denormalize
+from odyssey.training.recipe import Recipe
+from odyssey.training.state import Tensors, TrainingState
+
+PREFIX = "events"  # of event files, to which tensorboardX adds ".out.tfevents."
+BINS = 64  # of a histogram
+SHEET_COLUMNS, SHEET_IMAGES = 8, 64
+
+
+class TensorBoard(Observer):
+    """Writes a run as events into a folder.
+
+    All are placed by the number of updates done.  Those of an older session that this
+    one does over again are hidden by a mark of restart.
+
+    Parameters
+    ----------
+    directory : made if need be
+    recipe : the run's
+    class_names : of the classes, in the order of their labels
+    every : steps between two writings of loss, norms and histograms
+    goes_on : whether ``directory`` may hold events already
+
+    Raises
+    ------
+    InputError
+        Without tensorboardX, or if there are events that may not be.
+    OSError
+        If the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        recipe: Recipe,
+        class_names: Sequence[str],
+        *,
+        every: int = 100,
+        goes_on: bool = False,
+    ) -> None:
+        tensorboardX = _import_tensorboardx()
+        self._summary = tensorboardX.summary
+        self._protocol = tensorboardX.proto.event_pb2
+        self.directory = Path(directory)
+        self.recipe, self.class_names, self.every = recipe, class_names, every
+        if not goes_on and any(self.directory.glob(f"{PREFIX}.out.tfevents.*")):
+            raise InputError(
+                f"{directory} holds the events of a run already: --resume goes on with "
+                "them, --overwrite hides them, --tensorboard names another folder"
+            )
+        self._begun = False
+        with naming(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            # tensorboardX names files by the second, too coarse for two short sessions.
+            self._events = tensorboardX.event_file_writer.EventsWriter(
+                str(self.directory / PREFIX), f".{time.time_ns()}"
+            )
+
+    def step(
+        self,
+        state: TrainingState,
+        x: np.ndarray,
+        labels: np.ndarray,
+        result: StepResult,
+        lr: float,
+    ) -> None:
+        """Write the session's beginning, and the numbers of every so many steps."""
+        if not self._begun:
+            self._begin(state.step, x)
+        if state.step % self.every == 0:
+            scalars = {
+                "loss/batch": result.loss,
+                "accuracy/batch": result.correct / len(labels),
+                "gradient_norm": result.grad_norm,
+                "learning_rate": lr,
+            }
+            self._write_scalars(state.step, scalars)
+            self._write_tensors(state.step, "weight", state.params)
+            self._write_tensors(state.step, "gradient", result.grads or {})
+            self._flush()
+
+    def epoch(
+        self,
+        state: TrainingState,
+        row: Mapping[str, Any],
+        results: Mapping[str, Evaluation],
+    ) -> None:
+        """Write the row of metrics, and confusion matrices as pictures."""
+        scalars = {}
+        for column, value in row.items():
+            part, _, what = column.rpartition("_")  # "train_loss" is "loss/train"
+            measured = what in ("loss", "accuracy")
+            scalars[f"{what}/{part}" if measured else column] = float(value)
+        del scalars["lr"]  # that of the steps says more
+        self._write_scalars(state.step, scalars)
+        for name, result in results.items():
+            picture = confusion_picture(result.confusion, self.class_names)
+            self._write_picture(state.step, f"confusion/{name}", picture)
+        self._flush()
+
+    def end(self, state: TrainingState) -> None:
+        """Write that the run came to its end."""
+        *_, session_end = self._hyperparameters()
+        self._write(state.step, session_end)
+        self._flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        with naming(self.directory):
+            self._events.close()
+
+    def _begin(self, step: int, x: np.ndarray) -> None:
+        """Write what a session has but once; ``step`` is the number of its first."""
+        self._begun = True
+        # Hides what older files say of this step and those after it.
+        restart = self._protocol.SessionLog(status=self._protocol.SessionLog.START)
+        self._write_event(step, session_log=restart)
+        lines = [f"| {name} | {value} |" for name, value in self._choices().items()]
+        table = "\n".join(["| choice | |", "|---|---|", *lines])
+        self._write(step, self._summary.text("recipe", table))
+        experiment, session_start, _ = self._hyperparameters()
+        self._write(step, experiment)
+        self._write(step, session_start)
+        columns = min(SHEET_COLUMNS, len(x))
+        images = denormalize(x[: min(SHEET_IMAGES, len(x)) // columns * columns])
+        sheet = contact_sheet([images[j::columns] for j in range(columns)])
+        self._write_picture(step, "training_images", sheet)
+        self._flush()
+
+    def _choices(self) -> dict[str, Any]:
+        """Return the recipe in numbers, truth values and text."""
+        plain = (bool, int, float, str)
+        return {
+            name: value if isinstance(value, plain) else str(value)
+            for name, value in self.recipe.to_dict().items()
+        }
+
+    def _hyperparameters(self) -> tuple[Any, Any, Any]:
+        """Return the events of the tab "HParams": experiment, start and end."""
+        results = dict.fromkeys(["loss/train", "loss/test", "accuracy/test"], 0.0)
+        return self._summary.hparams(self._choices(), results)
+
+    def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        for tag, value in scalars.items():
+            self._write(step, self._summary.scalar(tag, value))
+
+    def _write_tensors(self, step: int, kind: str, tensors: Tensors) -> None:
+        """Write norms and histograms; without the latter of what is not finite."""
+        for name, tensor in tensors.items():
+            norm = global_grad_norm([tensor])
+            self._write_scalars(step, {f"{kind}_norms/{name}": norm})
+            if math.isfinite(norm):
+                # In float64, where 64 bins fit between any two float32 numbers.
+                values = tensor.ravel(order="K").astype(np.float64)
+                counts, edges = np.histogram(values, BINS)
+                histogram = self._summary.histogram_raw(
+                    f"{kind}s/{name}",
+                    min=values.min(),
+                    max=values.max(),
+                    num=values.size,
+                    sum=values.sum(),
+                    sum_squares=norm**2,
+                    bucket_limits=edges[1:].tolist(),
+                    bucket_counts=counts.tolist(),
+                )
+                self._write(step, histogram)
+
+    def _write_picture(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        self._write(step, self._summary.image(tag, pixels, dataformats="HWC"))
+
+    def _write(self, step: int, summary: Any) -> None:
+        self._write_event(step, summary=summary)
+
+    def _write_event(self, step: int, **content: Any) -> None:
+        event = self._protocol.Event(step=step, wall_time=time.time(), **content)
+        with naming(self.directory):
+            self._events.write_event(event)
+
+    def _flush(self) -> None:
+        with naming(self.directory):
+            self._events.flush()
+
+
+def _import_tensorboardx() -> ModuleType:
+    try:
+        import PIL.Image  # noqa: F401 - tensorboardX makes its PNGs with it
+        import tensorboardX
+    except (ImportError, TypeError) as error:  # TypeError: another protobuf's
+        raise InputError(
+            "--tensorboard needs tensorboardX and Pillow: pip install tensorboardX "
+            f"pillow (the extra odyssey[tensorboard]); {error}"
+        ) from None
+    return tensorboardX
