@@ -19,7 +19,7 @@ from odyssey.weights.verify import find_sets, verify_set
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Check what Odyssey wrote to disk, what it runs on, and learning rates."""
+    """Check and show what Odyssey wrote to disk, what it runs on, learning rates."""
 
 
 @main.command()
@@ -124,6 +124,44 @@ def schedule(
         from odyssey.schedule_plot import show
 
         show(choices, steps_per_epoch, image)
+
+
+@main.command()
+@click.argument(
+    "run_dir",
+    metavar="RUN_DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--output",
+    metavar="FILE.html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write it.  [default: report.html in RUN_DIR]",
+)
+@click.option("--title", help="Its heading.  [default: the name of RUN_DIR]")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -> None:
+    """Write a run as one HTML file: curves, mistakes, times, recipe, versions.
+
+    RUN_DIR is the folder that training wrote (--weights-dir).  The file needs no
+    network and nothing beside it.  What the run has not stored is left out, with the
+    reason; a run at work can be looked at too.
+
+    \b
+    Exit status:
+      0    written
+      1    cannot be written
+      2    no folder of a run, or a damaged file in it
+      130  stopped by Ctrl-C
+    """  # noqa: D301  (click wants the backspace itself)
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter("must end in .html", param_hint="--output")
+    from odyssey.training.program import exit_statuses
+
+    with exit_statuses(debug):
+        from odyssey.report.command import write_report
+
+        _say(f"report written to {write_report(run_dir, output, title)}")
 
 
 def _say(text: str, *, err: bool = False) -> None:

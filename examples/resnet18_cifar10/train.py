@@ -27,6 +27,7 @@ from data_loader import (
     split_validation,
 )
 from data_options import data_options, loader_options
+from layer_clocks import layer_clocks
 from log_options import log_options, make_observers
 from model import backward, forward
 from model_options import chosen_config, model_options, recipe_options
@@ -40,6 +41,7 @@ from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
 from odyssey.training.average import update_average_inplace
 from odyssey.training.evaluation import BATCH_SIZE, count_correct
 from odyssey.training.finite import check_step
+from odyssey.training.keepsakes import Keepsakes
 from odyssey.training.loop import Model, StepResult, Trainer
 from odyssey.training.lr_options import lr_options
 from odyssey.training.program import (
@@ -190,10 +192,12 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
             overwrite=options.overwrite,
             allow_nonfinite=options.allow_nonfinite,
         )
+        step = partial(training_step, config=config, recipe=recipe)
+        clocks = layer_clocks(training_step)
         trainer = Trainer(
             recipe,
             Model(
-                train_step=partial(training_step, config=config, recipe=recipe),
+                train_step=step,
                 predictor=partial(predictor, config=config),
                 save=partial(save_state, config=config, folder=folder, origin=origin),
             ),
@@ -216,7 +220,10 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
             keep=options.keep,
             log_interval=options.log_interval,
             bar=False if options.no_progress else None,
-            observers=observers,
+            observers=[
+                Keepsakes(folder.path, step, clocks, held_out, data.class_names),
+                *observers,
+            ],
         )
         parameters = sum(param.size for param in state.params.values())
         sizes = {"train": len(data.train_labels)}

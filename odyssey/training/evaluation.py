@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odyssey.ops.loss import cross_entropy
+from odyssey.ops.loss import cross_entropy, softmax
 
 #: Images in a batch of evaluation; results do not depend on it but for rounding.
 BATCH_SIZE = 100
@@ -18,6 +18,8 @@ class Evaluation(NamedTuple):
     correct: int
     total: int
     confusion: np.ndarray  # (K, K) int64: row the true class, column the predicted
+    predicted: np.ndarray  # (total,) int64: class of the greatest logit, by image
+    probability: np.ndarray  # (total,) that the softmax gives it
 
     @property
     def accuracy(self) -> float:
@@ -57,13 +59,22 @@ def evaluate(
     -------
     Evaluation
     """
-    loss_sum, confusion = 0.0, 0
+    loss_sum, confusion, predicted, probability = 0.0, 0, [], []
     for images, labels in batches:
         before_batch()
         logits = predict(images)
         K = logits.shape[1]
         loss_sum += cross_entropy(logits, labels) * len(labels)
-        cells = labels.astype(np.int64) * K + logits.argmax(axis=1)
+        predicted.append(logits.argmax(axis=1))
+        probability.append(softmax(logits).max(axis=1))
+        cells = labels.astype(np.int64) * K + predicted[-1]
         confusion = confusion + np.bincount(cells, minlength=K * K).reshape(K, K)
     total = int(confusion.sum())
-    return Evaluation(loss_sum / total, int(np.trace(confusion)), total, confusion)
+    return Evaluation(
+        loss_sum / total,
+        int(np.trace(confusion)),
+        total,
+        confusion,
+        np.concatenate(predicted),
+        np.concatenate(probability),
+    )

@@ -6,6 +6,8 @@
       *.weights, manifest.json     the model, every few epochs and at the end
       metrics.csv  steps.jsonl     what was measured
       checkpoints/step-00001234/   all that a resume needs
+      evaluation.npz  environment.json  profile.json   for the report, see keepsakes.py
+      report.html                  by ``python -m odyssey report``
       .lock                        held by the trainer that is running
 """
 
@@ -22,6 +24,10 @@ try:
     import fcntl
 except ImportError:  # Windows: two trainers in one folder go unnoticed there
     fcntl = None
+
+#: What is kept for the report, and the report.
+EVALUATION, ENVIRONMENT = "evaluation.npz", "environment.json"
+PROFILE, REPORT = "profile.json", "report.html"
 
 
 class RunFolder:
@@ -104,7 +110,8 @@ class RunFolder:
 
     def old_run(self) -> list[Path]:
         """Return the files and folders that a run has left here."""
-        logs = [p for p in (self.metrics, self.steps) if p.exists()]
+        kept = [self.path / n for n in (EVALUATION, ENVIRONMENT, PROFILE, REPORT)]
+        logs = [p for p in (self.metrics, self.steps, *kept) if p.exists()]
         weights = sorted(self.path.glob("*.weights"))
         manifests = [self.path / "manifest.json", self.path / PENDING]
         manifests = [p for p in manifests if p.exists()]

@@ -1,0 +1,37 @@
+"""``python -m odyssey report``: from a folder to a file."""
+
+from pathlib import Path
+
+from odyssey.report.page import build_page
+from odyssey.training.errors import InputError
+from odyssey.training.run_folder import REPORT
+from odyssey.weights.files import atomic_write_bytes
+
+
+def write_report(
+    folder: Path, output: Path | None = None, title: str | None = None
+) -> Path:
+    """Write the report of a run and return its path.
+
+    Parameters
+    ----------
+    folder : of the run
+    output : None for ``report.html`` in it
+    title : None for the folder's name
+
+    Raises
+    ------
+    InputError, WeightsError
+        If ``folder`` is of no run, or a file in it is damaged; names it.
+    OSError
+        If the report cannot be written.
+    """
+    if not (folder / "metrics.csv").exists():
+        raise InputError(f"{folder}: no metrics.csv, not the folder of a run")
+    if title is None:
+        title = f"Run {folder.resolve().name}"
+    page = build_page(folder, title)
+    output = folder / REPORT if output is None else output
+    # A folder's name may hold what UTF-8 cannot say.
+    atomic_write_bytes(output, page.encode("utf-8", "replace"))
+    return output

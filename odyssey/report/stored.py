@@ -1,0 +1,224 @@
+"""What a run's folder holds, checked as it is read.
+
+Each part is one function of the folder.  It raises `Absent`, with the reason, where the
+run has not stored the part, and `InputError`, with the file, where it is damaged.
+"""
+
+import csv
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from odyssey.training.errors import InputError
+from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
+from odyssey.weights.checkpoint import list_checkpoints
+from odyssey.weights.folder import has_manifest, read_listed
+from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
+
+#: Parts that can have been evaluated, as they are called in files and for people.
+PARTS = {"test": "test images", "val": "validation images"}
+MAX_BYTES = 256 << 20
+
+
+class Absent(Exception):
+    """A part that this run has not stored; the message says why."""
+
+
+class Part(NamedTuple):
+    """What became of a set of images that is not trained on."""
+
+    labels: np.ndarray  # (N,) true classes
+    predicted: np.ndarray  # (N,)
+    probability: np.ndarray  # (N,) of the predicted class
+    mistakes: np.ndarray  # (M,) indices of images, the surest mistake first
+    pictures: np.ndarray  # (M, C, H, W) uint8
+
+
+class Evaluated(NamedTuple):
+    """What became of all images that are not trained on."""
+
+    class_names: list[str]
+    epoch: int
+    parts: dict[str, Part]  # by what people call them
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of ``metrics.csv``, at least one."""
+    path = folder / "metrics.csv"
+    text = _text(path, "it was never written")
+    text = text[: text.rfind("\n") + 1]  # a trainer may be writing the next line
+    with _damage(path):
+        reader = csv.DictReader(text.splitlines(), strict=True)
+        rows = [
+            {name: float(row[name]) for name in reader.fieldnames} for row in reader
+        ]
+        if not all(math.isfinite(value) for row in rows for value in row.values()):
+            raise ValueError("a value that is not finite")
+        if any(row["epoch"] != index for index, row in enumerate(rows, 1)):
+            raise ValueError("the epochs are not 1, 2, 3 ...")
+    if not rows:
+        raise Absent("no epoch is finished yet")
+    return rows
+
+
+def learning_rates(folder: Path) -> list[float]:
+    """Return the learning rate of each step, from ``steps.jsonl``."""
+    path = folder / "steps.jsonl"
+    lines = _text(path, "it was never written").split("\n")[:-1]
+    with _damage(path):
+        rates = [float(json.loads(line)["lr"]) for line in lines]
+        if not all(map(math.isfinite, rates)):
+            raise ValueError("a learning rate that is not finite")
+    return rates
+
+
+def evaluated(folder: Path) -> Evaluated:
+    """Return ``evaluation.npz``, see `odyssey.training.keepsakes.encode`."""
+    path = folder / EVALUATION
+    _size(path, "the run is from before it was stored, or has finished no epoch")
+    with _damage(path):
+        with zipfile.ZipFile(path) as members:  # may unpack to more than is there
+            if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
+                raise ValueError(f"over {MAX_BYTES} bytes")
+        with np.load(path, allow_pickle=False) as arrays:
+            found = dict(arrays)
+        names = found["class_names"]
+        _require(names.ndim == 1 and names.dtype.kind == "U", "class_names")
+        parts = {
+            title: _part(found, name, len(names))
+            for name, title in PARTS.items()
+            if f"{name}_labels" in found
+        }
+        return Evaluated(names.tolist(), int(found["epoch"]), parts)
+
+
+def _part(found: Mapping[str, np.ndarray], part: str, K: int) -> Part:
+    values = Part(*(found[f"{part}_{field}"] for field in Part._fields))
+    N = values.labels.size
+    for name, kind, ndim, stop in (
+        ("labels", "iu", 1, K),
+        ("predicted", "iu", 1, K),
+        ("probability", "f", 1, 1 + 1e-6),
+        ("mistakes", "iu", 1, N),
+        ("pictures", "u", 4, 256),
+    ):
+        a = getattr(values, name)
+        fits = a.dtype.kind in kind and a.ndim == ndim
+        _require(fits and bool(np.all((a >= 0) & (a < stop))), f"{part}_{name}")
+    _require(N > 0 and len(values.predicted) == len(values.probability) == N, part)
+    fits = len(values.pictures) == len(values.mistakes)
+    fits = fits and values.pictures.dtype == np.uint8
+    _require(fits and values.pictures.shape[1] in (1, 3), f"{part}_pictures")
+    return values
+
+
+def profile(folder: Path) -> dict[str, Any]:
+    """Return ``profile.json``, see `odyssey.training.profile.profile`."""
+    path = folder / PROFILE
+    why = "the run is from before it was stored, or has not come to its end"
+    value = _json(path, why)
+    with _damage(path):
+        numbers = [value["seconds"], value["batch_size"], value["threads"]]
+        for row in value["rows"]:
+            _require(isinstance(row["name"], str), "name")
+            numbers += [seconds for key, seconds in row.items() if key != "name"]
+        _require(all(math.isfinite(n) and n >= 0 for n in numbers), "a time")
+        _require(value["seconds"] > 0, "seconds")
+    return value
+
+
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """Return the sessions of training, from ``environment.json``."""
+    path = folder / ENVIRONMENT
+    found = _json(path, "the run is from before it was stored, or finished no epoch")
+    with _damage(path):
+        for session in found["sessions"]:
+            _require(
+                all(isinstance(word, str) for word in session["command"]), "command"
+            )
+            _require(isinstance(session["versions"], dict), "versions")
+        _require(len(found["sessions"]) > 0, "sessions")
+    return found["sessions"]
+
+
+def recipe(folder: Path) -> dict[str, Any]:
+    """Return the recipe that the newest checkpoint was written with."""
+    checkpoints = list_checkpoints(folder)
+    if not checkpoints:
+        raise Absent("the run has no checkpoint, which would tell")
+    path = checkpoints[-1] / MANIFEST
+    if not path.exists():
+        raise InputError(f"{path}: missing, the checkpoint is damaged")
+    manifest = decode_manifest(read_manifest_bytes(path), path)
+    with _damage(path):
+        found = manifest["metadata"]["recipe"]
+        _require(isinstance(found, dict), "recipe")
+    return found
+
+
+def first_filters(folder: Path) -> tuple[str, np.ndarray]:
+    """Return name and values (K, C, R, S) of the first kernels that see an image."""
+    if not has_manifest(folder):
+        raise Absent("no weights are saved yet: every ten epochs, and at the end")
+    for name, tensor in read_listed(folder).tensors.items():
+        if tensor.ndim == 4 and tensor.shape[1] in (1, 3) and min(tensor.shape[2:]) > 1:
+            return name, tensor
+    raise Absent("no tensor of the weights is a set of filters for images")
+
+
+def _size(path: Path, why: str) -> None:
+    """Raise unless ``path`` is a file of a reasonable size."""
+    if not path.exists():
+        raise Absent(f"there is no {path.name}: {why}")
+    if not path.is_file():
+        raise InputError(f"{path}: not a regular file")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: over {MAX_BYTES} bytes")
+
+
+def _text(path: Path, why: str) -> str:
+    _size(path, why)
+    with _damage(path):
+        return path.read_text(encoding="utf-8")
+
+
+def _json(path: Path, why: str) -> Any:
+    text = _text(path, why)
+    with _damage(path):
+        return json.loads(text)
+
+
+def _require(condition: bool, name: str) -> None:
+    if not condition:
+        raise ValueError(f"{name} is not as it must be")
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Name the file in what a damaged one leads to."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"{path}: damaged: no {error}") from None
+    except (
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        MemoryError,
+        NotImplementedError,  # a method of packing that zipfile does not know
+        RecursionError,
+        RuntimeError,  # a ZIP file with a password
+        TypeError,
+        ValueError,
+        csv.Error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InputError(f"{path}: damaged: {error}") from None

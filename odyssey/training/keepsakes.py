@@ -1,0 +1,173 @@
+"""What a run keeps for its report, in small files beside the metrics.
+
+::
+
+    evaluation.npz    what became of each image that is not trained on, see `encode`
+    environment.json  each session: command, times, steps, versions, processor
+    profile.json      time per layer in a step
+
+The first two are written after every epoch, so that a run can be looked at while it is
+at work, the last one at the end.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from odyssey.info import collect
+from odyssey.training.errors import NonFiniteError, warn
+from odyssey.training.evaluation import Evaluation
+from odyssey.training.observers import Observer
+from odyssey.training.profile import Clocks, profile
+from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
+from odyssey.training.state import TrainingState
+from odyssey.weights.files import atomic_write_bytes, atomic_write_text
+
+#: Pictures kept of the images that were classified wrongly with most confidence.
+MOST_MISTAKES = 24
+
+
+class Keepsakes(Observer):
+    """Writes what `odyssey.report` reads.
+
+    Parameters
+    ----------
+    folder : of the run
+    train_step : the model's, see `odyssey.training.loop.Model`
+    clocks : around the model's layers
+    held_out : by "test" and perhaps "val" images (N, C, H, W) uint8 and labels (N,), in
+        the order in which they are evaluated
+    class_names : one for each label; outputs beyond them are numbered
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        train_step: Callable[..., object],
+        clocks: Clocks,
+        held_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        class_names: Sequence[str],
+    ) -> None:
+        self._folder, self._train_step, self._clocks = folder, train_step, clocks
+        self._held_out, self._class_names = held_out, class_names
+        self._started, self._first_step = _now(), None
+        self._batch = None  # (x, labels, lr) of the largest batch of this session
+        self._earlier = None  # sessions
+
+    def step(self, state, x, labels, result, lr) -> None:
+        """Keep a batch to measure with; the last of an epoch may be a short one."""
+        if self._batch is None:
+            self._first_step = state.step
+        if self._batch is None or len(x) > len(self._batch[0]):
+            self._batch = x, labels, lr
+
+    def epoch(self, state, row, results) -> None:
+        """Write what was evaluated, and by whom."""
+        data = encode(results, self._held_out, self._class_names, row["epoch"])
+        atomic_write_bytes(self._folder / EVALUATION, data)
+        path = self._folder / ENVIRONMENT
+        if self._earlier is None:
+            self._earlier = earlier_sessions(path)
+            self._session = {"command": command(), **machine()}
+        session = self._session | {
+            "started": self._started,
+            "ended": _now(),  # as far as anybody knows
+            "first_step": self._first_step or state.step,
+            "last_step": state.step,
+        }
+        write_json(path, {"sessions": [*self._earlier, session]})
+
+    def end(self, state: TrainingState) -> None:
+        """Measure the layers with a copy of the state, unless nothing was trained."""
+        if self._batch is None:
+            return
+        scratch, (x, labels, lr) = state.copy_tensors(), self._batch
+        try:
+            times = profile(
+                self._clocks, lambda: self._train_step(scratch, x, labels, lr)
+            )
+        except NonFiniteError:  # of a step that the run did not take
+            return
+        about = {"batch_size": len(x), "threads": numba.get_num_threads()}
+        write_json(self._folder / PROFILE, about | times)
+
+
+def encode(
+    results: Mapping[str, Evaluation],
+    held_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    class_names: Sequence[str],
+    epoch: int,
+) -> bytes:
+    """Return ``evaluation.npz``, which ``np.load`` reads without pickle.
+
+    ======================== ===================== ================================
+    class_names              (K,) text             one for each output of the model
+    epoch                    () int64              after which was evaluated, from 1
+    ``<part>``_labels        (N,) int64            true classes
+    ``<part>``_predicted     (N,) int64            classes of the greatest probability
+    ``<part>``_probability   (N,) float32          that probability
+    ``<part>``_mistakes      (M,) int64            images classified wrongly, the surest
+                                                   first, up to `MOST_MISTAKES`
+    ``<part>``_pictures      (M, C, H, W) uint8    those images
+    ======================== ===================== ================================
+
+    where ``<part>`` is "test" and perhaps "val".
+    """
+    K = max(len(result.confusion) for result in results.values())
+    numbered = (f"class {k}" for k in range(len(class_names), K))
+    arrays = {"class_names": np.array([*class_names, *numbered]), "epoch": epoch}
+    for part, result in results.items():
+        images, labels = held_out[part]
+        wrong = np.flatnonzero(result.predicted != labels)
+        surest_first = np.argsort(-result.probability[wrong], kind="stable")
+        mistakes = wrong[surest_first[:MOST_MISTAKES]]
+        arrays |= {
+            f"{part}_labels": labels.astype(np.int64),
+            f"{part}_predicted": result.predicted,
+            f"{part}_probability": result.probability,
+            f"{part}_mistakes": mistakes,
+            f"{part}_pictures": np.ascontiguousarray(images[mistakes]),
+        }
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def earlier_sessions(path: Path) -> list[dict[str, Any]]:
+    """Return the sessions that ``environment.json`` lists; none if it is unreadable."""
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["sessions"])
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        warn(f"{path}: damaged, earlier sessions of this run are forgotten")
+        return []
+
+
+def command() -> list[str]:
+    """Return the program's name, without its folder, and arguments."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def machine() -> dict[str, Any]:
+    """Return what `odyssey.info` knows but for places on the disk."""
+    known = collect()
+    blas = [f"{library['name']} {library['version']}" for library in known["blas"]]
+    names = ("versions", "platform", "cpu", "simd", "cores", "threads")
+    return {name: known[name] for name in names} | {"blas": blas}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file by ``value`` as JSON."""
+    atomic_write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
