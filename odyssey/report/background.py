@@ -34,9 +34,9 @@ def layers(folder: Path) -> str:
     ]
     caption = (
         f"One step: {1000 * whole:.1f} ms for {profile['batch_size']} images with "
-        f"{profile['threads']} threads"
+        f"{profile['threads']} threads; columns in ms"
     )
-    head = ["layer", *(f"{phase}, ms" for phase in PHASES), "share"]
+    head = ["layer", *PHASES, "share"]
     note = (
         '<p class="note">Measured after training, the median of a few steps. A layer '
         "is a convolution with the batch norm and relu after it; the data are not "

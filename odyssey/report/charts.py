@@ -52,10 +52,11 @@ def ticks(low: float, high: float, whole: bool = False, most: int = 6) -> list[f
     """
     if high - low <= 1e-9 * max(abs(low), abs(high)):  # a point, or a level line
         low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
-    power = 10.0 ** (math.floor(math.log10(high - low)) - 1)
+    exponent = math.floor(math.log10(high - low)) - 1
+    power = 10.0 ** (max(exponent, 0) if whole else exponent)
     for step in (power * factor for factor in (1, 2, 5, 10, 20, 50)):
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-        if last - first < most and (step >= 1 or not whole):
+        if last - first < most:
             break
     return [float(f"{n * step:.12g}") for n in range(first, last + 1)]
 

@@ -19,7 +19,7 @@ def encode_png(image: np.ndarray) -> bytes:
     ----------
     image : (H, W) grey or (H, W, 3) red, green, blue, of uint8
     """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] > (3,):
+    if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] not in ((), (3,)):
         raise ValueError(
             f"encode_png: image must be uint8 (H, W) or (H, W, 3), "
             f"got {image.dtype} {image.shape}"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from odyssey.training.errors import InputError
+from odyssey.training.logs import METRICS
 from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import has_manifest, read_listed
@@ -56,9 +57,10 @@ def metrics(folder: Path) -> list[dict[str, float]]:
     text = text[: text.rfind("\n") + 1]  # a trainer may be writing the next line
     with _damage(path):
         reader = csv.DictReader(text.splitlines(), strict=True)
-        rows = [
-            {name: float(row[name]) for name in reader.fieldnames} for row in reader
-        ]
+        names = reader.fieldnames or METRICS
+        if missing := set(METRICS) - set(names):
+            raise ValueError(f"no column {min(missing)}")
+        rows = [{name: float(row[name]) for name in names} for row in reader]
         if not all(math.isfinite(value) for row in rows for value in row.values()):
             raise ValueError("a value that is not finite")
         if any(row["epoch"] != index for index, row in enumerate(rows, 1)):

@@ -1,0 +1,140 @@
+import io
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from made_run import METRICS, evaluation
+from reading import Page
+
+from odyssey.__main__ import main
+
+HEADER = METRICS.splitlines(keepends=True)[0].encode()
+
+
+def report(*arguments, status=0):
+    result = CliRunner().invoke(main, ["report", *map(str, arguments)])
+    assert result.exit_code == status, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_where_it_is_written_and_under_which_title(run_dir, tmp_path):
+    assert str(run_dir / "report.html") in report(run_dir)
+    text = (run_dir / "report.html").read_text("utf-8")
+    assert "<title>Run run</title>" in text and "<h1>Run run</h1>" in text
+    before = sorted(run_dir.iterdir())
+    report(run_dir, "--output", tmp_path / "x.html", "--title", "A & B")
+    assert "<h1>A &amp; B</h1>" in (tmp_path / "x.html").read_text("utf-8")
+    assert sorted(run_dir.iterdir()) == before
+
+
+def test_a_name_that_utf8_cannot_say(run_dir):
+    odd = run_dir.with_name(os.fsdecode(b"\xff run"))
+    run_dir.rename(odd)
+    report(odd)
+    Page((odd / "report.html").read_text("utf-8"))
+
+
+def test_no_run_and_no_place_to_write(run_dir, tmp_path):
+    assert "metrics.csv" in report(tmp_path, status=2)
+    report(tmp_path / "nowhere", status=2)
+    report(run_dir, "--output", run_dir, status=2)
+    assert "--output" in report(run_dir, "--output", run_dir / "x.csv", status=2)
+    place = tmp_path / "nowhere" / "x.html"
+    assert str(place) in report(run_dir, "--output", place, status=1)
+
+
+@pytest.mark.parametrize(
+    "file, content",
+    [
+        ("metrics.csv", b"epoch,lr\n1,0.1\n"),  # no losses
+        ("metrics.csv", HEADER + b"1,1,1\n"),
+        ("metrics.csv", HEADER + b"1,one,1,1,1,1,1,1\n"),
+        ("metrics.csv", HEADER + b"1,nan,1,1,1,1,1,1\n"),
+        ("metrics.csv", HEADER + b"2,1,1,1,1,1,1,1\n"),
+        ("metrics.csv", b"\xff\xfe\n"),
+        ("steps.jsonl", b'{"step": 1}\n'),
+        ("steps.jsonl", b'{"lr": null}\n'),
+        ("steps.jsonl", b"[1]\n"),
+        ("steps.jsonl", b'{"lr": NaN}\n'),
+        ("evaluation.npz", b""),
+        ("evaluation.npz", b"no archive"),
+        ("profile.json", b"{"),
+        ("profile.json", b"[]"),
+        ("profile.json", b"[" * 100_000),
+        ("profile.json", b'{"seconds": 1, "batch_size": 1, "threads": 1, "rows": [1]}'),
+        ("profile.json", b'{"seconds": 0, "batch_size": 1, "threads": 1, "rows": []}'),
+        ("environment.json", b'{"sessions": []}'),
+        ("environment.json", b'{"sessions": [{"command": [1], "versions": {}}]}'),
+        ("environment.json", b'{"sessions": 1}'),
+        ("manifest.json", b"{}"),
+        ("stem.weights", b"damaged"),
+        ("checkpoints/step-00000004/manifest.json", b"{}"),
+    ],
+)
+def test_a_damaged_file_is_named(run_dir, file, content):
+    (run_dir / file).write_bytes(content)
+    assert str(run_dir / file) in report(run_dir, status=2)
+    assert not (run_dir / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("class_names", np.array([object()] * 3)),  # a pickle
+        ("class_names", np.array(["cat", "dog"])),  # class 2 was answered
+        ("test_labels", np.array([0, 0, 0, 1, -1, 0])),
+        ("test_labels", np.zeros(5, int)),
+        ("test_labels", np.zeros(0, int)),
+        ("test_predicted", np.zeros(6)),
+        ("test_probability", np.full(6, np.nan)),
+        ("test_probability", np.full(6, 2.0)),
+        ("test_mistakes", np.array([6, 1, 2])),
+        ("test_mistakes", np.array([1, 2])),
+        ("test_pictures", np.zeros((3, 4, 4), np.uint8)),
+        ("test_pictures", np.zeros((3, 2, 4, 4), np.uint8)),
+        ("test_pictures", np.zeros((3, 3, 4, 4), np.uint16)),
+        ("epoch", np.zeros(2)),
+        ("test_predicted", None),
+        ("epoch", None),
+    ],
+)
+def test_an_evaluation_that_cannot_be(run_dir, name, value):
+    path = run_dir / "evaluation.npz"
+    arrays = dict(np.load(path))
+    arrays[name] = value
+    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+    assert str(path) in report(run_dir, status=2)
+
+
+def test_any_damage_of_the_evaluation_is_an_error_or_does_no_harm(run_dir):
+    """Cut off anywhere it is refused; of a wrong bit the archive's checksums tell."""
+    whole, path = evaluation(), run_dir / "evaluation.npz"
+    rng = np.random.default_rng(1)
+    for stop in rng.integers(0, len(whole), 20):
+        path.write_bytes(whole[:stop])
+        assert str(path) in report(run_dir, status=2)
+    for place in rng.integers(0, len(whole), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        result = CliRunner().invoke(main, ["report", str(run_dir)])
+        assert result.exit_code in (0, 2), (place, result.output)
+        if result.exit_code == 2:
+            assert str(path) in result.output
+
+
+def test_an_archive_that_unpacks_to_too_much(run_dir, monkeypatch):
+    monkeypatch.setattr("odyssey.report.stored.MAX_BYTES", 1 << 16)
+    file = io.BytesIO()
+    np.savez_compressed(file, class_names=np.zeros(1 << 16, np.int64))
+    (run_dir / "evaluation.npz").write_bytes(file.getvalue())
+    assert "over 65536 bytes" in report(run_dir, status=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_does_not_hang(run_dir):
+    (run_dir / "profile.json").unlink()
+    os.mkfifo(run_dir / "profile.json")
+    assert "profile.json" in report(run_dir, status=2)

@@ -1,0 +1,173 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import standin
+from standin import losses, train_step
+
+from odyssey.training.errors import NonFiniteError
+from odyssey.training.evaluation import Evaluation
+from odyssey.training.keepsakes import MOST_MISTAKES, Keepsakes, encode
+from odyssey.training.profile import Clocks
+from odyssey.training.run_folder import RunFolder
+
+
+class InOrder(standin.Batches):
+    """Points for evaluation: as they lie, not shuffled."""
+
+    def epoch(self, epoch, start_batch=0):
+        yield self.points, self.labels
+
+
+NAMES = [f"point {k}" for k in range(8)]  # of ten outputs
+HELD_OUT = InOrder(60, seed=2)
+IMAGES = np.random.default_rng(4).integers(0, 256, (60, 3, 2, 2)).astype(np.uint8)
+
+
+class Layers:
+    def whole(self, name, step):
+        return step()
+
+
+def timed_step(*arguments):
+    return Layers().whole("step", lambda: train_step(*arguments))
+
+
+def run(folder, *, step=train_step, **options):
+    parts = {"test": (IMAGES, HELD_OUT.labels)}
+    clocks = Clocks({"forward": Layers})
+
+    def evaluate_in_order(trainer):
+        trainer.evaluated = {"test": HELD_OUT}
+
+    keepsakes = Keepsakes(folder, step, clocks, parts, NAMES)
+    return standin.run(
+        folder, step=step, observers=[keepsakes], hook=evaluate_in_order, **options
+    )
+
+
+def sessions(folder):
+    return json.loads((folder / "environment.json").read_text())["sessions"]
+
+
+def test_what_became_of_each_image(tmp_path):
+    state = run(tmp_path)
+    logits = standin.predictor(state)(HELD_OUT.points)
+    with np.load(tmp_path / "evaluation.npz", allow_pickle=False) as kept:
+        kept = dict(kept)
+    assert kept["class_names"].tolist() == [*NAMES, "class 8", "class 9"]
+    assert kept["epoch"] == 3
+    np.testing.assert_array_equal(kept["test_labels"], HELD_OUT.labels)
+    np.testing.assert_array_equal(kept["test_predicted"], logits.argmax(axis=1))
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = (p / p.sum(axis=1, keepdims=True)).max(axis=1)
+    np.testing.assert_allclose(kept["test_probability"], p, rtol=1e-6)
+    assert kept["test_probability"].dtype == np.float32
+    wrong = np.flatnonzero(logits.argmax(axis=1) != HELD_OUT.labels)
+    mistakes = kept["test_mistakes"]
+    assert 0 < len(mistakes) == min(MOST_MISTAKES, len(wrong))
+    assert mistakes.tolist() == sorted(wrong, key=lambda i: -p[i])[:MOST_MISTAKES]
+    np.testing.assert_array_equal(kept["test_pictures"], IMAGES[mistakes])
+
+
+def test_only_so_many_pictures_and_perhaps_none():
+    N = MOST_MISTAKES + 9
+    labels = np.zeros(N, np.uint8)
+    sure = np.linspace(0.5, 0.9, N, dtype=np.float32)
+    images = np.zeros((N, 1, 2, 2), np.uint8)
+    for answer, count in ((1, MOST_MISTAKES), (0, 0)):
+        result = Evaluation(1.0, 0, N, np.eye(2), np.full(N, answer), sure)
+        data = encode({"test": result}, {"test": (images, labels)}, ["a", "b"], 1)
+        with np.load(io.BytesIO(data)) as kept:
+            assert len(kept["test_mistakes"]) == len(kept["test_pictures"]) == count
+            assert count == 0 or kept["test_mistakes"][0] == N - 1
+
+
+def test_nothing_of_it_changes_the_run(tmp_path):
+    standin.run(tmp_path / "a")
+    run(tmp_path / "b")
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    weights = [(tmp_path / d / "w.weights").read_bytes() for d in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_sessions_follow_each_other(tmp_path):
+    run(tmp_path, max_steps=7)
+    run(tmp_path, resume=True)
+    first, second = sessions(tmp_path)
+    assert [first["first_step"], first["last_step"]] == [1, 7]
+    assert [second["first_step"], second["last_step"]] == [8, 15]
+    assert first["started"] <= first["ended"] <= second["started"]
+    assert {"odyssey", "NumPy", "Numba"} <= first["versions"].keys()
+    run(tmp_path, resume=True)  # nothing left to do
+    assert sessions(tmp_path) == [first, second]
+
+
+def test_a_damaged_list_of_sessions_stops_no_run(tmp_path, capsys):
+    run(tmp_path, max_steps=7)
+    (tmp_path / "environment.json").write_text("{")
+    run(tmp_path, resume=True)
+    assert [s["first_step"] for s in sessions(tmp_path)] == [8]
+    assert (
+        f"Warning: {tmp_path / 'environment.json'}: damaged" in capsys.readouterr().err
+    )
+
+
+def test_no_folder_of_this_machine_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/home/somebody/train.py", "--data-dir", "/d"])
+    run(tmp_path)
+    text = (tmp_path / "environment.json").read_text()
+    assert sessions(tmp_path)[0]["command"] == ["train.py", "--data-dir", "/d"]
+    assert "/home" not in text and "site-packages" not in text
+
+
+def test_the_largest_batch_is_profiled_with_a_copy(tmp_path):
+    sizes = []
+
+    def step(state, x, labels, lr):
+        sizes.append((state.step, len(x)))
+        return timed_step(state, x, labels, lr)
+
+    run(tmp_path, step=step, max_steps=4)
+    kept = json.loads((tmp_path / "profile.json").read_text())
+    assert kept["batch_size"] == 8 and kept["seconds"] > 0
+    assert [row["name"] for row in kept["rows"]] == ["step"]
+    assert sizes[-3:] == [(0, 8)] * 3 and sizes[-4] == (3, 8)
+
+
+def test_a_step_that_diverges_in_the_profile_ends_nothing(tmp_path):
+    calls = iter(range(100))
+
+    def step(*arguments):
+        if next(calls) > 4:  # a step to warm up, and four
+            raise NonFiniteError("too far")
+        return train_step(*arguments)
+
+    state = run(tmp_path, step=step, max_steps=4)
+    assert state.step == 4
+    assert not (tmp_path / "profile.json").exists()
+
+
+def test_a_run_that_broke_off_can_be_looked_at(tmp_path):
+    def step(state, *arguments):
+        if state.step == 12:
+            raise MemoryError
+        return train_step(state, *arguments)
+
+    with pytest.raises(MemoryError):
+        run(tmp_path, step=step)
+    assert [s["last_step"] for s in sessions(tmp_path)] == [10]
+    with np.load(tmp_path / "evaluation.npz") as kept:
+        assert kept["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["evaluation.npz", "environment.json", "profile.json", "report.html"]
+)
+def test_an_older_run_is_told_by_what_it_kept_and_cleared_of_it(tmp_path, name):
+    (tmp_path / name).touch()
+    with RunFolder(tmp_path) as folder:
+        assert folder.old_run() == [tmp_path / name]
+        folder.clear()
+        assert folder.old_run() == []
