@@ -8,7 +8,7 @@ from typing import NamedTuple
 #: Size of a drawing and of the part between its axes, in units of its viewBox.  Shown
 #: at the width of a phone, a unit is a little less than a pixel.
 WIDTH, HEIGHT = 420, 260
-LEFT, RIGHT, TOP, BOTTOM = 50, 408, 12, 222
+LEFT, RIGHT, TOP, BOTTOM = 50, 394, 12, 222
 #: Points of a curve that are drawn, and up to which their marks can be seen.
 MOST_POINTS, MOST_MARKS = 400, 60
 
@@ -132,7 +132,7 @@ def _grid(x_axis: Axis, y_axis: Axis, x_label: str, show: Callable) -> str:
         )
     for value in x_axis.ticks:
         x = x_axis.place(value)
-        lines.append(f'<text class="x" x="{x}" y="{BOTTOM + 16}">{value:g}</text>')
+        lines.append(f'<text class="x" x="{x}" y="{BOTTOM + 16}">{value:,.10g}</text>')
     middle, label = (LEFT + RIGHT) / 2, escape(x_label)
     lines.append(f'<text class="x" x="{middle}" y="{HEIGHT - 4}">{label}</text>')
     return "".join(lines)

@@ -50,7 +50,11 @@ def duration(seconds: float) -> str:
 def curves(folder: Path) -> str:
     """Return the curves of loss, accuracy and learning rate, and their numbers."""
     rows = stored.metrics(folder)
-    kinds = [k for k in ("train", "test", "val") if f"{k}_loss" in rows[0]]
+    kinds = [
+        kind
+        for kind in ("test", "train", "val")
+        if {f"{kind}_loss", f"{kind}_accuracy"} <= rows[0].keys()
+    ]
 
     def of(quantity: str) -> list[Series]:
         return [

@@ -78,6 +78,8 @@ def learning_rates(folder: Path) -> list[float]:
         rates = [float(json.loads(line)["lr"]) for line in lines]
         if not all(map(math.isfinite, rates)):
             raise ValueError("a learning rate that is not finite")
+    if not rates:
+        raise Absent("no step is done yet")
     return rates
 
 

@@ -173,6 +173,12 @@ def test_an_older_run_has_its_curves_and_no_more(run_dir):
     assert len(page.all("circle")) == 2 * (2 + 2 + 1)
 
 
+def test_a_log_of_steps_that_lost_its_lines(run_dir):
+    (run_dir / "steps.jsonl").write_text('{"step": 1')
+    page = Page(build_page(run_dir, "t"))
+    assert "lr, epoch 2: 0.05" in page.sections["Curves"]
+
+
 def test_a_run_in_its_first_epoch(run_dir):
     header = (run_dir / "metrics.csv").read_text().splitlines(keepends=True)[0]
     (run_dir / "metrics.csv").write_text(header + "1,0.1,2.")
