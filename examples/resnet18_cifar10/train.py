@@ -193,7 +193,9 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
             allow_nonfinite=options.allow_nonfinite,
         )
         step = partial(training_step, config=config, recipe=recipe)
-        clocks = layer_clocks(training_step)
+        keepsakes = Keepsakes(
+            folder.path, step, layer_clocks(training_step), held_out, data.class_names
+        )
         trainer = Trainer(
             recipe,
             Model(
@@ -220,10 +222,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
             keep=options.keep,
             log_interval=options.log_interval,
             bar=False if options.no_progress else None,
-            observers=[
-                Keepsakes(folder.path, step, clocks, held_out, data.class_names),
-                *observers,
-            ],
+            observers=[keepsakes, *observers],
         )
         parameters = sum(param.size for param in state.params.values())
         sizes = {"train": len(data.train_labels)}

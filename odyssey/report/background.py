@@ -38,9 +38,8 @@ def layers(folder: Path) -> str:
     )
     head = ["layer", *PHASES, "share"]
     note = (
-        '<p class="note">Measured after training, the median of a few steps. A layer '
-        "is a convolution with the batch norm and relu after it; the data are not "
-        "loaded in that time.</p>"
+        '<p class="note">Measured after training, by clocks around the calls of each '
+        "layer, in the median of a few steps; no data are loaded in that time.</p>"
     )
     return note + table(caption, head, rows, "bars tall")
 
@@ -71,9 +70,7 @@ def environment(folder: Path) -> str:
 
 def _words(value: object) -> str:
     if isinstance(value, list):
-        return (
-            shlex.join(value) if all(isinstance(v, str) for v in value) else f"{value}"
-        )
+        return shlex.join(map(str, value))
     if isinstance(value, dict):
         return ", ".join(f"{name} {v}" for name, v in value.items())
     return str(value)

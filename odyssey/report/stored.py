@@ -5,6 +5,7 @@ run has not stored the part, and `InputError`, with the file, where it is damage
 """
 
 import csv
+import io
 import json
 import math
 import zipfile
@@ -87,11 +88,13 @@ def evaluated(folder: Path) -> Evaluated:
     """Return ``evaluation.npz``, see `odyssey.training.keepsakes.encode`."""
     path = folder / EVALUATION
     _size(path, "the run is from before it was stored, or has finished no epoch")
+    file = io.BytesIO(path.read_bytes())  # so that an OSError is one of the disk's
     with _damage(path):
-        with zipfile.ZipFile(path) as members:  # may unpack to more than is there
+        with zipfile.ZipFile(file) as members:  # may unpack to more than is there
             if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
                 raise ValueError(f"over {MAX_BYTES} bytes")
-        with np.load(path, allow_pickle=False) as arrays:
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
             found = dict(arrays)
         names = found["class_names"]
         _require(names.ndim == 1 and names.dtype.kind == "U", "class_names")
@@ -173,6 +176,8 @@ def first_filters(folder: Path) -> tuple[str, np.ndarray]:
         raise Absent("no weights are saved yet: every ten epochs, and at the end")
     for name, tensor in read_listed(folder).tensors.items():
         if tensor.ndim == 4 and tensor.shape[1] in (1, 3) and min(tensor.shape[2:]) > 1:
+            if not np.isfinite(tensor).all():
+                raise Absent(f"{name} has values that are not finite")
             return name, tensor
     raise Absent("no tensor of the weights is a set of filters for images")
 
