@@ -15,6 +15,7 @@ if __name__ == "__main__":
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -39,6 +40,7 @@ from odyssey.data.streams import NOISE_STREAM
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
 from odyssey.training.average import update_average_inplace
+from odyssey.training.config_option import config_option
 from odyssey.training.evaluation import BATCH_SIZE, count_correct
 from odyssey.training.finite import check_step
 from odyssey.training.keepsakes import Keepsakes
@@ -249,6 +251,7 @@ DIRECTORY = click.Path(file_okay=False)
 
 
 @click.command(context_settings={"show_default": True})
+@config_option(Path(__file__).parent / "configs", ResNetConfig._fields)
 @click.option("--epochs", type=COUNT, default=200)
 @click.option("--batch-size", type=COUNT, default=128)
 @lr_options  # --lr, --lr-scheduler and what belongs to it

@@ -50,6 +50,11 @@ class Recipe(LearningRate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("nesterov", "augment"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(
+                    f"Recipe: {name} must be a bool, got {getattr(self, name)!r}"
+                )
         check_int("Recipe", "batch_size", self.batch_size, 1)
         for name in ("seed", "val_split"):
             check_int("Recipe", name, getattr(self, name), 0)
@@ -65,6 +70,9 @@ class Recipe(LearningRate):
             if getattr(self, name) is not None:
                 check_number("Recipe", name, getattr(self, name), 0.0, low_open=open_)
         check_int("Recipe", "cutout", self.cutout, 0)
+        num_ops, magnitude = self.randaugment
+        check_int("Recipe", "randaugment", num_ops, 0)
+        check_int("Recipe", "randaugment", magnitude, 0)
         for name, choices in (("pad_mode", PAD_MODES), ("flip", FLIPS)):
             if getattr(self, name) not in choices:
                 raise ValueError(

@@ -7,10 +7,13 @@ import click
 import odyssey
 from odyssey.training.errors import InputError, warn
 from odyssey.training.finite import refuse_nonfinite
+from odyssey.training.logs import naming
 from odyssey.training.recipe import Recipe
+from odyssey.training.recipe_file import recipe_text
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.state import TrainingState
 from odyssey.weights.checkpoint import load_newest_checkpoint
+from odyssey.weights.files import atomic_write_text
 
 
 def begin(
@@ -23,6 +26,8 @@ def begin(
     allow_nonfinite: bool = False,
 ) -> Path | None:
     """Prepare a run's folder and bring ``state`` to where training is to go on.
+
+    The recipe is written into the folder, at a resume too: ``epochs`` may have grown.
 
     Parameters
     ----------
@@ -48,13 +53,17 @@ def begin(
     WeightsError
         If there are checkpoints and all are damaged.
     """
+    checkpoint = None
     if resume:
-        return _restore_newest(folder, state, recipe, allow_nonfinite)
-    if overwrite:
-        folder.clear()
-    folder.refuse_old_run()
-    refuse_nonfinite(state.tensors(), "initial weights", allow_nonfinite)
-    return None
+        checkpoint = _restore_newest(folder, state, recipe, allow_nonfinite)
+    else:
+        if overwrite:
+            folder.clear()
+        folder.refuse_old_run()
+        refuse_nonfinite(state.tensors(), "initial weights", allow_nonfinite)
+    with naming(folder.recipe):
+        atomic_write_text(folder.recipe, recipe_text(recipe.to_dict()))
+    return checkpoint
 
 
 def _restore_newest(
@@ -70,7 +79,7 @@ def _restore_newest(
     try:
         counters = checkpoint.metadata["counters"]
         saved, version = checkpoint.metadata["recipe"], checkpoint.metadata["odyssey"]
-        _refuse_other_recipe(recipe, saved, counters["epoch"])
+        _refuse_other_recipe(folder, recipe, saved, counters["epoch"])
         state.restore(checkpoint.tensors, counters)
     except (KeyError, TypeError) as error:
         raise InputError(
@@ -85,9 +94,13 @@ def _restore_newest(
     return checkpoint.path
 
 
-def _refuse_other_recipe(recipe: Recipe, saved: dict, epochs_done: int) -> None:
+def _refuse_other_recipe(
+    folder: RunFolder, recipe: Recipe, saved: dict, epochs_done: int
+) -> None:
     lines = recipe.differences(saved)
     if recipe.epochs < epochs_done:
         lines.append(f"--epochs is {recipe.epochs}, but {epochs_done} are done")
     if lines:
+        if folder.recipe.exists():
+            lines.append(f"--config {folder.recipe} has that of the run")
         raise InputError("this run was begun with another recipe: " + "; ".join(lines))

@@ -4,6 +4,7 @@
 
     <weights-dir>/
       *.weights, manifest.json     the model, every few epochs and at the end
+      recipe.yml                   every choice that decides the run's numbers
       metrics.csv  steps.jsonl     what was measured
       checkpoints/step-00001234/   all that a resume needs
       evaluation.npz  environment.json  profile.json   for the report, see keepsakes.py
@@ -40,6 +41,7 @@ class RunFolder:
 
     def __init__(self, directory: str | os.PathLike) -> None:
         self.path = Path(directory)
+        self.recipe = self.path / "recipe.yml"
         self.metrics = self.path / "metrics.csv"
         self.steps = self.path / "steps.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -111,7 +113,8 @@ class RunFolder:
     def old_run(self) -> list[Path]:
         """Return the files and folders that a run has left here."""
         kept = [self.path / n for n in (EVALUATION, ENVIRONMENT, PROFILE, REPORT)]
-        logs = [p for p in (self.metrics, self.steps, *kept) if p.exists()]
+        logs = [self.metrics, self.steps, self.recipe, *kept]
+        logs = [p for p in logs if p.exists()]
         weights = sorted(self.path.glob("*.weights"))
         manifests = [self.path / "manifest.json", self.path / PENDING]
         manifests = [p for p in manifests if p.exists()]

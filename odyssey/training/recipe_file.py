@@ -1,0 +1,202 @@
+"""Recipes as YAML files: read with suspicion, written so that they read back equal.
+
+A recipe file is one flat mapping, from names of options with underscores to values::
+
+    description: 26 epochs, a triangle of the learning rate
+    epochs: 26
+    lr: 0.2
+    nesterov: true
+    lr_milestones: [100, 150]
+
+YAML 1.1, which PyYAML reads, has surprises: ``1e-4`` is text there, ``010`` eight, and
+``1:30`` ninety.  Here only decimal numbers are numbers; all others stay text, and where
+a number is wanted text is refused.  What an option may be is not known here but to the
+command that has it, see `odyssey.training.config_option`.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import odyssey
+from odyssey.training.errors import InputError, os_reason
+from odyssey.weights.files import WeightsError, file_size
+
+MAX_BYTES = 65_536  # far more than a recipe has
+SUFFIXES = (".yml", ".yaml")
+
+#: Fields that count epochs, with the least that each may be.
+EPOCH_COUNTS = {"lr_decay_epochs": 1, "lr_restart_epochs": 1, "lr_warmup_epochs": 0}
+
+#: What YAML 1.1 takes for true and false.
+TRUTH_VALUES = dict.fromkeys(("true", "yes", "on"), True)
+TRUTH_VALUES |= dict.fromkeys(("false", "no", "off"), False)
+
+_STANDARD_TAG = "tag:yaml.org,2002:"
+_TEXT_TAGS = ("str", "timestamp", "merge", "value")  # as which YAML 1.1 sees some text
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
+_EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
+
+
+def find_recipe(name: str, folder: Path) -> Path:
+    """Return the file that ``name`` stands for.
+
+    A name without a path is that of a recipe in ``folder``, where it may do without
+    its ending; with the ending, a file of that name in the working directory wins.
+    """
+    path = Path(name)
+    if path.name != name:
+        return path
+    if path.suffix not in SUFFIXES:
+        return folder / f"{name}.yml"
+    return path if path.exists() else folder / name
+
+
+def recipe_names(folder: Path) -> list[str]:
+    """Return the names by which `find_recipe` knows the recipes of ``folder``."""
+    return sorted(path.stem for path in folder.glob("*.yml"))
+
+
+def read_recipe(path: str | os.PathLike) -> dict[str, Any]:
+    """Return what a recipe file says: None, bool, int, float, str, or a list of those.
+
+    Nothing in the file is executed, whatever its tags say.
+
+    Raises
+    ------
+    InputError
+        Without PyYAML; if the file cannot be read, is no flat mapping, or has a key
+        twice.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise InputError(
+            "a recipe file needs PyYAML: pip install pyyaml (the extra odyssey[yaml])"
+        ) from None
+    try:
+        root = yaml.compose(_content(path), yaml.SafeLoader)
+        return dict(_items(root))
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        reason = f"{line}{error.problem or error.context}"
+    except (yaml.YAMLError, WeightsError, ValueError) as error:
+        reason = " ".join(str(error).split()).removeprefix(f"{path}: ")
+    except RecursionError:
+        reason = "lists within lists without end"
+    except OSError as error:
+        raise InputError(os_reason(error)) from None
+    raise InputError(f"{os.fspath(path)}: {reason}")
+
+
+def _content(path: str | os.PathLike) -> bytes:
+    """Return the bytes of a file that is not too large to be a recipe."""
+    file_size(path)  # refuses a pipe, which may hang
+    with open(path, "rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES:,} bytes are no recipe")
+    return content
+
+
+def _items(root: Any) -> Iterator[tuple[str, Any]]:
+    """Yield keys and values of the tree that YAML's composer has made of a file."""
+    if root is None or root.id != "mapping":
+        raise ValueError("must have lines of the form 'option: value'")
+    lines: dict[str, int] = {}  # where each key is
+    for key, value in root.value:
+        line = key.start_mark.line + 1
+        if key.id != "scalar":
+            raise ValueError(f"line {line}: a key must be the name of an option")
+        if key.value in lines:
+            raise ValueError(
+                f"{key.value} is there twice, in lines {lines[key.value]} and {line}"
+            )
+        lines[key.value] = line
+        try:
+            if value.id == "sequence":
+                yield key.value, [_scalar(item) for item in value.value]
+            else:
+                yield key.value, _scalar(value)
+        except ValueError as error:
+            raise ValueError(f"line {line}: {key.value}: {error}") from None
+
+
+def _scalar(node: Any) -> Any:
+    """Return what a leaf of the tree stands for."""
+    if node.id != "scalar":
+        raise ValueError("must be a value or a list of values")
+    kind, text = node.tag.removeprefix(_STANDARD_TAG), node.value
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return TRUTH_VALUES.get(text.lower(), text)
+    if kind in ("int", "float"):
+        if _INT.fullmatch(text):
+            return int(text) if kind == "int" else float(text)
+        return float(text) if _FLOAT.fullmatch(text) else text
+    if kind not in _TEXT_TAGS:
+        raise ValueError(f"must be a plain value, without {node.tag}")
+    return text
+
+
+def with_point(number: str) -> str:
+    """Return a number in the one form with an exponent that YAML 1.1 knows: 1.0e-4."""
+    if parts := _EXPONENT.fullmatch(number):
+        whole, fraction, sign, exponent = parts.groups()
+        return f"{whole}{fraction or '.0'}e{sign or '+'}{exponent}"
+    return number
+
+
+def written(value: Any) -> str:
+    """Return a value as `read_recipe` reads it: as JSON, but for numbers like 1e-4."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, float):
+        return with_point(repr(value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def recipe_text(values: Mapping[str, Any]) -> str:
+    """Return the file of a recipe that ran, from what `Recipe.to_dict` gives."""
+    values = {"model": values["model"], **values}
+    digest = values.pop("data_sha256")
+    lines = [
+        f"# The recipe of the run in this folder, by odyssey {odyssey.__version__}.",
+        "# train.py --config with this file repeats the run.",
+        f"# Training images: sha256 {digest}",
+        *(f"{name}: {written(value)}" for name, value in values.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def rescaled(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """Return the numbers of epochs in a recipe as they are when the run has ``epochs``.
+
+    Milestones, warmup, epochs to a drop or a restart keep their part of the run,
+    rounded to whole epochs; milestones still rise.  A recipe that does not say how many
+    epochs it is made for has none to rescale.
+    """
+    if "epochs" not in values:
+        return {}
+    changed: dict[str, Any] = {}
+    for name, least in EPOCH_COUNTS.items():
+        if name in values:
+            changed[name] = max(least, _scaled(values[name], epochs, values["epochs"]))
+    if "lr_milestones" in values:
+        milestones: list[int] = []
+        for milestone in values["lr_milestones"]:
+            earliest = milestones[-1] + 1 if milestones else 1
+            scaled = _scaled(milestone, epochs, values["epochs"])
+            milestones.append(max(earliest, scaled))
+        changed["lr_milestones"] = tuple(milestones)
+    return changed
+
+
+def _scaled(count: int, epochs: int, of: int) -> int:
+    """Return ``count * epochs / of``, rounded to the nearest, halves up."""
+    return (2 * count * epochs + of) // (2 * of)
