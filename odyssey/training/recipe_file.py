@@ -36,7 +36,11 @@ TRUTH_VALUES = dict.fromkeys(("true", "yes", "on"), True)
 TRUTH_VALUES |= dict.fromkeys(("false", "no", "off"), False)
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
-_TEXT_TAGS = ("str", "timestamp", "merge", "value")  # as which YAML 1.1 sees some text
+_KINDS = {  # by the form of a node, what YAML sees in it without being told
+    "mapping": ("map",),
+    "sequence": ("seq",),
+    "scalar": ("str", "null", "bool", "int", "float", "timestamp", "merge", "value"),
+}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
@@ -105,7 +109,7 @@ def _content(path: str | os.PathLike) -> bytes:
 
 def _items(root: Any) -> Iterator[tuple[str, Any]]:
     """Yield keys and values of the tree that YAML's composer has made of a file."""
-    if root is None or root.id != "mapping":
+    if root is None or _kind(root) != "map":
         raise ValueError("must have lines of the form 'option: value'")
     lines: dict[str, int] = {}  # where each key is
     for key, value in root.value:
@@ -118,7 +122,7 @@ def _items(root: Any) -> Iterator[tuple[str, Any]]:
             )
         lines[key.value] = line
         try:
-            if value.id == "sequence":
+            if _kind(value) == "seq":
                 yield key.value, [_scalar(item) for item in value.value]
             else:
                 yield key.value, _scalar(value)
@@ -126,22 +130,28 @@ def _items(root: Any) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"line {line}: {key.value}: {error}") from None
 
 
+def _kind(node: Any) -> str:
+    """Return what YAML takes a node for; a tag that would make an object is refused."""
+    kind = node.tag.removeprefix(_STANDARD_TAG)
+    if kind not in _KINDS[node.id]:
+        raise ValueError(f"must be a plain value, without the tag {node.tag}")
+    return kind
+
+
 def _scalar(node: Any) -> Any:
     """Return what a leaf of the tree stands for."""
+    kind, text = _kind(node), node.value
     if node.id != "scalar":
         raise ValueError("must be a value or a list of values")
-    kind, text = node.tag.removeprefix(_STANDARD_TAG), node.value
     if kind == "null":
         return None
     if kind == "bool":
         return TRUTH_VALUES.get(text.lower(), text)
-    if kind in ("int", "float"):
-        if _INT.fullmatch(text):
-            return int(text) if kind == "int" else float(text)
-        return float(text) if _FLOAT.fullmatch(text) else text
-    if kind not in _TEXT_TAGS:
-        raise ValueError(f"must be a plain value, without {node.tag}")
-    return text
+    if kind == "int" and _INT.fullmatch(text):
+        return int(text)
+    if kind == "float" and (_FLOAT.fullmatch(text) or _INT.fullmatch(text)):
+        return float(text)
+    return text  # of which YAML 1.1 makes a date, perhaps, or a number to another base
 
 
 def with_point(number: str) -> str:
