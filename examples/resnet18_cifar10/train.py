@@ -287,8 +287,8 @@ def main(debug: bool, **options) -> None:
 
     Epochs are counted from 1 in all that is printed and logged; the learning rate is
     lr * factor ** (epochs done // --lr-decay-epochs) unless --lr-scheduler says
-    otherwise.  Ctrl-C saves a checkpoint, and --resume goes on from it as if nothing
-    had happened.
+    otherwise.  --config takes options from a file.  Ctrl-C saves a checkpoint, and
+    --resume goes on from it as if nothing had happened.
     """
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")
