@@ -1,0 +1,48 @@
+"""A run of train.py as a process: its output in a file, our signals passed on to it."""
+
+import subprocess
+from pathlib import Path
+from types import FrameType
+
+from odyssey.training.signals import StopFlag
+
+
+class Child(StopFlag):
+    """The process at work; the signals that this one gets are passed on to it.
+
+    It has a session of its own, for the terminal sends Ctrl-C to all processes of one:
+    the child would get it twice, and the second quits without a checkpoint.
+    """
+
+    process: subprocess.Popen | None = None
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if self.process is not None:
+            self.process.send_signal(signum)
+        super()._handle(signum, frame)
+
+    def run(self, command: list[str], log: Path) -> tuple[int, str]:
+        """Run a command to its end; return its exit status and what it printed.
+
+        That is appended to ``log`` at once, line by line.
+
+        Raises
+        ------
+        StopRequested
+            If a signal came, when the child has ended on it.
+        """
+        self.check()
+        with open(log, "ab") as file:
+            start = file.tell()
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if self.signum is not None:  # it came before there was a process
+            self.process.send_signal(self.signum)
+        status = self.process.wait()
+        self.check()
+        return status, log.read_bytes()[start:].decode(errors="replace")

@@ -1,0 +1,232 @@
+"""Train a series of ablations, one run after the other, and compare what comes out.
+
+    python examples/resnet18_cifar10/run_ablations.py --list
+    python examples/resnet18_cifar10/run_ablations.py --config published --seeds 1 2 3
+    python examples/resnet18_cifar10/run_ablations.py --all --epochs 5 --dry-run
+
+Rows are in ``ablations.py``, tables and figure in ``ablation_results.py``.  A run is
+``train.py --resume`` in a process and a folder of its own.  So it is ``train.py`` that
+judges what lies there: nothing yet, a run to go on with, one with nothing left to do,
+or one with another recipe, which it refuses.
+"""
+
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import click
+from ablation_process import Child
+from ablation_results import Epochs, Result, read_epochs, report
+from ablations import EPOCHS, ROWS, SETS, describe, row_options, words
+from architecture import MODELS
+from data_loader import DATASETS
+
+from odyssey.training.errors import Interrupted, ProgramError
+from odyssey.training.program import available_cores, exit_statuses
+from odyssey.training.signals import StopRequested
+
+TRAIN = Path(__file__).with_name("train.py")
+LAST_LINES = 5  # of the log of a run that failed
+
+
+class Run(NamedTuple):
+    """One run of the series, and the options of train.py that make it."""
+
+    name: str
+    seed: int
+    folder: Path
+    options: list[str]
+
+    @property
+    def command(self) -> list[str]:
+        """The words of the command, to which no shell adds anything."""
+        return [sys.executable, str(TRAIN), *self.options]
+
+
+def chosen_rows(options: SimpleNamespace) -> list[str]:
+    """Return the names of the rows asked for, each once."""
+    if options.all:
+        return list(ROWS)
+    sets = (SETS.get(name, [name]) for name in options.config)
+    return list(dict.fromkeys(name for names in sets for name in names))
+
+
+def shared(options: SimpleNamespace) -> list[str]:
+    """Return what all runs are given that can change their numbers, as words."""
+    names = ("epochs", "model", "dataset", "limit_train", "val_split")
+    given = {f"--{n.replace('_', '-')}": getattr(options, n) or None for n in names}
+    return [*words(given), *options.more]
+
+
+def planned(options: SimpleNamespace) -> list[Run]:
+    """Return the runs of a series: all rows with the first seed, then with the next."""
+    common = {
+        "--dataset": options.dataset,
+        "--data-dir": options.data_dir,
+        "--limit-train": options.limit_train,
+        "--val-split": options.val_split or None,
+        "--threads": options.threads,
+    }
+    runs = []
+    for seed in dict.fromkeys(options.seeds or [options.seed]):
+        for name in chosen_rows(options):
+            folder = Path(options.results_dir) / f"{name}-seed{seed}"
+            own = {"--seed": seed, "--weights-dir": folder, "--resume": True}
+            made = row_options(name, options.epochs, options.model) | common | own
+            runs.append(Run(name, seed, folder, [*words(made), *options.more]))
+    return runs
+
+
+def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None:
+    """Bring a run to its end and say how it went; return its epochs, None if it failed.
+
+    Raises
+    ------
+    StopRequested
+        If a signal came.
+    """
+    log = run.folder.with_name(f"{run.folder.name}.log")
+    before = read_epochs(run.folder)
+    click.echo(f"{number} {run.folder.name}: starting, output in {log}")
+    status, output = child.run(run.command, log)
+    metrics = read_epochs(run.folder)
+    if status == 0 and len(metrics) == epochs:
+        what = "was finished before" if metrics == before else "done"
+        accuracy = metrics[-1]["test_accuracy"]
+        click.echo(
+            f"{number} {run.folder.name}: {what}, {accuracy:.2%} on test at the end"
+        )
+        return metrics
+    reason = f"exit status {status}"
+    if status == 0:
+        reason = f"metrics.csv has {len(metrics)} of {epochs} epochs"
+    elif status < 0:
+        reason = f"killed by {signal.Signals(-status).name}"
+    click.echo(f"{number} {run.folder.name}: FAILED, {reason}")
+    for line in output.splitlines()[-LAST_LINES:]:
+        click.echo(f"    {line}")
+    return None
+
+
+def train_all(runs: list[Run], epochs: int) -> list[Result]:
+    """Do all runs, also after one that fails; return what came of each row.
+
+    Raises
+    ------
+    Interrupted
+        After a signal, when the run at work has saved its checkpoint.
+    """
+    results = {run.name: Result(run.name, 0, {}) for run in runs}
+    with Child() as child:
+        for number, run in enumerate(runs, 1):
+            try:
+                metrics = train_one(run, f"{number}/{len(runs)}", epochs, child)
+            except StopRequested:
+                goes_on = "the same command goes on where it stopped"
+                raise Interrupted(child.signum, goes_on) from None
+            name, wanted, done = results[run.name]
+            done |= {run.seed: metrics} if metrics else {}
+            results[run.name] = Result(name, wanted + 1, done)
+    return list(results.values())
+
+
+def run_series(options: SimpleNamespace) -> None:
+    """Do what the options say: print the commands, or run them and report."""
+    runs = planned(options)
+    if options.dry_run:
+        click.echo("\n".join(shlex.join(run.command) for run in runs))
+        return
+    Path(options.results_dir).mkdir(parents=True, exist_ok=True)
+    results = train_all(runs, options.epochs)
+    report(results, Path(options.results_dir), shlex.join(shared(options)))
+    failed = sum(result.wanted - len(result.runs) for result in results)
+    if failed:
+        raise ProgramError(f"{failed} of {len(runs)} runs failed")
+
+
+class SeveralValues(click.Command):
+    """A command where an option that may be repeated takes several values at once."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Make ``--seeds 1 2`` into ``--seeds 1 --seeds 2``, up to a ``--``."""
+        several = {o for p in self.params if p.multiple for o in p.opts}
+        end = args.index("--") if "--" in args else len(args)
+        spread, option = [], None
+        for previous, word in zip(["", *args], args[:end], strict=False):
+            if word.startswith("-"):
+                option = word if word in several else None
+            elif option and previous != option:
+                spread.append(option)
+            spread.append(word)
+        return super().parse_args(ctx, [*spread, *args[end:]])
+
+
+COUNT = click.IntRange(min=1)
+SEED = click.IntRange(0, 2**63 - 1)
+
+
+@click.command(cls=SeveralValues, context_settings={"show_default": True})
+@click.option("--list", "list_", is_flag=True, help="Print the rows there are.")
+@click.option(
+    "--config",
+    type=click.Choice([*ROWS, *SETS]),
+    multiple=True,
+    metavar="NAME...",
+    help="The rows to run, or sets of them.",
+)
+@click.option("--all", is_flag=True, help="Run all rows.")
+@click.option("--seed", type=SEED, default=0)
+@click.option(
+    "--seeds", type=SEED, multiple=True, metavar="N...", help="In place of --seed."
+)
+@click.option("--dry-run", is_flag=True, help="Print the commands, and do nothing.")
+@click.option("--epochs", type=COUNT, default=EPOCHS)
+@click.option("--limit-train", type=COUNT, help="Use the first N training images.")
+@click.option(
+    "--val-split",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Training images to hold out; without any there is no best epoch.",
+)
+@click.option(
+    "--model",
+    type=click.Choice(list(MODELS)),
+    show_default="resnet18",
+    help="Of the rows that are not about the model.",
+)
+@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10")
+@click.option("--data-dir", type=click.Path(), default="datasets/cifar10")
+@click.option(
+    "--results-dir", type=click.Path(file_okay=False), default="ablation_results"
+)
+@click.option("--threads", type=click.IntRange(1, available_cores()))
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.argument("more", nargs=-1, metavar="[-- OPTIONS OF train.py]")
+def main(debug: bool, **options) -> None:
+    """Train ablations of a residual network on CIFAR-10, and compare them.
+
+    Finished runs are not done again and broken ones go on, so the same command can be
+    given until all is done.  Exit status 1 if a run failed.
+    """
+    chosen = SimpleNamespace(**options)
+    if chosen.list_:
+        click.echo(describe())
+        return
+    if chosen.all == bool(chosen.config):
+        raise click.UsageError("give either --config NAME... or --all (see --list).")
+    if chosen.more and not chosen.more[0].startswith("-"):
+        raise click.UsageError(f"Got unexpected extra argument ({chosen.more[0]})")
+    with exit_statuses(debug):
+        run_series(chosen)
+
+
+if __name__ == "__main__":
+    main()
