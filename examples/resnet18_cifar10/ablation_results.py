@@ -2,7 +2,7 @@
 
 The accuracy of a run is that of its last epoch on the test set.  "Best" is that of the
 epoch which is best on images held out for validation: there is none without
-``--val-split``, for to choose an epoch on the test set is to train on it.
+``--val-split``, for to choose an epoch on the test set is to fit to it.
 """
 
 import csv
@@ -224,6 +224,7 @@ def figure(results: Sequence[Result]) -> bytes:
                 low, high = (list(map(bound, by_epoch)) for bound in (min, max))
                 panel.fill_between(epochs, low, high, color=color, alpha=0.2, lw=0)
         panel.set(xlabel="epoch", ylabel=label)
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
     panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     image = io.BytesIO()

@@ -1,0 +1,102 @@
+"""Tables and figure of the ablations, with numbers worked out by hand."""
+
+import csv
+import io
+import os
+import re
+import sys
+
+import pytest
+from ablation_results import (
+    Result,
+    cells,
+    csv_table,
+    markdown_table,
+    read_epochs,
+    report,
+)
+
+
+def runs(accuracies, **columns):
+    """Runs of two epochs, by seed, that end with these accuracies."""
+    return {
+        seed: [
+            {"train_loss": 2.0, "test_accuracy": 0.99, "seconds": 3600.0, **columns},
+            {"train_loss": 1.0, "test_accuracy": last, "seconds": 125.0, **columns},
+        ]
+        for seed, last in enumerate(accuracies, 1)
+    }
+
+
+@pytest.fixture
+def results():
+    three = runs([0.90, 0.92, 0.94])
+    for epochs, vals in zip(
+        three.values(), [(0.5, 0.7), (0.9, 0.8), (0.8, 0.1)], strict=True
+    ):
+        for epoch, value in zip(epochs, vals, strict=True):
+            epoch["val_accuracy"] = value  # the best are 0.7, 0.9, 0.8
+    return [
+        Result("cosine", 3, three),
+        Result("mixup", 2, runs([0.8765])),
+        Result("constant", 1, {}),
+    ]
+
+
+def test_the_table_by_hand(results):
+    assert cells(results)[1:] == [
+        # deviations: sqrt((0.02^2 + 0.02^2) / 2), sqrt((0.1^2 + 0.1^2) / 2)
+        ["cosine", "3", "80.00 ± 10.00", "92.00 ± 2.00", "1:02:05", "94.0", "94.1"],
+        ["mixup", "1 of 2", "-", "87.65", "1:02:05", "-", "-"],
+        ["constant", "0 of 1", "-", "-", "-", "88.6", "90.9"],
+    ]
+
+
+def test_markdown_and_csv_read_back(results):
+    table = cells(results)
+    header, rule, *rows = markdown_table(table).splitlines()
+    read = [[c.strip() for c in r.strip("|").split("|")] for r in (header, *rows)]
+    assert read == table
+    assert re.fullmatch(r"\|---(\|---:){6}\|", rule)
+    cosine, mixup, constant = csv.DictReader(io.StringIO(csv_table(results)))
+    assert (cosine["row"], cosine["seeds"]) == ("cosine", "1 2 3")
+    numbers = [float(text) for text in list(cosine.values())[2:]]
+    assert numbers == pytest.approx([0.8, 0.1, 0.92, 0.02, 3725, 0.94, 0.941])
+    assert list(mixup.values()) == [
+        "mixup",
+        "1",
+        "",
+        "",
+        "0.8765",
+        "",
+        "3725.0",
+        "",
+        "",
+    ]
+    assert list(constant.values())[1:] == ["", "", "", "", "", "", "0.886", "0.909"]
+
+
+def test_a_line_cut_short_is_not_read(tmp_path):
+    assert read_epochs(tmp_path) == []
+    (tmp_path / "metrics.csv").write_text("epoch,lr\n1,0.5\n2,0.25\n3")
+    assert read_epochs(tmp_path) == [{"epoch": 1, "lr": 0.5}, {"epoch": 2, "lr": 0.25}]
+
+
+def test_without_matplotlib(tmp_path, results, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report(results, tmp_path, "--epochs 2")
+    assert "no curves.png: a figure needs Matplotlib" in capsys.readouterr().out
+    assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
+    assert "`--epochs 2`" in (tmp_path / "results.md").read_text()
+
+
+def test_the_figure(tmp_path, results):
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    report(results, tmp_path, "")
+    with Image.open(tmp_path / "curves.png") as image:
+        colours = image.convert("RGB").getcolors(10**6)
+    # two rows have runs: a colour each, and the band of the one with several
+    vivid = [c for n, c in colours if n > 100 and max(c) - min(c) > 40]
+    assert len(vivid) >= 3

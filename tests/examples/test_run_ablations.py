@@ -1,0 +1,220 @@
+"""The series of ablations: with train.py itself, and with a stand-in that can fail."""
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import run_ablations
+from ablation_results import read_epochs
+from ablations import ROWS, SETS
+from click.testing import CliRunner
+from programs import EXAMPLE, ROOT, assert_same_run, run_here
+from tiny_cifar import write_tiny_cifar
+
+SHORT = ["--epochs", 2, "--model", "resnet20"]
+TINY = ["--width", 2, "--batch-size", 50]
+
+#: Takes what train.py takes.  $PLAN, {row: status}, says which rows fail, with a status
+#: or by a signal; a row to be "stopped" waits for signals and notes each of them.
+STAND_IN = """
+import json, os, signal, sys, time
+from pathlib import Path
+given = dict(zip(sys.argv[1:], sys.argv[2:]))
+folder = Path(given["--weights-dir"])
+plan = json.loads(os.environ.get("PLAN", "{}")).get(folder.name.split("-seed")[0], 0)
+folder.mkdir(parents=True, exist_ok=True)
+with open(folder.parent / "calls", "a") as calls:
+    calls.write(folder.name + "\\n")
+metrics = folder / "metrics.csv"
+rows = metrics.read_text().splitlines() if metrics.exists() else []
+rows = rows or ["epoch,train_loss,test_accuracy,seconds"]
+if plan == "stopped":
+    def note(signum, frame):
+        with open(folder / "signals", "a") as notes:
+            notes.write(f"{signum}\\n")
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, note)
+    (folder / "ready").touch()
+    while not (folder / "signals").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)  # a second signal would be noted as well
+    sys.exit(128 + int((folder / "signals").read_text().split()[0]))
+for number in range(12):
+    print("line", number)
+if plan and plan < 0:
+    os.kill(os.getpid(), -plan)
+for epoch in range(len(rows), 2 if plan else int(given["--epochs"]) + 1):
+    rows.append(f"{epoch},{1 / epoch},0.{epoch}{given['--seed']},2")
+metrics.write_text("\\n".join(rows) + "\\n")
+sys.exit(plan)
+"""
+
+
+def ablate(*arguments, status=0):
+    words = [str(word) for word in arguments]
+    result = CliRunner().invoke(run_ablations.main, words)
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    path = tmp_path / "train.py"
+    path.write_text(STAND_IN)
+    monkeypatch.setattr(run_ablations, "TRAIN", path)
+    return path
+
+
+class TrainHere:
+    """`Child` without the process."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def run(self, command, log):
+        assert command[:2] == [sys.executable, str(EXAMPLE / "train.py")]
+        result = run_here("train", *command[2:])
+        return result.exit_code, result.output
+
+
+def commands(*arguments):
+    lines = ablate(*arguments, "--dry-run").splitlines()
+    return [shlex.split(line) for line in lines]
+
+
+def test_several_rows_and_seeds():
+    chosen = ["--config", "batch-32", "baseline", "batch-32", "--seeds", 2, 1]
+    folders = [words[words.index("--weights-dir") + 1] for words in commands(*chosen)]
+    assert [os.path.basename(folder) for folder in folders] == [
+        *("batch-32-seed2", "multistep-seed2", "batch-32-seed1", "multistep-seed1")
+    ]
+    assert len(commands("--config", "techniques", "--config", "published")) == 11
+    assert list(SETS["published"]) == [n for n in ROWS if ROWS[n].published]
+
+
+def test_the_list_names_every_row():
+    text = ablate("--list")
+    for name, row in ROWS.items():
+        assert re.search(rf"^{name} +{re.escape(row.shows)}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--config NAME... or --all"),
+        (["--all", "--config", "cosine"], "--config NAME... or --all"),
+        (["--config", "cosin"], "'cosin' is not one of"),
+        (["--config", "cosine", "--seeds", "-1"], "--seeds"),
+        (["--all", "--model", "resnet20", "constant"], "argument (constant)"),
+        (["--all", "--epochs", "0"], "--epochs"),
+    ],
+)
+def test_wrong_use(arguments, message):
+    assert message in ablate(*arguments, "--dry-run", status=2)
+
+
+def test_with_train_py_itself(tmp_path, monkeypatch):
+    """Broken, gone on with, finished before, and with another recipe."""
+    write_tiny_cifar(tmp_path / "data")
+    monkeypatch.setattr(run_ablations, "Child", TrainHere)
+
+    def series(folder, *more, status=0):
+        places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / folder]
+        rows = ["--config", "cosine", "no-batch-norm", "--val-split", 40]
+        return ablate(*rows, *places, *SHORT, *more, status=status)
+
+    stopped = series("a", "--", *TINY, "--max-steps", 2, status=1)
+    assert "cosine-seed0: FAILED, metrics.csv has 1 of 2 epochs" in stopped
+    assert "2 of 2 runs failed" in stopped
+    assert "2/2 no-batch-norm-seed0: done" in series("a", "--", *TINY)
+    series("b", "--", *TINY)
+    for name in ("cosine-seed0", "no-batch-norm-seed0"):
+        assert_same_run(tmp_path / "a" / name, tmp_path / "b" / name)
+    table = (tmp_path / "a" / "results.csv").read_bytes()
+    again = series("a", "--", *TINY)
+    assert again.count("was finished before") == 2
+    assert (tmp_path / "a" / "results.csv").read_bytes() == table
+    other = series("a", "--limit-train", 50, "--", *TINY, status=1)
+    assert other.count("--limit-train was not given, is 50") == 2
+    (row, _) = csv.DictReader(io.StringIO(table.decode()))
+    epochs = read_epochs(tmp_path / "a" / "cosine-seed0")
+    assert float(row["test_last_mean"]) == epochs[1]["test_accuracy"]
+    assert float(row["val_best_mean"]) == max(e["val_accuracy"] for e in epochs)
+
+
+def test_a_process_of_train_py(tmp_path):
+    write_tiny_cifar(tmp_path / "data")
+    places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path]
+    ablate("--config", "cosine", *places, *SHORT, "--threads", 1, "--", *TINY)
+    log = (tmp_path / "cosine-seed0.log").read_text()
+    assert re.search(r", 1 threads, .*; resnet20 of width 2", log)
+    assert "epoch 2/2 done" in log
+
+
+def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
+    plan = {"cosine": 3, "constant": -int(signal.SIGKILL)}
+    monkeypatch.setenv("PLAN", json.dumps(plan))
+    arguments = ["--config", "cosine", "constant", "multistep", "--seeds", 1, 2]
+    arguments += ["--results-dir", tmp_path / "r", "--epochs", 3]
+    output = ablate(*arguments, status=1)
+    assert "1/6 cosine-seed1: FAILED, exit status 3\n" in output
+    assert "2/6 constant-seed1: FAILED, killed by SIGKILL\n" in output
+    assert "3/6 multistep-seed1: done, 31.00% on test" in output
+    assert "Error: 4 of 6 runs failed" in output
+    shown = [line for line in output.splitlines() if line.startswith("    line ")]
+    assert shown[:5] == [f"    line {number}" for number in range(7, 12)]
+    rows = {line.split()[0]: line.split() for line in output.splitlines() if line}
+    assert rows["cosine"][1:4] == ["0", "of", "2"]
+    assert rows["multistep"][1] == "2"
+
+    monkeypatch.delenv("PLAN")
+    output = ablate(*arguments)
+    assert output.count("was finished before") == 2
+    assert output.count(": done") == 4
+    calls = (tmp_path / "r" / "calls").read_text().split()
+    assert len(calls) == 12
+    log = (tmp_path / "r" / "cosine-seed1.log").read_text()
+    assert log.count("line 11") == 2  # of both starts
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("group", [False, True])
+def test_a_signal_is_passed_on_once_and_ends_the_series(
+    tmp_path, stand_in, signum, group
+):
+    """To the program alone, or as Ctrl-C in a terminal to all of its group."""
+    code = "import sys, pathlib, run_ablations as r\n"
+    code += "r.TRAIN = pathlib.Path(sys.argv.pop(1)); r.main()"
+    path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
+    arguments = ["--config", "cosine", "multistep", "--results-dir", tmp_path / "r"]
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, str(stand_in), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path, "PLAN": '{"cosine": "stopped"}'},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    run = tmp_path / "r" / "cosine-seed0"
+    deadline = time.monotonic() + 60
+    while not (run / "ready").exists():
+        assert started.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    (os.killpg if group else os.kill)(started.pid, signum)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 128 + signum, errors
+    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert (run / "signals").read_text().split() == [str(int(signum))]
+    assert (tmp_path / "r" / "calls").read_text().split() == ["cosine-seed0"]
+    ablate(*arguments)
