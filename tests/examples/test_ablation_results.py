@@ -97,6 +97,7 @@ def test_the_figure(tmp_path, results):
     report(results, tmp_path, "")
     with Image.open(tmp_path / "curves.png") as image:
         colours = image.convert("RGB").getcolors(10**6)
-    # two rows have runs: a colour each, and the band of the one with several
-    vivid = [c for n, c in colours if n > 100 and max(c) - min(c) > 40]
-    assert len(vivid) >= 3
+    lines = [c for n, c in colours if n > 100 and max(c) - min(c) > 100]
+    assert len(lines) == 2  # two rows have runs
+    bands = [c for n, c in colours if n > 1000 and 20 < max(c) - min(c) < 40]
+    assert len(bands) == 1  # a fifth of the colour, for the row with several seeds
