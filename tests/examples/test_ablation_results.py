@@ -99,5 +99,5 @@ def test_the_figure(tmp_path, results):
         colours = image.convert("RGB").getcolors(10**6)
     lines = [c for n, c in colours if n > 100 and max(c) - min(c) > 100]
     assert len(lines) == 2  # two rows have runs
-    bands = [c for n, c in colours if n > 1000 and 20 < max(c) - min(c) < 40]
+    bands = [c for n, c in colours if n > 10_000 and 20 < max(c) - min(c) < 40]
     assert len(bands) == 1  # a fifth of the colour, for the row with several seeds
