@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from programs import EXAMPLE, ROOT, assert_same_run, run_here
 from tiny_cifar import write_tiny_cifar
 
-SHORT = ["--epochs", 2, "--model", "resnet20"]
+SHORT = ["--epochs", 2, "--model", "resnet20", "--threads", 1]
 TINY = ["--width", 2, "--batch-size", 50]
 
 #: Takes what train.py takes.  $PLAN, {row: status}, says which rows fail, with a status
@@ -156,7 +156,7 @@ def test_with_train_py_itself(tmp_path, monkeypatch):
 def test_a_process_of_train_py(tmp_path):
     write_tiny_cifar(tmp_path / "data")
     places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path]
-    ablate("--config", "cosine", *places, *SHORT, "--threads", 1, "--", *TINY)
+    ablate("--config", "cosine", *places, *SHORT, "--", *TINY)
     log = (tmp_path / "cosine-seed0.log").read_text()
     assert re.search(r", 1 threads, .*; resnet20 of width 2", log)
     assert "epoch 2/2 done" in log
