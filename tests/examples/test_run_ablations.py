@@ -42,7 +42,7 @@ if plan == "stopped":
             notes.write(f"{signum}\\n")
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, note)
-    (folder / "ready").touch()
+    (folder / "ready").write_text(str(os.getpgrp()))
     while not (folder / "signals").exists():
         time.sleep(0.01)
     time.sleep(0.3)  # a second signal would be noted as well
@@ -215,6 +215,7 @@ def test_a_signal_is_passed_on_once_and_ends_the_series(
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 128 + signum, errors
     assert "the same command goes on" in errors and "Traceback" not in errors
+    assert int((run / "ready").read_text()) != started.pid  # or Ctrl-C comes twice
     assert (run / "signals").read_text().split() == [str(int(signum))]
     assert (tmp_path / "r" / "calls").read_text().split() == ["cosine-seed0"]
     ablate(*arguments)
