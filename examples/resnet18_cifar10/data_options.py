@@ -1,4 +1,4 @@
-"""The options that say what is done to training images and their labels."""
+"""The options that say which images are trained on, and what is done to them."""
 
 import functools
 from collections.abc import Callable
@@ -6,11 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+import numpy as np
+from data_loader import load_dataset, split_validation
 
 from odyssey.data.augment import FLIPS, PAD_MODES
+from odyssey.data.dataset import Dataset
 from odyssey.data.randaugment import MAX_MAGNITUDE
 from odyssey.training.program import FiniteFloat
 from odyssey.training.recipe import Recipe
+
+Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
 
 OPTIONS = [
     click.option(
@@ -93,3 +98,25 @@ def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:
         "mixup_alpha": recipe.mixup_alpha,
         "cutmix_alpha": recipe.cutmix_alpha,
     }
+
+
+def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
+    """Return the data set cut to size, and the parts that are not trained on."""
+    data = load_dataset(options.dataset, options.data_dir)
+    images, labels = data.train_images, data.train_labels
+    held_out = {}
+    if options.val_split:
+        if options.val_split >= len(images):
+            raise click.BadParameter(
+                f"{options.val_split} leaves none of {len(images)} images to train on.",
+                param_hint="--val-split",
+            )
+        images, labels, *held_out["val"] = split_validation(
+            images, labels, options.val_split, options.seed
+        )
+    test = slice(options.limit_test)
+    held_out["test"] = data.test_images[test], data.test_labels[test]
+    train = slice(options.limit_train)
+    return data._replace(
+        train_images=images[train], train_labels=labels[train]
+    ), held_out

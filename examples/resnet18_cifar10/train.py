@@ -21,13 +21,8 @@ from types import SimpleNamespace
 import click
 import numpy as np
 from architecture import ResNetConfig, fold, initialize
-from data_loader import (
-    load_dataset,
-    make_eval_loader,
-    make_train_loader,
-    split_validation,
-)
-from data_options import data_options, loader_options
+from data_loader import make_eval_loader, make_train_loader
+from data_options import data_options, load_data, loader_options
 from layer_clocks import layer_clocks
 from log_options import log_options, make_observers
 from model import backward, forward
@@ -56,8 +51,6 @@ from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag
 from odyssey.training.state import TrainingState
-
-Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
 
 
 def training_step(
@@ -127,28 +120,6 @@ def predictor(
     """Return the function from images to logits (N, K), by the running statistics."""
     folded = fold(*state.learned(), config)
     return lambda x: forward(folded, {}, x, config, training=False)[0]
-
-
-def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
-    """Return the data set cut to size, and the parts that are not trained on."""
-    data = load_dataset(options.dataset, options.data_dir)
-    images, labels = data.train_images, data.train_labels
-    held_out = {}
-    if options.val_split:
-        if options.val_split >= len(images):
-            raise click.BadParameter(
-                f"{options.val_split} leaves none of {len(images)} images to train on.",
-                param_hint="--val-split",
-            )
-        images, labels, *held_out["val"] = split_validation(
-            images, labels, options.val_split, options.seed
-        )
-    test = slice(options.limit_test)
-    held_out["test"] = data.test_images[test], data.test_labels[test]
-    train = slice(options.limit_train)
-    return data._replace(
-        train_images=images[train], train_labels=labels[train]
-    ), held_out
 
 
 def build_config(options: SimpleNamespace, data: Dataset) -> ResNetConfig:
