@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable
 
 import bottleneck
+import layers
 import model
 import preactivation
-from layers import Gradients, Layers
 
 from odyssey.training.profile import Clocks
 
@@ -14,10 +14,19 @@ from odyssey.training.profile import Clocks
 def layer_clocks(training_step: Callable) -> Clocks:
     """Return clocks around the layers, and around what the blocks and the step add.
 
-    A layer is what `Layers` and `Gradients` do under its name, a convolution with the
-    batch norm and relu after it; additions, pooling, loss and update are called by
-    others.
+    Convolutions and batch norms are layers, each with the relu or addition in it; what
+    else there is, such as pooling, loss and update, is timed by its function's name.
     """
     program = sys.modules[training_step.__module__]  # train.py, run or imported
     others = [model, bottleneck, preactivation, program]
-    return Clocks({"forward": Layers, "backward": Gradients}, others)
+    return Clocks(others, layers, layer_of)
+
+
+def layer_of(arguments: tuple) -> str | None:
+    """Return the layer's name, which a forward is given and a cache remembers."""
+    for argument in arguments:
+        if isinstance(argument, str):
+            return argument
+        if isinstance(argument, layers.ConvCache | layers.NormCache):
+            return argument.name
+    return None

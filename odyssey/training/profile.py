@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import wraps
 from types import ModuleType
 from typing import Any
@@ -20,33 +20,38 @@ class Clocks:
 
     Parameters
     ----------
-    layers : for "forward" and "backward" the class whose public methods do the layers;
-        the time goes to the layer that a method's first argument names, if that is a
-        string, else to the method's own name
     modules : functions that these have imported from Odyssey, such as pooling, loss and
         update, are timed under their own names
+    layers : module whose functions do the layers; they are timed there and in
+        ``modules``, those with names that end in "_backward" as backwards
+    layer_of : given the arguments of such a function, returns the layer's name; None
+        gives the time to the function's own name
     """
 
     def __init__(
-        self, layers: Mapping[str, type], modules: Iterable[ModuleType] = ()
+        self,
+        modules: Iterable[ModuleType] = (),
+        layers: ModuleType | None = None,
+        layer_of: Callable[[tuple], str | None] = lambda arguments: None,
     ) -> None:
         # seconds by layer, then by phase
         self.times: dict[str, dict[str, float]] = defaultdict(
             lambda: defaultdict(float)
         )
         self._inner: list[float] = []  # seconds of timed calls within those at work
-        self._found = [
-            (owner, name, self._timed(function, phase, method=True))
-            for phase, owner in layers.items()
-            for name, function in vars(owner).items()
-            if inspect.isfunction(function) and not name.startswith("_")
-        ]
-        self._found += [
-            (module, name, self._timed(function, _phase(function), method=False))
-            for module in modules
-            for name, function in vars(module).items()
-            if inspect.isfunction(function) and function.__module__[:8] == "odyssey."
-        ]
+        self._found = []
+        for module in (layers, *modules) if layers else modules:
+            for name, function in vars(module).items():
+                if not inspect.isfunction(function) or name.startswith("_"):
+                    continue
+                if layers and function.__module__ == layers.__name__:
+                    timed = self._timed(function, _phase(function, True), layer_of)
+                elif module is not layers and function.__module__[:8] == "odyssey.":
+                    phase = _phase(function, function.__module__[8:12] == "ops.")
+                    timed = self._timed(function, phase, lambda arguments: None)
+                else:
+                    continue
+                self._found.append((module, name, timed))
 
     def __enter__(self) -> "Clocks":
         self._originals = [(o, name, vars(o)[name]) for o, name, _ in self._found]
@@ -59,20 +64,19 @@ class Clocks:
         for owner, name, original in self._originals:
             setattr(owner, name, original)
 
-    def _timed(self, function: Callable, phase: str, method: bool) -> Callable:
+    def _timed(self, function: Callable, phase: str, layer_of: Callable) -> Callable:
         own_name = function.__name__.removesuffix("_backward")
 
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            named = method and len(args) > 1 and isinstance(args[1], str)
             self._inner.append(0.0)
             started = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
                 seconds = time.perf_counter() - started
-                layer = self.times[args[1] if named else own_name]
-                layer[phase] += seconds - self._inner.pop()
+                name = layer_of(args) or own_name
+                self.times[name][phase] += seconds - self._inner.pop()
                 if self._inner:
                     self._inner[-1] += seconds
 
@@ -105,7 +109,7 @@ def profile(clocks: Clocks, step: Callable[[], object], repeats: int = 3) -> dic
     return sorted(steps, key=lambda measured: measured["seconds"])[repeats // 2]
 
 
-def _phase(function: Callable) -> str:
-    if not function.__module__.startswith("odyssey.ops."):
+def _phase(function: Callable, of_model: bool) -> str:
+    if not of_model:
         return "other"
     return "backward" if function.__name__.endswith("_backward") else "forward"

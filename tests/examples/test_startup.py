@@ -14,6 +14,7 @@ PROGRAMS = [
     [EXAMPLE / "inference.py"],
     [EXAMPLE / "download_cifar10.py"],
     [EXAMPLE / "show_augmentation.py"],
+    [EXAMPLE / "run_ablations.py"],
     ["-m", "odyssey", "verify", "."],
 ]
 PROGRAM_NAMES = [path.stem for path, *more in PROGRAMS if not more]

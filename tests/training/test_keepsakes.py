@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -25,18 +26,13 @@ HELD_OUT = InOrder(60, seed=2)
 IMAGES = np.random.default_rng(4).integers(0, 256, (60, 3, 2, 2)).astype(np.uint8)
 
 
-class Layers:
-    def whole(self, name, step):
-        return step()
-
-
 def timed_step(*arguments):
-    return Layers().whole("step", lambda: train_step(*arguments))
+    return train_step(*arguments)
 
 
 def run(folder, *, step=train_step, **options):
     parts = {"test": (IMAGES, HELD_OUT.labels)}
-    clocks = Clocks({"forward": Layers})
+    clocks = Clocks([], sys.modules[__name__], lambda arguments: "step")
 
     def evaluate_in_order(trainer):
         trainer.evaluated = {"test": HELD_OUT}

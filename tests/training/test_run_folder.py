@@ -6,6 +6,7 @@ import pytest
 from standin import in_child, recipe, run
 
 from odyssey.training.errors import InputError, ProgramError
+from odyssey.training.loop import StepResult
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.state import TrainingState
 from odyssey.weights.checkpoint import list_checkpoints
@@ -109,7 +110,7 @@ def test_nonfinite_weights_of_a_checkpoint_are_refused_by_name(tmp_path, monkeyp
         return lambda x: x @ np.ones((5, 10), "f4")
 
     def step(state, x, labels, lr):
-        return 1.0, 0, 1.0
+        return StepResult(1.0, 0, 1.0)
 
     def hook(trainer):
         spoil(trainer)
