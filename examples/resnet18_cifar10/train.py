@@ -73,7 +73,7 @@ def training_step(
     lr : the learning rate
     """
     params = state.params
-    rng = noise_generator(recipe.seed, state.step)
+    rng = noise_generator(recipe.seed, state.step)  # drop path and dropout draw from it
     logits, running, cache = forward(params, state.running, x, config, True, rng)
     smoothing = recipe.label_smoothing
     loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, K)
@@ -96,12 +96,16 @@ def training_step(
         )
     state.running = running
     if state.averages:
-        # A copy up to the first update after the warmup, as in torchvision's
-        # references/classification/train.py.
-        early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
-        decay = 0.0 if early else recipe.ema_decay
-        update_average_inplace(state.averages, {**params, **running}, decay)
+        update_averages(state, recipe)
     return StepResult(loss, count_correct(logits, labels), grad_norm, grads)
+
+
+def predictor(
+    state: TrainingState, *, config: ResNetConfig
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from images to logits (N, K), by the running statistics."""
+    folded = fold(*state.learned(), config)
+    return lambda x: forward(folded, {}, x, config, training=False)[0]
 
 
 def noise_generator(seed: int, step: int) -> np.random.Generator:
@@ -114,12 +118,16 @@ def noise_generator(seed: int, step: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
-def predictor(
-    state: TrainingState, *, config: ResNetConfig
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from images to logits (N, K), by the running statistics."""
-    folded = fold(*state.learned(), config)
-    return lambda x: forward(folded, {}, x, config, training=False)[0]
+def update_averages(state: TrainingState, recipe: Recipe) -> None:
+    """Move the averages of weights and running statistics towards them.
+
+    Up to the first update after the warmup they are copies, as in torchvision's
+    references/classification/train.py.
+    """
+    early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
+    decay = 0.0 if early else recipe.ema_decay
+    values = {**state.params, **state.running}
+    update_average_inplace(state.averages, values, decay)
 
 
 def build_config(options: SimpleNamespace, data: Dataset) -> ResNetConfig:
