@@ -74,8 +74,10 @@ def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
     N, P, Q, K = out.shape
     C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
     blocks, B = blocks_of(K)
-    # a chunk reads the places of the whole kernel: large ones come from memory
-    chunk = min(32 if C * K <= 2**16 else 128, tiles_of(N, P, Q))
+    # a chunk reads the places of the whole kernel: large ones come from memory; and the
+    # products of small ones would be over sooner than they are called
+    chunk = 32 if 2**12 <= C * K <= 2**16 else 128
+    chunk = min(chunk, tiles_of(N, P, Q))
     places = workspace("places", (blocks, 36, C, B), dtype)
     patches = workspace("patches", (threads, 36, chunk * C + GAP), dtype)
     products = workspace("products", (threads, 36, chunk * B + GAP), dtype)
