@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numba
 import pytest
+from programs import SMALL, run_here
+from tiny_cifar import write_tiny_cifar
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES / "resnet18_cifar10"))
@@ -23,3 +25,23 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_tiny_cifar(root)
+    return root
+
+
+@pytest.fixture
+def train(data, tmp_path):
+    """Run train.py in ``tmp_path / "run"`` with more options; return its output."""
+
+    def train(*more, weights_dir=tmp_path / "run", status=0):
+        places = ["--data-dir", data, "--weights-dir", weights_dir]
+        result = run_here("train", *places, *SMALL, *more)
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return train

@@ -9,13 +9,6 @@ Image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
-
-
-@pytest.fixture(scope="module")
 def weights(tmp_path_factory, data):
     directory = tmp_path_factory.mktemp("weights")
     places = ["--data-dir", data, "--weights-dir", directory]

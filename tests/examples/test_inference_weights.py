@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 from architecture import ResNetConfig, initialize
 from programs import run_here
-from tiny_cifar import write_tiny_cifar
 from weights import save_weights
 
 from odyssey.weights.folder import load_folder, save_folder
 
 CONFIG = ResNetConfig(width=4)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
 
 
 @pytest.fixture

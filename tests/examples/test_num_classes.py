@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 from architecture import ResNetConfig, initialize
 from programs import SMALL, STEPS, assert_same_run, run_here
-from tiny_cifar import CLASSES, write_tiny_cifar
+from tiny_cifar import CLASSES
 from weights import load_weights, save_weights
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 TWELVE = ["--num-classes", 12, "--mixup-alpha", 0.4, "--label-smoothing", 0.1]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
 
 
 @pytest.fixture

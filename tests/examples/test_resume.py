@@ -11,18 +11,10 @@ from programs import (
     run_signalled,
     weights_of,
 )
-from tiny_cifar import write_tiny_cifar
 
 from odyssey.training.program import available_cores
 from odyssey.training.run_folder import RunFolder
 from odyssey.weights.checkpoint import list_checkpoints
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
 
 
 @pytest.fixture(scope="module")

@@ -4,31 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from programs import EXAMPLE, SMALL, STEPS, assert_same_run, run_here, weights_of
+from programs import EXAMPLE, STEPS, assert_same_run, weights_of
 from tiny_cifar import write_tiny_cifar
 
 from odyssey.training.program import available_cores
 from odyssey.weights.checkpoint import list_checkpoints, load_newest_checkpoint
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
-
-
-@pytest.fixture
-def train(data, tmp_path):
-    """Run train.py in ``tmp_path`` with more options."""
-
-    def train(*more, weights_dir=tmp_path / "run", status=0):
-        places = ["--data-dir", data, "--weights-dir", weights_dir]
-        result = run_here("train", *places, *SMALL, *more)
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return train
 
 
 def rows_of(directory):

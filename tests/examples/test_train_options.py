@@ -9,8 +9,7 @@ from architecture import ResNetConfig, initialize
 from data_loader import make_eval_loader, make_train_loader
 from data_options import loader_options
 from model import forward
-from programs import SMALL, STEPS, assert_same_run, rows_of, run_here
-from tiny_cifar import write_tiny_cifar
+from programs import STEPS, assert_same_run, rows_of
 from train import training_step
 from weights import load_weights
 
@@ -57,26 +56,6 @@ def one_step(labels=LABELS, lr=0.1, **changes):
     state = TrainingState.fresh(*initialize(CONFIG, 1))
     made = recipe(**{"weight_decay": 0.0, **changes})
     return state, training_step(state, X, labels, lr, config=CONFIG, recipe=made)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
-
-
-@pytest.fixture
-def train(data, tmp_path):
-    """Run train.py in ``tmp_path`` with more options."""
-
-    def train(*more, weights_dir=tmp_path / "run", status=0):
-        places = ["--data-dir", data, "--weights-dir", weights_dir]
-        result = run_here("train", *places, *SMALL, *more)
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return train
 
 
 def test_all_options_at_once_and_on_to_the_same_bits(train, data, tmp_path):

@@ -4,32 +4,11 @@ import json
 import math
 
 import pytest
-from programs import SMALL, STEPS, losses_of, run_here
-from tiny_cifar import write_tiny_cifar
+from programs import STEPS, losses_of
 
 from odyssey.training.lr_options import ALIASES
 from odyssey.training.recipe import Recipe
 from odyssey.weights.checkpoint import load_newest_checkpoint
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    write_tiny_cifar(root)
-    return root
-
-
-@pytest.fixture
-def train(data, tmp_path):
-    """Run train.py in ``tmp_path / "run"`` with more options."""
-
-    def train(*more, status=0):
-        places = ["--data-dir", data, "--weights-dir", tmp_path / "run"]
-        result = run_here("train", *places, *SMALL, *more)
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return train
 
 
 def test_cosine_from_option_to_log_and_on(train, tmp_path):
