@@ -1,0 +1,60 @@
+"""Draw the curves of several runs into one figure.
+
+    python examples/resnet18_cifar10/plot_runs.py RUN_DIR... --png curves.png
+
+A run is a folder with a ``metrics.csv``; it is called after the folder.
+"""
+
+if __name__ == "__main__":
+    import startup
+
+    startup.prepare()
+
+from pathlib import Path
+
+import click
+from ablation_results import Result, figure, read_epochs
+
+from odyssey.training.errors import InputError
+from odyssey.training.program import exit_statuses
+from odyssey.weights.files import atomic_write_bytes
+
+
+def results_of(folders: tuple[Path, ...]) -> list[Result]:
+    """Return the runs in some folders, each as a row of its own.
+
+    Raises
+    ------
+    InputError
+        For a folder without an epoch in its ``metrics.csv``.
+    """
+    results = []
+    for folder in folders:
+        epochs = read_epochs(folder)
+        if not epochs:
+            raise InputError(f"{folder / 'metrics.csv'}: expected a row for each epoch")
+        results.append(Result(folder.resolve().name, 1, {0: epochs}))
+    return results
+
+
+@click.command()
+@click.argument(
+    "folders",
+    nargs=-1,
+    required=True,
+    metavar="RUN_DIR...",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def main(folders: tuple[Path, ...], png: Path) -> None:
+    """Draw training loss and test accuracy of runs, epoch by epoch, into a PNG.
+
+    Needs Matplotlib (pip install 'odyssey[plot]').
+    """
+    with exit_statuses(debug=False):
+        atomic_write_bytes(png, figure(results_of(folders)))
+        click.echo(f"{png}: {len(folders)} runs")
+
+
+if __name__ == "__main__":
+    main()
