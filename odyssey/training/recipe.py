@@ -50,11 +50,17 @@ class Recipe(LearningRate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("nesterov", "augment"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(
-                    f"Recipe: {name} must be a bool, got {getattr(self, name)!r}"
-                )
+        texts = ("model", "dataset", "data_sha256", "pad_mode", "flip")
+        for names, kind, article in (
+            (("nesterov", "augment"), bool, "a bool"),
+            (texts, str, "text"),
+            (("model_options",), Mapping, "a mapping"),
+        ):
+            for name in names:
+                if not isinstance(getattr(self, name), kind):
+                    raise TypeError(
+                        f"Recipe: {name} must be {article}, got {getattr(self, name)!r}"
+                    )
         check_int("Recipe", "batch_size", self.batch_size, 1)
         for name in ("seed", "val_split"):
             check_int("Recipe", name, getattr(self, name), 0)
@@ -70,9 +76,11 @@ class Recipe(LearningRate):
             if getattr(self, name) is not None:
                 check_number("Recipe", name, getattr(self, name), 0.0, low_open=open_)
         check_int("Recipe", "cutout", self.cutout, 0)
-        num_ops, magnitude = self.randaugment
-        check_int("Recipe", "randaugment", num_ops, 0)
-        check_int("Recipe", "randaugment", magnitude, 0)
+        pair = self.randaugment
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"Recipe: randaugment must be two integers, got {pair!r}")
+        for value in pair:
+            check_int("Recipe", "randaugment", value, 0)
         for name, choices in (("pad_mode", PAD_MODES), ("flip", FLIPS)):
             if getattr(self, name) not in choices:
                 raise ValueError(

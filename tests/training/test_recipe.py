@@ -140,6 +140,25 @@ def test_values_out_of_range_are_refused_by_name(name, value):
         recipe(**{name: value})
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("lr", "1e-4"),
+        ("epochs", 3.0),
+        ("nesterov", 1),
+        ("dataset", None),
+        ("flip", ["none"]),
+        ("randaugment", 2),
+        ("randaugment", (2,)),
+        ("randaugment", (2, "9")),
+    ],
+)
+def test_values_of_another_type_are_refused_by_name(name, value):
+    values = {"model": "net", "dataset": "cifar10", "data_sha256": "", name: value}
+    with pytest.raises(TypeError, match=f"Recipe: {name} must be "):
+        Recipe(**values)
+
+
 def test_digest_tells_images_and_labels_but_not_memory_orders_apart():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6), dtype=np.uint8)
     labels = np.arange(4)
