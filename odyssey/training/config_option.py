@@ -142,11 +142,18 @@ def option_values(
             option = params[name].opts[0]
             raise ValueError(f"{name} is no part of a recipe; give {option} instead")
         else:
-            near = difflib.get_close_matches(
-                name.replace("-", "_"), [*known, DESCRIPTION], n=1, cutoff=0
-            )
-            raise ValueError(f"there is no option {name!r}; the closest is {near[0]}")
+            meant = _meant_key(name, [*known, DESCRIPTION])
+            raise ValueError(f"there is no option {name!r}; {meant}")
     return values
+
+
+def _meant_key(name: str, known: list[str]) -> str:
+    """Return which key was probably meant, or all there are where none is like it."""
+    name = name.strip(" -").lower().replace("-", "_")
+    if near := difflib.get_close_matches(name, known, n=1):
+        return f"the closest is {near[0]}"
+    parts_of = [key for key in known if name in key.split("_")]
+    return f"known: {', '.join(parts_of or known)}"
 
 
 def _for_click(name: str, value: Any, kind: click.ParamType) -> Any:
@@ -188,9 +195,9 @@ def _other_type(name: str, value: Any, wanted: str) -> ValueError:
 def _meant(value: Any, wanted: str) -> str | None:
     """Return how to write what a value of another type was probably meant to be."""
     if wanted == LIST:
-        parts = str(value).split(",")
-        numbers = [_meant(part.strip(), WHOLE) for part in parts]
-        return f"[{', '.join(numbers)}]" if all(numbers) else None
+        parts = str(value).replace(",", " ").split()
+        numbers = [_meant(part, WHOLE) for part in parts]
+        return f"[{', '.join(numbers)}]" if numbers and all(numbers) else None
     if wanted == TRUTH and isinstance(value, str):
         truth = TRUTH_VALUES.get(value.lower())
         return None if truth is None else written(truth)

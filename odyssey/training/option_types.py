@@ -32,6 +32,8 @@ class Milestones(click.ParamType):
         """Return ``value`` as a tuple of integers, or fail naming the option."""
         if isinstance(value, tuple):
             return value
+        if not value.strip():
+            self.fail("needs at least one; a constant rate has no drops.", param, ctx)
         numbers = click.IntRange(min=1)
         parts = tuple(numbers.convert(part, param, ctx) for part in value.split(","))
         if list(parts) != sorted(set(parts)):
