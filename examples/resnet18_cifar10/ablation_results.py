@@ -82,8 +82,8 @@ def read_epochs(folder: Path) -> Epochs:
         with open(folder / "metrics.csv", newline="") as file:
             for row in csv.DictReader(file):
                 epochs.append({name: float(text) for name, text in row.items()})
-    except (FileNotFoundError, ValueError, TypeError, csv.Error):
-        pass  # no run yet, or one that was killed: train.py mends it
+    except (OSError, ValueError, TypeError, csv.Error):
+        pass  # no run yet, or one that was killed: train.py mends it, or says why not
     return epochs
 
 

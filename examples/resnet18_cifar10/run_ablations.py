@@ -35,6 +35,7 @@ from odyssey.training.signals import StopRequested
 
 TRAIN = Path(__file__).with_name("train.py")
 LAST_LINES = 5  # of the log of a run that failed
+OWN = ("--seed", "--epochs", "--model", "--weights-dir")  # what tells runs apart
 
 
 class Run(NamedTuple):
@@ -224,6 +225,9 @@ def main(debug: bool, **options) -> None:
         raise click.UsageError("give either --config NAME... or --all (see --list).")
     if chosen.more and not chosen.more[0].startswith("-"):
         raise click.UsageError(f"Got unexpected extra argument ({chosen.more[0]})")
+    for name in (word.partition("=")[0] for word in chosen.more):
+        if name in OWN:
+            raise click.UsageError(f"{name} is the series' to give, not after --.")
     with exit_statuses(debug):
         run_series(chosen)
 

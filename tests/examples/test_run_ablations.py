@@ -118,10 +118,12 @@ def test_the_list_names_every_row():
         (["--config", "cosine", "--seeds", "-1"], "--seeds"),
         (["--all", "--model", "resnet20", "constant"], "argument (constant)"),
         (["--all", "--epochs", "0"], "--epochs"),
+        (["--all", "--", "--seed", "7"], "--seed is the series' to give"),
+        (["--all", "--", "--width", "4", "--epochs=3"], "--epochs is the series' to"),
     ],
 )
 def test_wrong_use(arguments, message):
-    assert message in ablate(*arguments, "--dry-run", status=2)
+    assert message in ablate("--dry-run", *arguments, status=2)
 
 
 def test_with_train_py_itself(tmp_path, monkeypatch):
@@ -186,6 +188,15 @@ def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
     assert len(calls) == 12
     log = (tmp_path / "r" / "cosine-seed1.log").read_text()
     assert log.count("line 11") == 2  # of both starts
+
+
+def test_goes_on_where_a_file_has_the_place_of_a_folder(tmp_path, stand_in):
+    (tmp_path / "cosine-seed0").touch()
+    (tmp_path / "constant-seed0" / "metrics.csv").mkdir(parents=True)
+    rows = ["--config", "cosine", "constant", "multistep"]
+    output = ablate(*rows, "--results-dir", tmp_path, "--epochs", 3, status=1)
+    assert output.count("FAILED, exit status 1") == 2
+    assert "3/3 multistep-seed0: done" in output
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
