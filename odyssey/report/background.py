@@ -51,7 +51,7 @@ def recipe(folder: Path) -> str:
         [name, value if isinstance(value, str) else json.dumps(value)]
         for name, value in values.items()
     ]
-    return table("Recipe of the newest checkpoint", ["choice", "value"], rows, "text")
+    return table("Recipe", ["choice", "value"], rows, "text")
 
 
 def environment(folder: Path) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from odyssey.training.errors import InputError
 from odyssey.training.logs import METRICS
-from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
+from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE, RunFolder
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import has_manifest, read_listed
 from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
@@ -103,6 +103,7 @@ def evaluated(folder: Path) -> Evaluated:
             for name, title in PARTS.items()
             if f"{name}_labels" in found
         }
+        _require(len(parts) > 0, "labels")
         return Evaluated(names.tolist(), int(found["epoch"]), parts)
 
 
@@ -156,10 +157,10 @@ def sessions(folder: Path) -> list[dict[str, Any]]:
 
 
 def recipe(folder: Path) -> dict[str, Any]:
-    """Return the recipe that the newest checkpoint was written with."""
+    """Return the recipe of the newest checkpoint, or ``recipe.yml`` without any."""
     checkpoints = list_checkpoints(folder)
     if not checkpoints:
-        raise Absent("the run has no checkpoint, which would tell")
+        return _recipe_file(RunFolder(folder).recipe)
     path = checkpoints[-1] / MANIFEST
     if not path.exists():
         raise InputError(f"{path}: missing, the checkpoint is damaged")
@@ -168,6 +169,15 @@ def recipe(folder: Path) -> dict[str, Any]:
         found = manifest["metadata"]["recipe"]
         _require(isinstance(found, dict), "recipe")
     return found
+
+
+def _recipe_file(path: Path) -> dict[str, Any]:
+    """Return what `odyssey.training.recipe_file.recipe_text` has written."""
+    text = _text(path, "nor is there a checkpoint, which would tell")
+    lines = [line for line in text.split("\n") if line and line[0] != "#"]
+    with _damage(path):
+        pairs = (line.split(": ", 1) for line in lines)
+        return {name: json.loads(value) for name, value in pairs}
 
 
 def first_filters(folder: Path) -> tuple[str, np.ndarray]:

@@ -98,6 +98,7 @@ def test_a_damaged_file_is_named(run_dir, file, content):
         ("test_pictures", np.zeros((3, 2, 4, 4), np.uint8)),
         ("test_pictures", np.zeros((3, 3, 4, 4), np.uint16)),
         ("epoch", np.zeros(2)),
+        ("test_labels", None),
         ("test_predicted", None),
         ("epoch", None),
     ],

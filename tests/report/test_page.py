@@ -9,6 +9,7 @@ from PIL import Image
 from reading import Page
 
 from odyssey.report.page import SECTIONS, build_page
+from odyssey.training.recipe_file import recipe_text
 from odyssey.weights.files import remove_path
 
 
@@ -160,6 +161,15 @@ def test_a_part_that_was_not_stored_is_left_out_with_the_reason(run_dir, part):
     for heading in left_out:
         (text,) = page.sections[heading]
         assert re.fullmatch(r"Left out: .{20,}\.", text), text
+
+
+def test_a_recipe_without_a_checkpoint(run_dir):
+    """Of the file that lies beside the weights, which needs no PyYAML here."""
+    remove_path(run_dir / "checkpoints")
+    values = {"model": "net", "lr": 1e-5, "milestones": [1, 2], "data_sha256": "0"}
+    (run_dir / "recipe.yml").write_text(recipe_text(values))
+    _, *texts = Page(build_page(run_dir, "t")).sections["Recipe"]
+    assert texts[-6:] == ["model", "net", "lr", "1e-05", "milestones", "[1, 2]"]
 
 
 def test_an_older_run_has_its_curves_and_no_more(run_dir):
