@@ -29,7 +29,11 @@ def test_a_run_keeps_what_its_report_shows(tmp_path, model):
     kernels = {n.removesuffix("_kernel") for n in manifest["tensors"] if "_kernel" in n}
     profile = json.loads((tmp_path / "run" / "profile.json").read_text())
     rows = {row["name"]: row for row in profile["rows"]}
-    assert kernels <= rows.keys()
+    norms = {n.removesuffix("_gamma") for n in manifest["tensors"] if "_gamma" in n}
+    assert {
+        name for name in rows if re.search("conv|_proj|bn", name)
+    } == kernels | norms
+    assert "relu" in rows
     for name in (*kernels, "linear", "global_avgpool2d", "cross_entropy"):
         assert rows[name]["forward"] > 0 and rows[name]["backward"] > 0
     assert rows["sgd_momentum_update_inplace"]["other"] > 0
