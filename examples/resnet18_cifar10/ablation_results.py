@@ -174,8 +174,9 @@ def report(results: Sequence[Result], folder: Path, options: str) -> None:
     atomic_write_text(folder / "results.csv", csv_table(results))
     written = "results.md and results.csv"
     try:
-        atomic_write_bytes(folder / "curves.png", figure(results))
-        written = "results.md, results.csv and curves.png"
+        if any(result.runs for result in results):
+            atomic_write_bytes(folder / "curves.png", figure(results))
+            written = "results.md, results.csv and curves.png"
     except InputError as error:  # the tables are there all the same
         click.echo(f"no curves.png: {error}")
     click.echo(f"{written} are in {folder}")

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from odyssey.report import stored
@@ -51,7 +52,7 @@ def recipe(folder: Path) -> str:
         [name, value if isinstance(value, str) else json.dumps(value)]
         for name, value in values.items()
     ]
-    return table("Recipe", ["choice", "value"], rows, "text")
+    return table("What decides its numbers", ["choice", "value"], rows, "text")
 
 
 def environment(folder: Path) -> str:
@@ -60,7 +61,10 @@ def environment(folder: Path) -> str:
     known = dict(sessions[-1])
     versions = known.pop("versions").items()
     known = {k: v for k, v in known.items() if k not in _OF_SESSIONS}
-    rows = [[name, *(_words(s.get(name)) for s in sessions)] for name in _OF_SESSIONS]
+    rows = [
+        [name, *(_words(s.get(name), shlex.join) for s in sessions)]
+        for name in _OF_SESSIONS
+    ]
     about = [[name, _words(value)] for name, value in [*versions, *known.items()]]
     numbers = [f"session {n}" for n in range(1, len(sessions) + 1)]
     return table("Versions and machine", ["", ""], about, "text") + table(
@@ -68,9 +72,9 @@ def environment(folder: Path) -> str:
     )
 
 
-def _words(value: object) -> str:
+def _words(value: object, join: Callable[[Iterable[str]], str] = ", ".join) -> str:
     if isinstance(value, list):
-        return shlex.join(map(str, value))
+        return join(map(str, value))
     if isinstance(value, dict):
         return ", ".join(f"{name} {v}" for name, v in value.items())
     return str(value)

@@ -69,14 +69,15 @@ class Clocks:
 
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
+            name = layer_of(args) or own_name
+            phases = self.times[name]  # its place is that of the call's beginning
             self._inner.append(0.0)
             started = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
                 seconds = time.perf_counter() - started
-                name = layer_of(args) or own_name
-                self.times[name][phase] += seconds - self._inner.pop()
+                phases[phase] += seconds - self._inner.pop()
                 if self._inner:
                     self._inner[-1] += seconds
 

@@ -90,6 +90,13 @@ def test_without_matplotlib(tmp_path, results, monkeypatch, capsys):
     assert "`--epochs 2`" in (tmp_path / "results.md").read_text()
 
 
+def test_no_figure_of_no_run(tmp_path, capsys, recwarn):
+    report([Result("constant", 1, {})], tmp_path, "")
+    assert "results.md and results.csv are in" in capsys.readouterr().out
+    assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
+    assert not list(recwarn)
+
+
 def test_the_figure(tmp_path, results):
     pytest.importorskip("matplotlib")
     from PIL import Image

@@ -75,7 +75,9 @@ def test_layers_come_in_the_order_of_their_calls():
     with clocks() as c:
         for name in ("stem", "first", "last"):
             layers.conv(name, 0)
-    assert list(c.times) == ["stem", "first", "last"]
+        layers.block(0)
+    assert list(c.times)[:3] == ["stem", "first", "last"]
+    assert list(c.times)[3] == "block"  # before what it calls, though it ends later
 
 
 def test_the_modules_are_as_before_whatever_happens():
