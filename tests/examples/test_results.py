@@ -1,0 +1,70 @@
+"""The runs under ``results/``: their files agree with each other and with READMEs."""
+
+import csv
+import json
+from operator import mul
+
+import pytest
+from programs import EXAMPLE, ROOT
+
+from odyssey.report.page import build_page
+from odyssey.report.stored import evaluated, metrics, recipe
+
+RUNS = sorted(path.parent for path in (EXAMPLE / "results").glob("*/recipe.yml"))
+SERIES = sorted(path.parent for path in (EXAMPLE / "results").glob("*/results.csv"))
+
+
+def test_there_are_runs():
+    assert len(RUNS) >= 2 and len(SERIES) >= 1
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_the_files_of_a_run_agree(run):
+    rows, choices = metrics(run), recipe(run)
+    assert len(rows) == choices["epochs"]
+    answers = evaluated(run).parts["test images"]
+    right = answers.labels == answers.predicted
+    assert right.shape == (10_000,) and rows[-1]["test_accuracy"] == right.mean()
+    steps = [json.loads(line) for line in (run / "steps.jsonl").open()]
+    assert [step["step"] for step in steps] == list(range(1, len(steps) + 1))
+    images = 50_000 - choices["val_split"]
+    for row in rows:
+        losses = [step["loss"] for step in steps if step["epoch"] == row["epoch"]]
+        sizes = [choices["batch_size"]] * len(losses)
+        sizes[-1] -= sum(sizes) - images  # the last batch may be short
+        loss = sum(map(mul, losses, sizes)) / images
+        assert row["train_loss"] == pytest.approx(loss, rel=1e-12)
+    assert rows[-1]["lr"] == steps[-1]["lr"]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_what_is_said_of_a_run_is_what_it_measured(run):
+    last = metrics(run)[-1]
+    accuracy = f"{100 * last['test_accuracy']:.2f} %"
+    (line,) = (
+        line
+        for line in (EXAMPLE / "results" / "README.md").read_text().splitlines()
+        if line.startswith(f"| {run.name} |")
+    )
+    assert f"| {accuracy} |" in line and f"| {last['train_loss']:.4f} |" in line
+    assert f"**{accuracy}**" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_a_report_of_a_run_lacks_its_filters_only(run):
+    page = build_page(run, run.name)
+    assert page.count("Left out: ") == 1
+    assert page.index("First-layer filters") < page.index("Left out: ")
+
+
+@pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
+def test_the_table_of_a_series_is_in_the_readme(series):
+    readme = (ROOT / "README.md").read_text()
+    with (series / "results.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert (
+                f"| {row['row']} | {100 * float(row['test_last_mean']):.2f} % |"
+                in readme
+            )
+            epochs = metrics(series / f"{row['row']}-seed{row['seeds']}")
+            assert epochs[-1]["test_accuracy"] == float(row["test_last_mean"])
