@@ -1,13 +1,12 @@
 """Curves of learning rates, drawn in characters or by Matplotlib."""
 
-import io
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from odyssey.training.errors import InputError
+from odyssey.figures import new_figure, png_bytes
 from odyssey.training.learning_rate import LearningRate
 from odyssey.weights.files import atomic_write_bytes
 
@@ -126,19 +125,11 @@ def png(curves: Mapping[str, Sequence[float]], epochs: Sequence[float]) -> bytes
     InputError
         Without Matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure  # without pyplot: no window, no state
-    except ImportError:
-        raise InputError(
-            "--png needs Matplotlib: pip install matplotlib (the extra odyssey[plot])"
-        ) from None
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = new_figure("--png", 8)
     axes = figure.add_subplot(xlabel="epochs done", ylabel="learning rate")
     for name, rates in curves.items():
         axes.plot(epochs, rates, label=name)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    return image.getvalue()
+    return png_bytes(figure)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import click
 from ablations import ROWS, SOURCE
 
+from odyssey.figures import new_figure, png_bytes
 from odyssey.training.errors import InputError
 from odyssey.weights.files import atomic_write_bytes, atomic_write_text
 
@@ -192,14 +193,7 @@ def figure(results: Sequence[Result]) -> bytes:
     InputError
         Without Matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure  # without pyplot: no window, no state
-    except ImportError:
-        raise InputError(
-            "a figure needs Matplotlib: pip install matplotlib "
-            "(the extra odyssey[plot])"
-        ) from None
-    picture = Figure(figsize=(11, 4.5), layout="constrained")
+    picture = new_figure("a figure", 11)
     panels = picture.subplots(1, 2)
     for panel, (column, label) in zip(
         panels,
@@ -228,6 +222,4 @@ def figure(results: Sequence[Result]) -> bytes:
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
     panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    image = io.BytesIO()
-    picture.savefig(image, format="png", dpi=120)
-    return image.getvalue()
+    return png_bytes(picture)
