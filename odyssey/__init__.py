@@ -14,9 +14,12 @@ import os
 import signal
 import sys
 
-if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-    # python -m odyssey: Ctrl-C during the imports is no error
-    signal.signal(signal.SIGINT, lambda signum, frame: os._exit(128 + signum))
+# While the module of `python -m` is looked for, argv is "-m" and what follows its name.
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in ("odyssey", "-modyssey"):
+    # A signal during the imports is no error.
+    for _signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_signum) != signal.SIG_IGN:
+            signal.signal(_signum, lambda signum, frame: os._exit(128 + signum))
 
 from odyssey import lazy
 from odyssey.gradcheck import gradcheck as gradcheck

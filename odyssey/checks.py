@@ -119,8 +119,9 @@ def check_number(
     *,
     low_open: bool = False,
     high_open: bool = False,
+    finite: bool = True,
 ) -> float:
-    """Return ``value`` as a finite Python float within the interval given."""
+    """Return ``value`` as a Python float within the interval, Inf if not ``finite``."""
     types = (int, float, np.integer, np.floating)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, types):
         raise TypeError(
@@ -132,12 +133,11 @@ def check_number(
         number = math.inf if value > 0 else -math.inf
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
-    if not (math.isfinite(number) and above and below):
+    if not (above and below) or (finite and math.isinf(number)):  # NaN is neither
         interval = (
-            f"{'(' if low_open or low == -math.inf else '['}{low:g}, "
-            f"{high:g}{')' if high_open or high == math.inf else ']'}"
+            f"{'(' if low_open or (finite and low == -math.inf) else '['}{low:g}, "
+            f"{high:g}{')' if high_open or (finite and high == math.inf) else ']'}"
         )
-        raise ValueError(
-            f"{op}: {name} must be a finite number in {interval}, got {number}"
-        )
+        kind = "finite number" if finite else "number"
+        raise ValueError(f"{op}: {name} must be a {kind} in {interval}, got {number}")
     return number

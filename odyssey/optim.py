@@ -173,7 +173,7 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
     Parameters
     ----------
     grads : as in ``global_grad_norm``, writeable
-    max_norm : the greatest norm let through, above 0
+    max_norm : the greatest norm let through, above 0; inf only measures
 
     Returns
     -------
@@ -184,7 +184,7 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
     TypeError
         As ``global_grad_norm``, and if ``max_norm`` is not a number.
     ValueError
-        If ``max_norm`` is not finite and above 0, or if a gradient is read-only,
+        If ``max_norm`` is not above 0, or if a gradient is read-only,
         repeats elements in memory or overlaps another.  Nothing has been written then.
 
     Notes
@@ -196,7 +196,9 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
     """
     op = "clip_grad_norm_inplace"
     named = _name_gradients(op, grads)
-    max_norm = checks.check_number(op, "max_norm", max_norm, 0.0, low_open=True)
+    max_norm = checks.check_number(
+        op, "max_norm", max_norm, 0.0, low_open=True, finite=False
+    )
     for name, grad in named.items():
         _check_writeable(op, name, grad)
     _check_separate(op, named)

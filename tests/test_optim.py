@@ -226,6 +226,13 @@ def test_non_finite_gradients_are_reported_and_left(bad):
     np.testing.assert_array_equal(b, [4.0])
 
 
+def test_clipping_at_infinity_only_measures():
+    g = np.array([3.0, 4.0])
+    for limit in (math.inf, np.float32(math.inf), 10**400):
+        assert clip_grad_norm_inplace([g], limit) == 5
+    np.testing.assert_array_equal(g, [3, 4])
+
+
 def test_clipping_refuses():
     g, frozen = np.array([3.0, 4.0]), np.ones(2)
     frozen.setflags(write=False)
@@ -233,7 +240,7 @@ def test_clipping_refuses():
     for wrong in (frozen, once, g, g[::-1]):
         with pytest.raises(ValueError, match=r"grads\[.*\]"):
             clip_grad_norm_inplace([g, wrong], 1.0)
-    for limit in (0.0, -1.0, math.nan, math.inf):
+    for limit in (0.0, -1.0, math.nan, -math.inf):
         with pytest.raises(ValueError, match="max_norm"):
             clip_grad_norm_inplace([g], limit)
     with pytest.raises(TypeError, match=r"grads\['b'\]"):

@@ -27,7 +27,7 @@ def dropout(
     x : float32 or float64, any shape
     p : probability of an element to be dropped, in [0, 1)
     rng : source of randomness; advanced by one float64 an element, in C order of the
-        shape whatever the memory layout, and not at all in evaluation
+        shape whatever the memory layout; not looked at in evaluation
     training : False for evaluation, in which nothing is dropped
 
     Returns
@@ -38,14 +38,15 @@ def dropout(
     Raises
     ------
     TypeError
-        If ``x`` is not a float32 or float64 array, ``p`` not a number or ``rng`` not
-        a ``numpy.random.Generator``.
+        If ``x`` is not a float32 or float64 array, ``p`` not a number or, in
+        training, ``rng`` not a ``numpy.random.Generator``.
     ValueError
         If ``p`` is outside [0, 1).
     """
     checks.check_floating("dropout", x=x)
     p = checks.check_number("dropout", "p", p, 0.0, 1.0, high_open=True)
-    checks.check_generator("dropout", rng)
+    if training:
+        checks.check_generator("dropout", rng)
     mask = layout.empty_like_layout(x, x.shape)
     if training:
         np.multiply(rng.random(x.shape) >= p, 1 / (1 - p), out=mask)

@@ -20,10 +20,11 @@ PROGRAMS = [
 PROGRAM_NAMES = [path.stem for path, *more in PROGRAMS if not more]
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda words: str(words[-1]))
-def test_ctrl_c_during_the_imports(tmp_path, program):
+def test_signals_during_the_imports(tmp_path, program, signum):
     # Where the program imports NumPy, the signal comes instead.
-    stub = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)"
+    stub = f"import os, time\nos.kill(os.getpid(), {signum:d})\ntime.sleep(9)"
     (tmp_path / "numpy.py").write_text(stub)
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     stopped = subprocess.run(
@@ -34,14 +35,24 @@ def test_ctrl_c_during_the_imports(tmp_path, program):
         text=True,
         timeout=60,
     )
-    assert (stopped.returncode, stopped.stderr) == (130, "")
+    assert (stopped.returncode, stopped.stderr) == (128 + signum, "")
 
 
-def test_the_library_does_not_touch_the_signals():
+def test_the_library_does_not_touch_the_signals(tmp_path):
     code = "import odyssey, signal as s; print(s.getsignal(s.SIGINT))"
-    command = [sys.executable, "-c", code]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
-    assert "default_int_handler" in printed
+    code += "; print(s.getsignal(s.SIGTERM) == s.SIG_DFL)"
+    (tmp_path / "__init__.py").write_text(code)
+    (tmp_path / "__main__.py").touch()
+    theirs = ["-m", tmp_path.name, "odyssey"]  # as `python -m` imports it, argv is "-m"
+    path = os.pathsep.join([str(tmp_path.parent), str(ROOT)])
+    for words in (["-c", code], theirs):
+        printed = subprocess.run(
+            [sys.executable, *words],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert "default_int_handler" in printed and "True" in printed
 
 
 def test_signals_can_be_ignored(tmp_path):

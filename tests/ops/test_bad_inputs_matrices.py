@@ -115,7 +115,7 @@ ROWS = [
     (SGD, "momentum", [-0.1, 1.0, 2.0, *NOT_FINITE], V),
     (SGD, "weight_decay", [-1.0, *NOT_FINITE], V),
     *[(SGD, name, NOT_NUMBERS, T) for name in ("lr", "momentum", "weight_decay")],
-    (["clip_grad_norm_inplace"], "max_norm", [0.0, -1.0, *NOT_FINITE], V),
+    (["clip_grad_norm_inplace"], "max_norm", [0.0, -1.0, -np.inf, np.nan], V),
     (["clip_grad_norm_inplace"], "max_norm", NOT_NUMBERS, T),
     (["extract_batch_pair"], "start_idx", [5, 6, -1, 2**62], V),
     (["extract_batch_pair"], "start_idx", NOT_INTEGERS, T),

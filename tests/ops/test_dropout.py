@@ -31,6 +31,7 @@ def test_evaluation_changes_nothing_and_draws_nothing():
     x = np.array([1.0, np.nan, np.inf])
     out, mask = dropout(x, 0.9, rng, training=False)
     np.testing.assert_array_equal(out, x)
+    np.testing.assert_array_equal(dropout(x, 0.9, None, training=False)[0], x)
     np.testing.assert_array_equal(mask, 1)
     assert not np.shares_memory(out, x)
     assert rng.random() == np.random.default_rng(1).random()
