@@ -11,11 +11,12 @@ from odyssey.report.page import build_page
 from odyssey.report.stored import evaluated, metrics, recipe
 
 RUNS = sorted(path.parent for path in (EXAMPLE / "results").glob("*/recipe.yml"))
+SEARCH = sorted((EXAMPLE / "results" / "search_8epochs").iterdir())
 SERIES = sorted(path.parent for path in (EXAMPLE / "results").glob("*/results.csv"))
 
 
 def test_there_are_runs():
-    assert len(RUNS) >= 3 and len(SERIES) >= 1
+    assert len(RUNS) >= 3 and len(SERIES) >= 1 and len(SEARCH) >= 5
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -68,3 +69,16 @@ def test_the_table_of_a_series_is_in_the_readme(series):
             )
             epochs = metrics(series / f"{row['row']}-seed{row['seeds']}")
             assert epochs[-1]["test_accuracy"] == float(row["test_last_mean"])
+
+
+@pytest.mark.parametrize("run", SEARCH, ids=lambda run: run.name)
+def test_what_is_said_of_the_search_is_what_it_measured(run):
+    choices, last = recipe(run), metrics(run)[-1]
+    assert (last["epoch"], choices["val_split"]) == (8, 10_000)
+    said = f"| {100 * last['val_accuracy']:.2f} % | {last['val_loss']:.4f} |"
+    (line,) = (
+        line
+        for line in (EXAMPLE / "results" / "README.md").read_text().splitlines()
+        if line.startswith(f"| {run.name} |")
+    )
+    assert said in line
