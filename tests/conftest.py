@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from tiny_cifar import write_tiny_cifar
 from odyssey.data.cifar10 import holds_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# What a shell starts with `&` ignores Ctrl-C, and all programs would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
