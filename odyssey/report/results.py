@@ -81,9 +81,9 @@ def curves(folder: Path) -> str:
         ([f"{value:.5g}" for value in row.values()] for row in rows),
     )
     note = (
-        '<p class="note">Training loss and accuracy are of the images as they were '
-        "trained on, augmented or mixed, over an epoch in which the weights moved; "
-        "the others are of whole images after it.</p>"
+        '<p class="note">Training loss and accuracy are of images and labels as they '
+        "were trained on, augmented, mixed or smoothed, over an epoch in which the "
+        "weights moved; the others are of whole images after it.</p>"
     )
     return (
         f'<div class="charts">{loss}{accuracy}{rate}</div>{note}'
