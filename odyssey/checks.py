@@ -131,13 +131,14 @@ def check_number(
         number = float(value)
     except OverflowError:  # an integer beyond every float
         number = math.inf if value > 0 else -math.inf
+    if finite:
+        low_open |= low == -math.inf
+        high_open |= high == math.inf
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
-    if not (above and below) or (finite and math.isinf(number)):  # NaN is neither
-        interval = (
-            f"{'(' if low_open or (finite and low == -math.inf) else '['}{low:g}, "
-            f"{high:g}{')' if high_open or (finite and high == math.inf) else ']'}"
-        )
+    if not (above and below):  # NaN is neither
+        left, right = "(" if low_open else "[", ")" if high_open else "]"
+        interval = f"{left}{low:g}, {high:g}{right}"
         kind = "finite number" if finite else "number"
         raise ValueError(f"{op}: {name} must be a {kind} in {interval}, got {number}")
     return number

@@ -45,10 +45,9 @@ def dropout(
     """
     checks.check_floating("dropout", x=x)
     p = checks.check_number("dropout", "p", p, 0.0, 1.0, high_open=True)
-    if training:
-        checks.check_generator("dropout", rng)
     mask = layout.empty_like_layout(x, x.shape)
     if training:
+        checks.check_generator("dropout", rng)
         np.multiply(rng.random(x.shape) >= p, 1 / (1 - p), out=mask)
     else:
         mask[...] = 1
