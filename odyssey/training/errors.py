@@ -1,9 +1,13 @@
 """What stops a program early, and the exit status that goes with it."""
 
 import os
+import re
 import signal
 
 import click
+
+#: Characters of a message: enough for paths and a reason, few enough to be read.
+MAX_MESSAGE = 1000
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -44,6 +48,20 @@ def os_reason(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
+def one_line(text: str, most: int = MAX_MESSAGE) -> str:
+    """Return a message as one line of at most ``most`` characters.
+
+    An error may quote all of a damaged file: the middle is left out of what is too
+    long, and what cannot stand in a line is escaped.
+    """
+    text = re.sub(r"\s*[\r\n]\s*", " ", text.strip())
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 5]} ... {text[-end:]}"
+
+
 def warn(message: str) -> None:
     """Print a warning on stderr."""
-    click.echo(f"Warning: {message}", err=True)
+    click.echo(f"Warning: {one_line(message)}", err=True)

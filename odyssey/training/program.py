@@ -18,6 +18,7 @@ from odyssey.training.errors import (
     EXIT_USAGE,
     Interrupted,
     ProgramError,
+    one_line,
     os_reason,
     warn,
 )
@@ -103,5 +104,5 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
         return
     if debug:
         traceback.print_exc()
-    click.echo(f"{prefix}{message}", err=True)
+    click.echo(f"{prefix}{one_line(message)}", err=True)
     sys.exit(status)

@@ -19,6 +19,7 @@ from typing import Any
 
 from odyssey.weights.files import WeightsError, file_size
 from odyssey.weights.hexfile import DTYPES, MAX_NDIM
+from odyssey.weights.strict_json import parse_json
 
 MANIFEST = "manifest.json"
 SUFFIX = ".weights"
@@ -67,7 +68,7 @@ def encode_manifest(
     data = (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
     if len(data) > MAX_BYTES:
         raise ValueError(f"a manifest of {len(data)} bytes, over {MAX_BYTES}")
-    _parse(data)
+    parse_json(data)
     return data
 
 
@@ -87,8 +88,8 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
         If it is damaged; names the file ``path`` and what is wrong.
     """
     try:
-        manifest = _parse(data)
-    except (ValueError, RecursionError) as error:
+        manifest = parse_json(data)
+    except ValueError as error:
         raise WeightsError(f"{path}: damaged manifest: {error}") from None
 
     def check(condition: bool, reason: str) -> None:
@@ -127,27 +128,5 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _parse(data: bytes) -> Any:
-    """Return what JSON holds, but for what other readers may take otherwise."""
-    return json.loads(
-        data.decode("utf-8"),
-        object_pairs_hook=_refuse_duplicates,
-        parse_constant=_refuse_constant,
-    )
-
-
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0  # a bool is an int too, but no count
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {key[:200]!r} stands twice in one object")
-        result[key] = value
-    return result
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")

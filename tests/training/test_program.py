@@ -14,6 +14,7 @@ from odyssey.training.errors import (
     Interrupted,
     NonFiniteError,
     ProgramError,
+    one_line,
 )
 from odyssey.training.program import (
     FiniteFloat,
@@ -57,6 +58,22 @@ def test_warnings_are_lines(capsys):
     assert capsys.readouterr().err == "Warning: mind the step\n"
     with pytest.warns(UserWarning), exit_statuses(debug=True):
         warnings.warn("mind the step", stacklevel=1)
+
+
+@pytest.mark.parametrize("what", [InputError, OSError])
+def test_a_message_is_one_line_however_much_an_error_quotes(what, capsys):
+    with pytest.raises(SystemExit), exit_statuses():
+        raise what("run/x.npz: damaged:\n" + "(\x00" * 30_000 + " the\nend")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 900 < len(line) < 1100
+    assert "run/x.npz: damaged: (\\x00(" in line and line.endswith(" the end")
+
+
+def test_one_line_leaves_what_is_one_as_it_is():
+    text = "/a  folder/é.weights: 3 of 4 … \t"
+    assert one_line(text) == "/a  folder/é.weights: 3 of 4 …"
+    assert one_line("x" * 1000) == "x" * 1000
+    assert one_line("a" * 600 + "b" * 600, 20) == "a" * 10 + " ... " + "b" * 5
 
 
 def test_ctrl_c_inside_and_the_handler_before_it_afterwards(capsys):
