@@ -62,6 +62,13 @@ def one_line(text: str, most: int = MAX_MESSAGE) -> str:
     return f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
+def reason(error: Exception) -> str:
+    """Return in one line what went wrong; what is no `OSError` is named."""
+    if isinstance(error, OSError):
+        return os_reason(error)
+    return one_line(f"{type(error).__name__}: {error}").removesuffix(":")
+
+
 def warn(message: str) -> None:
     """Print a warning on stderr."""
     click.echo(f"Warning: {one_line(message)}", err=True)

@@ -59,7 +59,7 @@ class Keepsakes(Observer):
         self._held_out, self._class_names = held_out, class_names
         self._started, self._first_step = _now(), None
         self._batch = None  # (x, labels, lr) of the largest batch of this session
-        self._earlier = None  # sessions
+        self._earlier = self._session = None  # earlier sessions, and this one
 
     def step(self, state, x, labels, result, lr) -> None:
         """Keep a batch to measure with; the last of an epoch may be a short one."""
@@ -72,17 +72,22 @@ class Keepsakes(Observer):
         """Write what was evaluated, and by whom."""
         data = encode(results, self._held_out, self._class_names, row["epoch"])
         atomic_write_bytes(self._folder / EVALUATION, data)
-        path = self._folder / ENVIRONMENT
-        if self._earlier is None:
-            self._earlier = earlier_sessions(path)
+        earlier = self._earlier_sessions()
+        if self._session is None:
             self._session = {"command": command(), **machine()}
         session = self._session | {
             "started": self._started,
-            "ended": _now(),  # as far as anybody knows
+            "ended": max(_now(), self._started),  # the clock may have been set back
             "first_step": self._first_step or state.step,
             "last_step": state.step,
         }
-        write_json(path, {"sessions": [*self._earlier, session]})
+        write_json(self._folder / ENVIRONMENT, {"sessions": [*earlier, session]})
+
+    def has_epoch(self, state: TrainingState) -> bool:
+        """Tell whether the newest session says that it came as far, the last thing."""
+        *_, newest = [{}, *self._earlier_sessions()]
+        written = (self._folder / EVALUATION).exists()
+        return written and newest.get("last_step") == state.step
 
     def end(self, state: TrainingState) -> None:
         """Measure the layers with a copy of the state, unless nothing was trained."""
@@ -97,6 +102,11 @@ class Keepsakes(Observer):
             return
         about = {"batch_size": len(x), "threads": numba.get_num_threads()}
         write_json(self._folder / PROFILE, about | times)
+
+    def _earlier_sessions(self) -> list[dict[str, Any]]:
+        if self._earlier is None:
+            self._earlier = earlier_sessions(self._folder / ENVIRONMENT)
+        return self._earlier
 
 
 def encode(

@@ -3,12 +3,13 @@
 The loop knows a model only as the three functions of `Model`.  It keeps the order in
 which things reach the disk: the lines of the logs, then the weights, then the
 checkpoint.  So whatever a checkpoint says was done is on the disk, and what was logged
-after the newest one is taken back by the resume that does it over again.
+after the newest one is taken back by the resume that does it over again.  Only then is
+an epoch printed and told to the observers, neither of which may cost what was learned;
+if a kill comes in between, the next session tells those who have not heard of it.
 """
 
 import contextlib
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,7 @@ class Trainer:
         self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
         try:
             self._check_logs(rows_done)
+            self._tell_what_was_missed()
             while not self.finished():
                 self.train_epoch()
                 self.finish_epoch()
@@ -145,14 +147,14 @@ class Trainer:
 
         A step and a prediction are done with a copy of the state and thrown away.
         """
-        started = time.perf_counter()
+        watch = Stopwatch()
         scratch = self.state.copy_tensors()
         x, labels = next(self.train.epoch(0))
         # If the loss is not finite, the first real step says so.
         with contextlib.suppress(NonFiniteError):
             self.model.train_step(scratch, x, labels, self.recipe.lr)
         self.model.predictor(scratch)(x[:BATCH_SIZE])
-        return time.perf_counter() - started
+        return watch.lap()
 
     def _bring_weights_up_to_date(self) -> None:
         """Save the weights unless those of this very position lie there whole."""
@@ -219,12 +221,12 @@ class Trainer:
         )
 
     def finish_epoch(self) -> None:
-        """Evaluate, add the row of metrics, save weights and checkpoint."""
+        """Evaluate, add the row of metrics, save weights and checkpoint; then tell."""
         state, sums = self.state, self.state.sums
         self._refuse_nonfinite_state()
-        started = time.perf_counter()
-        results = {name: self.evaluate(s) for name, s in self.evaluated.items()}
-        seconds = time.perf_counter() - started
+        watch = Stopwatch()
+        results = self._evaluate_all()
+        seconds = watch.lap()
         self.progress.evaluation(seconds)
         for name, result in results.items():
             if not math.isfinite(result.loss):
@@ -244,15 +246,27 @@ class Trainer:
             row[f"{name}_loss"] = result.loss
             row[f"{name}_accuracy"] = result.accuracy
         self.metrics_log.append(row)
-        self.progress.epoch_done(row)
-        self._observers.tell("epoch", state, row, results)
-        state.unreported = False
+        state.finish_row(row)
         if state.batch == self.train.num_batches:
             state.finish_epoch()
         if self.finished() or (state.batch == 0 and state.epoch % WEIGHTS_EVERY == 0):
             with naming(self.folder.path):
                 self.model.save(state)
         self.checkpoint()
+        self.progress.epoch_done(row)
+        self._observers.tell("epoch", state, row, results)
+
+    def _evaluate_all(self) -> dict[str, Evaluation]:
+        return {name: self.evaluate(s) for name, s in self.evaluated.items()}
+
+    def _tell_what_was_missed(self) -> None:
+        """Tell of the newest epoch whom an earlier session did not come to tell."""
+        state = self.state
+        if state.row is None:
+            return
+        if missed := self._observers.without_epoch(state):
+            results = self._evaluate_all()
+            self._observers.tell("epoch", state, state.row, results, whom=missed)
 
     def checkpoint(self) -> None:
         """Save all that a resume needs, unless the newest checkpoint has it already."""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odyssey.training.errors import os_reason, warn
+from odyssey.training.errors import reason, warn
 from odyssey.training.evaluation import Evaluation
+from odyssey.training.signals import StopRequested
 from odyssey.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -43,13 +44,22 @@ class Observer:
     ) -> None:
         """Take note of an epoch, number ``row["epoch"]`` from 1, or a part of one.
 
-        Its row of metrics is on the disk, its weights and checkpoint not yet.
+        Its row of metrics, its weights and its checkpoint are on the disk.
 
         Parameters
         ----------
         row : the row of ``metrics.csv``
         results : of the evaluations, by "test" and perhaps "val"
         """
+
+    def has_epoch(self, state: TrainingState) -> bool:
+        """Tell whether `epoch` was called with this state, in an earlier session too.
+
+        Asked once, at a resume: a run can be killed when its checkpoint is written and
+        its observers have not heard yet.  If not, `epoch` is called before any `step`;
+        a call that was cut short must then leave nothing twice.
+        """
+        return True
 
     def end(self, state: TrainingState) -> None:
         """Take note that the last weights are saved, even if there was nothing to do.
@@ -62,27 +72,43 @@ class Observer:
 
 
 class Observers:
-    """Tells several observers, and goes on without one that cannot write.
+    """Tells several observers, and goes on without one that fails.
 
-    Hours of training are worth more than their picture: an `OSError` of an observer,
-    a full disk say, becomes a warning, and that observer is closed.
+    Hours of training are worth more than their picture: any `Exception` of an observer
+    but a request to stop, a full disk or a mistake of its own, becomes a warning, and
+    that observer is closed.
     """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
-    def tell(self, what: str, *args: Any) -> None:
-        """Call the method ``what`` of each."""
-        for observer in tuple(self._observers):
-            try:
-                getattr(observer, what)(*args)
-            except OSError as error:
-                self._observers.remove(observer)
-                name = type(observer).__name__
-                warn(f"{name} failed, the run goes on without it: {os_reason(error)}")
-                if what != "close":
-                    with contextlib.suppress(OSError):
-                        observer.close()
+    def tell(
+        self, what: str, *args: Any, whom: Iterable[Observer] | None = None
+    ) -> None:
+        """Call the method ``what`` of each, or of those in ``whom``."""
+        for observer in tuple(self._observers if whom is None else whom):
+            self._call(observer, what, *args)
+
+    def without_epoch(self, state: TrainingState) -> list[Observer]:
+        """Return those who have not heard of the epoch that ended in ``state``."""
+        return [
+            observer
+            for observer in tuple(self._observers)
+            if self._call(observer, "has_epoch", state) is False
+        ]
+
+    def _call(self, observer: Observer, what: str, *args: Any) -> Any:
+        try:
+            return getattr(observer, what)(*args)
+        except StopRequested:
+            raise
+        except Exception as error:
+            self._observers.remove(observer)
+            name = type(observer).__name__
+            warn(f"{name} failed, the run goes on without it: {reason(error)}")
+            if what != "close":
+                with contextlib.suppress(Exception):
+                    observer.close()
 
     def __enter__(self) -> "Observers":
         return self

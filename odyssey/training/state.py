@@ -59,6 +59,7 @@ class TrainingState:
     batch: int = 0  # batches done of the epoch at hand
     unreported: bool = False  # updates were done since the last row of metrics
     sums: EpochSums = field(default_factory=EpochSums)
+    row: dict[str, Any] | None = None  # the newest of metrics, up to the next update
     averages: Tensors = field(default_factory=dict)  # of params and running, or empty
 
     @classmethod
@@ -96,7 +97,7 @@ class TrainingState:
         """Return all that is no tensor, as plain JSON values."""
         names = ("step", "epoch", "batch", "unreported")
         counters = {name: getattr(self, name) for name in names}
-        return {**counters, "sums": asdict(self.sums)}
+        return {**counters, "sums": asdict(self.sums), "row": self.row}
 
     def restore(
         self, tensors: Mapping[str, np.ndarray], counters: Mapping[str, Any]
@@ -127,6 +128,7 @@ class TrainingState:
         for name in ("step", "epoch", "batch", "unreported"):
             setattr(self, name, counters[name])
         self.sums = EpochSums(**counters["sums"])
+        self.row = counters.get("row")  # older checkpoints have none
 
     def copy_tensors(self) -> "TrainingState":
         """Return a state with copies of the tensors, at step 0."""
@@ -139,10 +141,14 @@ class TrainingState:
         """Take note of an update; ``loss`` is the mean over its ``images``."""
         self.step += 1
         self.batch += 1
-        self.unreported = True
+        self.unreported, self.row = True, None
         self.sums.loss += loss * images
         self.sums.correct += correct
         self.sums.images += images
+
+    def finish_row(self, row: dict[str, Any]) -> None:
+        """Take note that the updates so far have their row of metrics."""
+        self.unreported, self.row = False, row
 
     def finish_epoch(self) -> None:
         """Go on to the first batch of the next epoch."""

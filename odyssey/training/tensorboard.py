@@ -3,8 +3,10 @@
 The events are tensorboardX's, its thread is not: after an error of writing,
 `tensorboardX.SummaryWriter` would have the run wait for ever to put its next event into
 a full queue.  Here an event is written at once, and an error is one of this very call.
+Its names of files are not taken either, see `event_files`.
 """
 
+import contextlib
 import math
 import os
 import time
@@ -18,6 +20,7 @@ import numpy as np
 from odyssey.optim import global_grad_norm
 from odyssey.training.errors import InputError
 from odyssey.training.evaluation import Evaluation
+from odyssey.training.event_files import event_files, next_event_file, records
 from odyssey.training.logs import naming
 from odyssey.training.loop import StepResult
 from odyssey.training.observers import Observer
@@ -25,7 +28,8 @@ from odyssey.training.pictures import confusion_picture, contact_sheet, denormal
 from odyssey.training.recipe import Recipe
 from odyssey.training.state import Tensors, TrainingState
 
-PREFIX = "events"  # of event files, to which tensorboardX adds ".out.tfevents."
+VERSION = "brain.Event:2"  # of the format, the first event of a file
+LAST = "epoch"  # the tag that is written last of an epoch
 BINS = 64  # of a histogram
 SHEET_COLUMNS, SHEET_IMAGES = 8, 64
 
@@ -61,12 +65,13 @@ class TensorBoard(Observer):
         every: int = 100,
         goes_on: bool = False,
     ) -> None:
-        tensorboardX = _import_tensorboardx()
+        tensorboardX, self._damaged = _import_tensorboardx()
         self._summary = tensorboardX.summary
         self._protocol = tensorboardX.proto.event_pb2
+        self._there: set[str] = set()  # tags of an epoch that was cut short
         self.directory = Path(directory)
         self.recipe, self.class_names, self.every = recipe, class_names, every
-        if not goes_on and any(self.directory.glob(f"{PREFIX}.out.tfevents.*")):
+        if not goes_on and event_files(self.directory):
             raise InputError(
                 f"{directory} holds the events of a run already: --resume goes on with "
                 "them, --overwrite hides them, --tensorboard names another folder"
@@ -74,10 +79,10 @@ class TensorBoard(Observer):
         self._begun = False
         with naming(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            # tensorboardX names files by the second, too coarse for two short sessions.
-            self._events = tensorboardX.event_file_writer.EventsWriter(
-                str(self.directory / PREFIX), f".{time.time_ns()}"
-            )
+            self._earlier = event_files(self.directory)
+            file = next_event_file(self.directory)
+            self._records = tensorboardX.record_writer.RecordWriter(str(file))
+        self._write_event(0, file_version=VERSION)
 
     def step(
         self,
@@ -115,11 +120,44 @@ class TensorBoard(Observer):
             measured = what in ("loss", "accuracy")
             scalars[f"{what}/{part}" if measured else column] = float(value)
         del scalars["lr"]  # that of the steps says more
-        self._write_scalars(state.step, scalars)
+        last = {LAST: scalars.pop(LAST)}
         for name, result in results.items():
-            picture = confusion_picture(result.confusion, self.class_names)
-            self._write_picture(state.step, f"confusion/{name}", picture)
+            if (tag := f"confusion/{name}") not in self._there:
+                picture = confusion_picture(result.confusion, self.class_names)
+                self._write_picture(state.step, tag, picture)
+        for tag, value in (scalars | last).items():
+            if tag not in self._there:
+                self._write_scalars(state.step, {tag: value})
+        self._there = set()
         self._flush()
+
+    def has_epoch(self, state: TrainingState) -> bool:
+        """Tell whether an earlier session wrote all of the epoch.
+
+        If it was killed on the way, `epoch` adds what is missing.
+        """
+        there = self._tags_at(state.step)
+        if LAST in there:
+            return True
+        self._there = there
+        return False
+
+    def _tags_at(self, step: int) -> set[str]:
+        """Return what TensorBoard shows of a step, from files of earlier sessions."""
+        tags, START = set(), self._protocol.SessionLog.START
+        for path in reversed(self._earlier):
+            hidden = False  # what older files say of the step
+            with contextlib.suppress(self._damaged):
+                for record in records(path):
+                    event = self._protocol.Event.FromString(record)
+                    if event.step == step:
+                        tags |= {value.tag for value in event.summary.value}
+                    elif event.step > step:
+                        break
+                    hidden |= event.session_log.status == START
+            if hidden:
+                break
+        return tags
 
     def end(self, state: TrainingState) -> None:
         """Write that the run came to its end."""
@@ -130,7 +168,7 @@ class TensorBoard(Observer):
     def close(self) -> None:
         """Close the file."""
         with naming(self.directory):
-            self._events.close()
+            self._records.close()
 
     def _begin(self, step: int, x: np.ndarray) -> None:
         """Write what a session has but once; ``step`` is the number of its first."""
@@ -197,20 +235,22 @@ class TensorBoard(Observer):
     def _write_event(self, step: int, **content: Any) -> None:
         event = self._protocol.Event(step=step, wall_time=time.time(), **content)
         with naming(self.directory):
-            self._events.write_event(event)
+            self._records.write(event.SerializeToString())
 
     def _flush(self) -> None:
         with naming(self.directory):
-            self._events.flush()
+            self._records.flush()
 
 
-def _import_tensorboardx() -> ModuleType:
+def _import_tensorboardx() -> tuple[ModuleType, type[Exception]]:
+    """Return the module, and the error that its events raise when they are damaged."""
     try:
         import PIL.Image  # noqa: F401 - tensorboardX makes its PNGs with it
         import tensorboardX
+        from google.protobuf.message import DecodeError
     except (ImportError, TypeError) as error:  # TypeError: another protobuf's
         raise InputError(
             "--tensorboard needs tensorboardX and Pillow: pip install tensorboardX "
             f"pillow (the extra odyssey[tensorboard]); {error}"
         ) from None
-    return tensorboardX
+    return tensorboardX, DecodeError

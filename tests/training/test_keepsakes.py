@@ -1,12 +1,14 @@
 import io
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import standin
 from standin import losses, train_step
 
+from odyssey.training import keepsakes
 from odyssey.training.errors import NonFiniteError
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.keepsakes import MOST_MISTAKES, Keepsakes, encode
@@ -37,9 +39,9 @@ def run(folder, *, step=train_step, **options):
     def evaluate_in_order(trainer):
         trainer.evaluated = {"test": HELD_OUT}
 
-    keepsakes = Keepsakes(folder, step, clocks, parts, NAMES)
+    observer = Keepsakes(folder, step, clocks, parts, NAMES)
     return standin.run(
-        folder, step=step, observers=[keepsakes], hook=evaluate_in_order, **options
+        folder, step=step, observers=[observer], hook=evaluate_in_order, **options
     )
 
 
@@ -98,6 +100,45 @@ def test_sessions_follow_each_other(tmp_path):
     assert {"odyssey", "NumPy", "Numba"} <= first["versions"].keys()
     run(tmp_path, resume=True)  # nothing left to do
     assert sessions(tmp_path) == [first, second]
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+@pytest.mark.parametrize("before", ["evaluation.npz", "environment.json"])
+def test_a_session_killed_before_it_kept_an_epoch(tmp_path, monkeypatch, epoch, before):
+    """The checkpoint of the epoch is there; the next session keeps what it answered."""
+
+    class Killed(BaseException):
+        pass
+
+    def write(path, content, real):
+        if path.name == before and next(written) == epoch:
+            raise Killed
+        real(path, content)
+
+    for name in ("atomic_write_bytes", "atomic_write_text"):
+        real = getattr(keepsakes, name)
+        monkeypatch.setattr(keepsakes, name, partial(write, real=real))
+    written = iter(range(1, 99))
+    with pytest.raises(Killed):
+        run(tmp_path)
+    run(tmp_path, resume=True, max_steps=5 * epoch)
+    with np.load(tmp_path / "evaluation.npz") as kept:
+        assert kept["epoch"] == epoch
+    steps = [(s["first_step"], s["last_step"]) for s in sessions(tmp_path)]
+    own = [(5 * epoch, 5 * epoch)]
+    assert steps == ([(1, 5 * epoch - 5)] if epoch > 1 else []) + own
+    kept = sessions(tmp_path)
+    run(tmp_path, resume=True, max_steps=5 * epoch)  # nothing is missing any more
+    assert sessions(tmp_path) == kept
+
+
+def test_no_session_ends_before_it_began(tmp_path, monkeypatch):
+    moments = [f"2026-11-{day}T00:00:00+00:00" for day in (28, 29, 27, 26)]
+    clock = iter(moments)
+    monkeypatch.setattr(keepsakes, "_now", lambda: next(clock))
+    run(tmp_path)
+    (session,) = sessions(tmp_path)
+    assert session["started"] == session["ended"] == moments[0]
 
 
 def test_a_damaged_list_of_sessions_stops_no_run(tmp_path, capsys):

@@ -13,6 +13,8 @@ from test_loop import same_run
 
 from odyssey.training.errors import Interrupted, NonFiniteError
 from odyssey.training.observers import Observer
+from odyssey.training.signals import StopRequested
+from odyssey.weights.checkpoint import list_checkpoints
 
 
 class Recorder(Observer):
@@ -52,15 +54,16 @@ def whole_order(first, last):
 
 
 class Failing(Observer):
-    """Cannot write, from the call number ``fails_at`` of method ``what`` on."""
+    """Raises from the call number ``fails_at`` of method ``what`` on."""
 
-    def __init__(self, what, fails_at=1):
+    def __init__(self, what, fails_at=1, error=ZeroDivisionError()):  # noqa: B008
         self.calls, self.what, self.fails_at = [], what, fails_at
+        self.error = error
 
     def _call(self, what):
         self.calls.append(what)
         if what == self.what and self.calls.count(what) >= self.fails_at:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/events")
+            raise self.error
 
     def step(self, *args):
         self._call("step")
@@ -91,22 +94,58 @@ def test_what_is_told_and_when(tmp_path):
         assert results["test"].confusion.sum() == 25
 
 
-def test_the_row_comes_before_the_weights_and_the_end_after(tmp_path):
-    recorder = Recorder()
+def test_an_epoch_is_saved_then_printed_then_told(tmp_path, capsys):
+    def epoch(state, row, results):
+        n = row["epoch"]
+        (*_, newest) = list_checkpoints(tmp_path)
+        assert newest.name == f"step-{5 * n:08d}"
+        assert metrics(tmp_path)[-1][0] == str(n)
+        assert (tmp_path / "w.weights").exists() == (n == 3)
+        assert capsys.readouterr().out.splitlines()[-1].startswith(f"epoch {n}/3 done")
+        told.append((n, state.epoch, state.batch))
 
-    def hook(trainer):
-        def save(state):
-            recorder.told.append(("saved", state.step))
+    observer, told = Observer(), []
+    observer.epoch = epoch
+    run(tmp_path, observers=[observer])
+    assert told == [(1, 1, 0), (2, 2, 0), (3, 3, 0)]
 
-        trainer.model = trainer.model._replace(save=save)
 
-    run(tmp_path, observers=[recorder], hook=hook)
-    assert recorder.order[-4:] == [
-        ("epoch", 15),
-        ("saved", 15),
-        ("end", 15),
-        ("close",),
-    ]
+class Remembering(Observer):
+    """Knows what it was told as long as this process lasts; can be killed meanwhile."""
+
+    def __init__(self, known, killed_at=None):
+        self.known, self.killed_at = known, killed_at
+
+    def epoch(self, state, row, results):
+        if row["epoch"] == self.killed_at:
+            raise Killed
+        self.known.append((state.step, dict(row), results["test"].loss))
+
+    def has_epoch(self, state):
+        return state.step in [step for step, *_ in self.known]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_who_was_not_told_before_a_kill_is_told_after_it(tmp_path, epoch):
+    expected, known, knew = [], [], []
+    run(tmp_path / "whole", observers=[Remembering(expected)])
+    with pytest.raises(Killed):
+        observers = [Remembering(knew), Remembering(known, killed_at=epoch)]
+        run(tmp_path / "run", observers=observers)
+    assert [step for step, *_ in knew] == [5, 10, 15][:epoch]
+    before = knew[-1]
+    observers = [Remembering(knew), Remembering(known), recorder := Recorder()]
+    run(tmp_path / "run", resume=True, observers=observers)
+    assert recorder.order == whole_order(5 * epoch + 1, 15)[-len(recorder.order) :]
+    for rows in (known, knew):
+        assert [step for step, *_ in rows] == [5, 10, 15]
+        assert [loss for *_, loss in rows] == [loss for *_, loss in expected]
+    assert known[epoch - 1] == before  # to the last digit of its seconds
+    same_run(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_run_that_is_watched_has_the_same_bits(tmp_path):
@@ -115,10 +154,20 @@ def test_a_run_that_is_watched_has_the_same_bits(tmp_path):
     same_run(tmp_path / "watched", tmp_path / "alone")
 
 
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/events")
+ERRORS = {
+    f"/full/events: {os.strerror(errno.ENOSPC)}": FULL,
+    "MemoryError": MemoryError(),
+    "EOFError: Ran out of input": EOFError("Ran out of\ninput"),
+    "NonFiniteError: loss nan": NonFiniteError("loss nan"),
+}
+
+
 @pytest.mark.parametrize("what", ["step", "epoch", "end", "close"])
-def test_an_observer_that_cannot_write_is_left_out(tmp_path, capsys, what):
+@pytest.mark.parametrize("reason", ERRORS)
+def test_an_observer_that_fails_is_left_out(tmp_path, capsys, what, reason):
     fails_at = 2 if what in ("step", "epoch") else 1
-    failing, recorder = Failing(what, fails_at), Recorder()
+    failing, recorder = Failing(what, fails_at, ERRORS[reason]), Recorder()
     run(tmp_path, observers=[failing, recorder])
     assert recorder.order == whole_order(1, 15)
     assert len(losses(tmp_path)) == 15
@@ -126,10 +175,29 @@ def test_an_observer_that_cannot_write_is_left_out(tmp_path, capsys, what):
     assert failing.calls.count("close") == 1
     assert failing.calls[-1] == "close"
     (warning,) = capsys.readouterr().err.splitlines()
-    reason = os.strerror(errno.ENOSPC)
-    assert warning == (
-        f"Warning: Failing failed, the run goes on without it: /full/events: {reason}"
-    )
+    assert warning == (f"Warning: Failing failed, the run goes on without it: {reason}")
+    assert [p.name for p in list_checkpoints(tmp_path)][-1] == "step-00000015"
+
+
+def test_an_observer_that_cannot_be_closed_either_is_warned_of_once(tmp_path, capsys):
+    failing = Failing("step", 1)
+    failing.close = lambda: failing.calls.append("close") or 1 / 0
+    run(tmp_path, observers=[failing])
+    assert failing.calls == ["step", "close"]
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, StopRequested])
+@pytest.mark.parametrize("what", ["step", "epoch"])
+def test_what_ends_a_run_ends_it_from_within_an_observer(tmp_path, what, error):
+    def hook(trainer):
+        trainer.stop.signum = signal.SIGTERM if error is StopRequested else None
+        trainer.stop.check = lambda: None
+
+    ended = Interrupted if error is StopRequested else error
+    with pytest.raises(ended):
+        run(tmp_path, observers=[Failing(what, 2, error())], hook=hook)
+    assert len(losses(tmp_path)) == (2 if what == "step" else 10)
 
 
 def test_close_after_a_signal_and_steps_told_again_after_a_resume(tmp_path):

@@ -13,13 +13,16 @@ from PIL import Image
 from standin import Batches, losses, metrics, recipe, run, train_step
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
-from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import RecordWriter
 from test_loop import same_run
 
 from odyssey.training.errors import InputError, Interrupted
+from odyssey.training.event_files import event_files, next_event_file
 from odyssey.training.pictures import denormalize
 from odyssey.training.tensorboard import TensorBoard
 
+EPOCH_TAGS = "confusion/test loss/train accuracy/test epoch seconds".split()
 CLASSES = [f"class {k}" for k in range(10)]
 
 
@@ -183,6 +186,71 @@ def test_a_resume_shows_no_step_twice(whole, tmp_path, torn):
     assert scalars(tmp_path / "tb") == before
 
 
+class Killed(BaseException):
+    pass
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+@pytest.mark.parametrize("call", range(5))
+def test_an_epoch_cut_short_is_made_whole_at_the_resume(
+    whole, tmp_path, monkeypatch, epoch, call
+):
+    """Killed before the n-th event of an epoch; afterwards resumed more than once."""
+    real = TensorBoard._write_event
+
+    def write_event(self, step, **content):
+        values = getattr(content.get("summary"), "value", [])
+        tags = [value.tag for value in values]
+        of_epoch = [t for t in tags if t in EPOCH_TAGS] and step == 5 * epoch
+        if of_epoch and next(calls) == call:
+            self._flush()
+            raise Killed
+        real(self, step, **content)
+
+    calls = iter(range(100))
+    monkeypatch.setattr(TensorBoard, "_write_event", write_event)
+    with pytest.raises(Killed):
+        watched(tmp_path)
+    monkeypatch.undo()
+    if epoch < 3:  # the first tells what is missing, and trains nothing
+        with pytest.raises(KeyboardInterrupt):
+            watched(tmp_path, resume=True, goes_on=True, step=interrupt)
+    watched(tmp_path, resume=True, goes_on=True)
+    watched(tmp_path, resume=True, goes_on=True)
+    shown, expected = scalars(tmp_path / "tb"), scalars(whole / "tb")
+    assert shown.keys() == expected.keys()
+    for tag in expected.keys() - {"seconds", "images_per_second"}:
+        assert shown[tag] == expected[tag], tag
+    confusions = read(tmp_path / "tb").Images("confusion/test")
+    assert [event.step for event in confusions] == [5, 10, 15]
+
+
+def test_a_clock_set_back_hides_nothing(whole, tmp_path, monkeypatch):
+    watched(tmp_path, max_steps=6)
+    for back in (2 * 86400, 10**9, -3600, 0):
+        monkeypatch.setattr("time.time", lambda back=back: 1.8e9 - back)
+        watched(tmp_path, resume=True, goes_on=True, max_steps=9)
+    watched(tmp_path, resume=True, goes_on=True)
+    shown, expected = scalars(tmp_path / "tb"), scalars(whole / "tb")
+    assert shown["loss/batch"] == expected["loss/batch"]
+    assert shown["learning_rate"] == expected["learning_rate"]
+
+
+def test_event_files_of_one_second_are_read_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1.8e9)
+    names = []
+    for _ in range(12):
+        path = next_event_file(tmp_path)
+        path.touch()
+        names.append(path)
+    assert event_files(tmp_path) == names
+    assert names[0].name.startswith("events.out.tfevents.1800000000.")
+
+
 def test_an_interrupted_run_shows_what_it_did(tmp_path):
     def signalled(state, x, labels, lr):
         if state.step == 6:
@@ -208,14 +276,14 @@ def test_a_fresh_run_hides_the_older_one(tmp_path):
 
 
 def test_a_full_disk_ends_the_events_and_not_the_run(tmp_path, capsys, monkeypatch):
-    real = EventsWriter.write_event
+    real = RecordWriter.write
 
-    def write_event(self, event):
-        if event.step >= 7:
+    def write(self, record):
+        if Event.FromString(record).step >= 7:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(self, event)
+        return real(self, record)
 
-    monkeypatch.setattr(EventsWriter, "write_event", write_event)
+    monkeypatch.setattr(RecordWriter, "write", write)
     watched(tmp_path)
     assert len(losses(tmp_path)) == 15
     (warning,) = capsys.readouterr().err.splitlines()
