@@ -2,28 +2,32 @@
 
 Both only ever grow at their end.  A run that resumes from a checkpoint first takes back
 what was logged after it, by shortening the file to the last line that still holds: one
-system call, which no crash can leave half done.
+system call, which no crash can leave half done.  A log that was damaged, or written by
+another program, is set aside under another name, and what of it is intact goes on.
 """
 
 import contextlib
-import csv
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import count
 from pathlib import Path
 
-METRICS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "seconds",
-    "images_per_second",
+from odyssey.training.log_lines import (
+    METRICS,
+    VALIDATION,
+    Damage,
+    Log,
+    csv_line,
+    describe,
+    listed,
+    missing,
+    read_log,
+    read_metrics,
+    read_steps,
 )
-VALIDATION = ("val_loss", "val_accuracy")
+from odyssey.weights.files import atomic_write_bytes
 
 
 @contextlib.contextmanager
@@ -43,24 +47,48 @@ class AppendLog:
     Parameters
     ----------
     path : path
-    keep : callable
-        ``keep(index, line)`` tells whether a line of an older file still holds; the
-        first that does not, and all below it, are taken back.
+    read : returns what the content of an older file says
+    done : steps or epochs of which the lines still hold; later ones are taken back
+    unit : what a line is of, for `warning`
+    header : the first line, if there is one
     """
 
-    def __init__(self, path: Path, keep: Callable[[int, bytes], bool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[bytes], Log],
+        done: int,
+        unit: str,
+        header: bytes = b"",
+    ) -> None:
         self.path = path
-        self.lines_kept = 0
-        end = 0
-        if path.exists():
-            with open(path, "rb") as old:
-                for index, line in enumerate(old):
-                    if not (line.endswith(b"\n") and keep(index, line)):
-                        break
-                    end += len(line)
-                    self.lines_kept += 1
-            os.truncate(path, end)
+        #: What a user should know of lines that were lost, None if there is nothing.
+        self.warning: str | None = None
+        old = read_log(path) if path.exists() else b""
+        # There may be nothing yet, or half a header.
+        begun = old.startswith(header) or not header.startswith(old)
+        log = read(old) if begun else Log([], [])
+        kept = [line for line in log.lines if line.place <= done]
+        content = b"".join([header * begun, *(line.text for line in kept)])
+        self.kept = len(kept)
+        if lost := missing((line.place for line in kept), done):
+            which = f"{len(lost)} of {done} {unit} missing: {listed(lost)}"
+            self.warning = f"{path}: {which}"
+        damaged = _damaged_before_the_rest(log, done)
+        if damaged or not old.startswith(content):
+            aside = set_aside(path, old)
+            atomic_write_bytes(path, content)
+            why = describe(damaged) or "changed by another program"
+            self.warning = (
+                f"{path}: {why}; {len(kept)} of {done} {unit} are intact and kept, the "
+                f"file as it was is {aside.name}"
+            )
+        elif len(old) > len(content):
+            os.truncate(path, len(content))
         self._file = open(path, "ab")
+        if not content:
+            self._file.write(header)
+            self._file.flush()
 
     def write(self, line: str) -> None:
         """Append a line and hand it to the operating system."""
@@ -86,10 +114,7 @@ class StepLog(AppendLog):
     """
 
     def __init__(self, path: Path, steps_done: int) -> None:
-        super().__init__(
-            path,
-            lambda index, line: index < steps_done and _step_of(line) == index + 1,
-        )
+        super().__init__(path, read_steps, steps_done, "steps")
 
     def append(self, step: int, epoch: int, lr: float, loss: float) -> None:
         """Append the line of one step."""
@@ -106,33 +131,40 @@ class MetricsLog(AppendLog):
 
     def __init__(self, path: Path, rows_done: int, validation: bool) -> None:
         self.columns = METRICS + (VALIDATION if validation else ())
-        header = _csv_line(self.columns)
-        super().__init__(
-            path,
-            lambda index, line: (
-                line == header.encode()
-                if index == 0
-                else index <= rows_done and line.startswith(b"%d," % index)
-            ),
-        )
-        self.rows_kept = max(0, self.lines_kept - 1)
-        if not self.lines_kept:
-            self.write(header)
+        read = partial(read_metrics, columns=self.columns)
+        header = csv_line(self.columns).encode()
+        super().__init__(path, read, rows_done, "epochs", header)
 
     def append(self, row: Mapping[str, int | float | str]) -> None:
         """Append the row of one epoch and bring it to the disk."""
-        self.write(_csv_line([row[column] for column in self.columns]))
+        self.write(csv_line([row[column] for column in self.columns]))
         self.sync()
 
 
-def _step_of(line: bytes) -> int | None:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return None
+def set_aside(path: Path, content: bytes) -> Path:
+    """Keep ``content`` beside ``path`` as ``NAME.old``, and return where.
+
+    No file is overwritten: the name has a number if need be.  What lies there already,
+    word for word, is not written again.
+    """
+    for number in count():
+        aside = path.with_name(f"{path.name}.old{number or ''}")
+        if not os.path.lexists(aside):
+            atomic_write_bytes(aside, content)
+            return aside
+        with contextlib.suppress(OSError):
+            if read_log(aside) == content:
+                return aside
 
 
-def _csv_line(values: object) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
+def _damaged_before_the_rest(log: Log, done: int) -> list[Damage]:
+    """Return the damage in front of the lines that are to be taken back.
+
+    These begin after the line of ``done``, or with the first that is later.
+    """
+    if not done:
+        return []
+    damaged = [*log.damaged, log.torn] if log.torn else log.damaged
+    ends = [line.number for line in log.lines if line.place > done][:1]
+    ends += [line.number for line in log.lines if line.place == done]
+    return [line for line in damaged if not ends or line.number < min(ends)]

@@ -126,7 +126,9 @@ class Trainer:
         self.steps_log = StepLog(self.folder.steps, state.step)
         self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
         try:
-            self._check_logs(rows_done)
+            for log in (self.steps_log, self.metrics_log):
+                if log.warning:  # of lines that no resume can bring back
+                    warn(log.warning)
             self._tell_what_was_missed()
             while not self.finished():
                 self.train_epoch()
@@ -162,15 +164,6 @@ class Trainer:
             with naming(self.folder.path):
                 self.model.save(self.state)
             click.echo(f"weights saved from {self.checkpoint_path}")
-
-    def _check_logs(self, rows_done: int) -> None:
-        """Say if the logs have lost lines, which no resume can bring back."""
-        for log, kept, done in (
-            (self.steps_log, self.steps_log.lines_kept, self.state.step),
-            (self.metrics_log, self.metrics_log.rows_kept, rows_done),
-        ):
-            if kept < done:
-                warn(f"{log.path} had only {kept} of its {done} lines left")
 
     def train_epoch(self) -> None:
         """Do the epoch's batches that are left, or as many as ``max_steps`` allows."""
