@@ -14,6 +14,7 @@ from numba.core.registry import cpu_target
 from threadpoolctl import threadpool_info
 
 import odyssey
+from odyssey.kernel_cache import settings
 
 #: Vector instructions that matter to the kernels, as LLVM calls them.
 SIMD = {
@@ -99,6 +100,7 @@ def collect() -> dict[str, Any]:
         "blas": blas_libraries(),
         "cpu": cpu,
         "simd": [name for name, flag in SIMD.items() if f"+{flag}" in features],
+        "settings": {name: str(value) for name, value in settings().items()},
         "cache": {"folder": folder, "writable": _is_writable(folder)},
     }
 
@@ -116,6 +118,7 @@ def describe(known: dict[str, Any]) -> str:
         folder = "no folder can be written to; NUMBA_CACHE_DIR can name one"
     if numba.config.DISABLE_JIT:
         folder = "nothing is compiled (NUMBA_DISABLE_JIT)"
+    unusual = [f"{name}={value}" for name, value in known["settings"].items()]
     rows = [
         *known["versions"].items(),
         ("platform", known["platform"]),
@@ -125,6 +128,7 @@ def describe(known: dict[str, Any]) -> str:
         *(("BLAS", library) for library in blas or ["none that threadpoolctl knows"]),
         ("CPU", known["cpu"]),
         ("SIMD", ", ".join(known["simd"]) or "none of " + ", ".join(SIMD)),
+        ("code settings", ", ".join(unusual) or "all as usual"),
         ("kernel cache", folder),
     ]
     return "\n".join(f"{name:<16} {value}" for name, value in rows)

@@ -7,7 +7,6 @@ memory layout makes no further combination: kernels see all arrays in the same o
 """
 
 import importlib
-import pkgutil
 import shutil
 import sys
 import time
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from odyssey import kernels
 from odyssey.data.augment import augment_batch, normalize_batch
+from odyssey.kernel_cache import kernel_modules
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add, add_backward
 from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
@@ -97,11 +97,11 @@ def calls(dtype: DTypeLike) -> list[partial]:
 def all_kernels() -> dict[str, Dispatcher]:
     """Return every compiled function of ``odyssey.kernels``, by module and name."""
     found = {}
-    for info in pkgutil.iter_modules(kernels.__path__):
-        module = importlib.import_module(f"{kernels.__name__}.{info.name}")
+    for home in kernel_modules():
+        module = importlib.import_module(f"{kernels.__name__}.{home}")
         for name, value in vars(module).items():
             if isinstance(value, Dispatcher) and value.__module__ == module.__name__:
-                found[f"{info.name}.{name}"] = value
+                found[f"{home}.{name}"] = value
     return found
 
 

@@ -72,6 +72,15 @@ def test_cache_folder_is_the_one_in_use(known):
     assert list(Path(known["cache"]["folder"]).glob("elementwise.relu_forward*.nbi"))
 
 
+def test_settings_that_shape_the_code(known, monkeypatch):
+    assert known["settings"] == {}
+    monkeypatch.setattr(numba.config, "OPT", type(numba.config.OPT)(0))
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+    unusual = info.collect()
+    assert unusual["settings"] == {"NUMBA_OPT": "0", "NUMBA_BOUNDSCHECK": "1"}
+    assert "code settings    NUMBA_OPT=0, NUMBA_BOUNDSCHECK=1" in info.describe(unusual)
+
+
 def test_text_says_the_same(known):
     result = CliRunner().invoke(main, ["info"])
     assert result.exit_code == 0
@@ -82,6 +91,7 @@ def test_text_says_the_same(known):
     assert lines["threading layer"] == known["threading_layer"]
     assert lines["kernel cache"] == f"{known['cache']['folder']}, writable"
     assert lines["CPU"] == known["cpu"]
+    assert lines["code settings"] == "all as usual"
     assert result.stdout.count("\nBLAS ") == max(1, len(known["blas"]))
 
 

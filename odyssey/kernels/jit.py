@@ -13,24 +13,18 @@ to use several lanes, it is written with several.  Two flags are left:
 ``error_model="numpy"`` makes 1/0 give
 Inf instead of raising, as in NumPy.
 
-Compiled kernels are kept in a folder for the next run.  Numba compiles one anew when
-its own file has changed; here any file of this folder will do, since a kernel is made
-of the helpers it calls and of the flags below as well.
+Compiled kernels are kept in a folder for the next run, see ``odyssey.kernel_cache``.
 """
 
 import functools
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 from numba import njit
+from numba.core.dispatcher import Dispatcher
 
-#: Changes when any file of this folder does.
-SOURCES = tuple(
-    (path.name, path.stat().st_mtime_ns, path.stat().st_size)
-    for path in sorted(Path(__file__).parent.glob("*.py"))
-)
+from odyssey.kernel_cache import KernelCache
+
 FASTMATH = frozenset({"contract", "nsz"})
 
 
@@ -39,13 +33,14 @@ def _compiler(**options: bool) -> Callable[[Callable], Callable]:
     options = {"error_model": "numpy", "fastmath": set(FASTMATH), **options}
 
     def decorate(function: Callable) -> Callable:
-        try:
-            kernel = njit(**options, cache=True)(function)
-        except RuntimeError:  # no folder that can be written to
-            _warn_that_nothing_is_kept()
-            return njit(**options)(function)
-        with suppress(AttributeError):  # Numba has no public name for it
-            kernel._cache._cache_file._source_stamp = SOURCES
+        kernel = njit(**options)(function)
+        if isinstance(kernel, Dispatcher):  # and not the function (NUMBA_DISABLE_JIT)
+            try:
+                kernel._cache = KernelCache(function)  # Numba has no public name for it
+            except RuntimeError:  # no folder that can be written to
+                _warn_that_nothing_is_kept()
+            except (AttributeError, TypeError):  # a Numba that is made in another way
+                kernel.enable_caching()
         return kernel
 
     return decorate

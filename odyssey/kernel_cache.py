@@ -1,0 +1,224 @@
+"""Compiled kernels in files: never stale, and never in the way of a run.
+
+Numba keeps what it compiles in a folder: for each function an index, and a data file
+for each combination of types.  It compiles anew when the function's own file has
+changed.  For kernels that is not enough, in three ways.
+
+- A kernel is made of the helpers that it calls, which stand in other files, so that
+  any change in ``odyssey/kernels`` counts.  What counts is what the files hold: times
+  are whole seconds in one container and lost in another.
+- Settings such as NUMBA_OPT shape the code and are not in Numba's key.  Here they are,
+  so that kernels of different settings lie side by side.
+- A file that was cut short by a crash ends every later run in Numba.  Here each data
+  file says what it is and has a checksum; what does not fit is compiled anew and
+  replaced.  A folder that cannot be read or written costs a warning.
+"""
+
+import hashlib
+import pickle
+import pkgutil
+import sys
+import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numpy as np
+from numba.core import config
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+#: What shapes code: Numba's name of a setting by its variable, and what it is unless
+#: it is set.  What a version of Numba does not have counts as not set.
+SHAPING = {
+    "NUMBA_OPT": ("OPT", 3),
+    "NUMBA_LOOP_VECTORIZE": ("LOOP_VECTORIZE", 1),
+    "NUMBA_SLP_VECTORIZE": ("SLP_VECTORIZE", 0),
+    "NUMBA_BOUNDSCHECK": ("BOUNDSCHECK", None),
+    "NUMBA_DEBUGINFO": ("DEBUGINFO_DEFAULT", 0),
+    "NUMBA_EXTEND_VARIABLE_LIFETIMES": ("EXTEND_VARIABLE_LIFETIMES", 0),
+    "NUMBA_DISABLE_INTEL_SVML": ("DISABLE_INTEL_SVML", 0),
+    "NUMBA_LLVM_REFPRUNE_PASS": ("LLVM_REFPRUNE_PASS", 1),
+    "NUMBA_LLVM_REFPRUNE_FLAGS": ("LLVM_REFPRUNE_FLAGS", "all"),
+    "NUMBA_PARFOR_MAX_TUPLE_SIZE": ("PARFOR_MAX_TUPLE_SIZE", 100),
+    "NUMBA_DEBUG_ARRAY_OPT_RUNTIME": ("DEBUG_ARRAY_OPT_RUNTIME", 0),
+    "NUMBA_DEBUG_NRT": ("DEBUG_NRT", 0),
+    "NUMBA_DIFF_IR": ("DIFF_IR", 0),
+    "NUMBA_USE_RVSDG_FRONTEND": ("USE_RVSDG_FRONTEND", 0),
+    "NUMBA_USE_LEGACY_TYPE_SYSTEM": ("USE_LEGACY_TYPE_SYSTEM", 1),
+    # These two are in Numba's own key as well.
+    "NUMBA_CPU_NAME": ("CPU_NAME", None),
+    "NUMBA_CPU_FEATURES": ("CPU_FEATURES", None),
+}
+
+
+def settings() -> dict[str, Any]:
+    """Return the settings that shape code and are not as usual, by their variables."""
+    found = {}
+    for variable, (name, usual) in SHAPING.items():
+        value = getattr(config, name, usual)
+        value = getattr(value, "_raw_value", value)  # of NUMBA_OPT "max" is a 3
+        if value != usual:
+            found[variable] = value
+    return found
+
+
+def kernel_modules() -> dict[str, ModuleSpec]:
+    """Return the modules of ``odyssey.kernels`` that can be imported, by name.
+
+    An editor's lock link (``.#jit.py``), a copy (``jit copy.py``) and a file that has
+    just gone away are none of them.
+    """
+    found = {}
+    for info in pkgutil.iter_modules(sys.modules["odyssey.kernels"].__path__):
+        spec = info.module_finder.find_spec(info.name)
+        if info.name.isidentifier() and spec is not None:
+            found[info.name] = spec
+    return found
+
+
+def hash_of_kernels() -> str:
+    """Return a hash of all that is in the files of ``odyssey.kernels`` now."""
+    found = hashlib.sha256()
+    for name, spec in sorted(kernel_modules().items()):
+        try:
+            contents = spec.loader.get_data(spec.origin)
+        except (OSError, AttributeError):  # no import may fail for that
+            contents = b""
+        found.update(f"{name} {len(contents)}\n".encode() + contents)
+    return found.hexdigest()
+
+
+@cache
+def stamp() -> str:
+    """Return the hash of the kernels that this process has imported."""
+    return hash_of_kernels()
+
+
+class KernelCache(FunctionCache):
+    """What Numba asks for a kernel compiled earlier, and gives a new one to keep.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no folder that can be written to.
+    """
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(
+            self.cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=stamp(),
+        )
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple:
+        shaping = {
+            **settings(),
+            "SVML": getattr(config, "USING_SVML", False),
+            "llvmlite": llvmlite.__version__,
+            "numpy": np.__version__,
+        }
+        return (*super()._index_key(sig, codegen), tuple(sorted(shaping.items())))
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the kernel for these types, None if there is none that can be used."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # whole, and yet nothing that this Numba can use
+            _warn_of_damage(self.cache_path, self._cache_file._index_name, error)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a kernel if that is possible, and its sources are still as they were."""
+        try:
+            if hash_of_kernels() == stamp():
+                super().save_overload(sig, data)
+        except Exception as error:
+            _warn_that_nothing_is_kept(self.cache_path, error)
+
+
+class _Files(IndexDataCacheFile):
+    """The index of one function, and its data files.
+
+    A data file is the SHA-256 of the rest; and the rest, pickled, is the stamp and the
+    key that the kernel belongs to, and the kernel.  For index and data are written one
+    after the other: a crash between them, or two processes at once, leave an index that
+    names the data of another kernel.
+    """
+
+    def _load_index(self) -> dict:
+        try:
+            overloads = super()._load_index()
+            if isinstance(overloads, dict):
+                return overloads
+            raise TypeError(f"holds {type(overloads).__name__}")
+        except Exception as error:  # unpickling raises whatever it comes upon
+            _warn_of_damage(self._cache_path, self._index_name, error)
+            return {}  # and the next to be saved replaces it
+
+    def load(self, key: tuple) -> Any:
+        name = self._load_index().get(key)
+        if name is None:
+            return None
+        try:
+            owner, kernel = self._load_data(name)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            _warn_of_damage(self._cache_path, name, error)
+            return None
+        return kernel if owner == (self._source_stamp, key) else None
+
+    def save(self, key: tuple, data: Any) -> None:
+        super().save(key, ((self._source_stamp, key), data))
+
+    def _load_data(self, name: str) -> Any:
+        contents = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(contents[32:]).digest() != contents[:32]:
+            raise ValueError("its checksum does not fit")
+        return pickle.loads(contents[32:])
+
+    def _save_data(self, name: str, data: Any) -> None:
+        contents = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(contents).digest())
+            file.write(contents)
+
+
+#: What a folder was complained about; once is enough.
+_said: set[tuple[str, str]] = set()
+
+
+def _warn_of_damage(folder: str, file: str, error: Exception) -> None:
+    _warn_once(
+        folder,
+        f"compiled kernels in {folder} cannot be used ({file}: {_reason(error)}); "
+        "they are compiled anew",
+    )
+
+
+def _warn_that_nothing_is_kept(folder: str, error: Exception) -> None:
+    _warn_once(
+        folder,
+        f"compiled kernels cannot be kept in {folder} ({_reason(error)}); the "
+        "environment variable NUMBA_CACHE_DIR can name another folder",
+    )
+
+
+def _warn_once(folder: str, message: str) -> None:
+    kind = (folder, message.split(folder)[0])
+    if kind not in _said:
+        _said.add(kind)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+
+
+def can_keep() -> bool:
+    """Tell whether no kernel has failed to be kept so far."""
+    return not any("kept" in start for _, start in _said)
