@@ -18,13 +18,14 @@ from pathlib import Path
 
 from odyssey.training.errors import InputError, ProgramError
 from odyssey.training.logs import naming
-from odyssey.weights.files import WeightsError, remove_leftovers
+from odyssey.weights.files import (
+    TEMPORARY,
+    WeightsError,
+    make_directory,
+    remove_leftovers,
+    take_lock,
+)
 from odyssey.weights.folder import PENDING, read_listed
-
-try:
-    import fcntl
-except ImportError:  # Windows: two trainers in one folder go unnoticed there
-    fcntl = None
 
 #: What is kept for the report, and the report.
 EVALUATION, ENVIRONMENT = "evaluation.npz", "environment.json"
@@ -58,7 +59,7 @@ class RunFolder:
         OSError
             If the folder cannot be made or written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_directory(self.path)
         try:
             with naming(self._lock):
                 self._take_lock()
@@ -77,8 +78,7 @@ class RunFolder:
     def _take_lock(self) -> None:
         self._lock_fd = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if fcntl is not None:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(self._lock_fd, self.path, wait=False)
         except BlockingIOError:
             holder = os.pread(self._lock_fd, 32, 0).decode("ascii", "replace").strip()
             raise ProgramError(
@@ -118,7 +118,11 @@ class RunFolder:
         weights = sorted(self.path.glob("*.weights"))
         manifests = [self.path / "manifest.json", self.path / PENDING]
         manifests = [p for p in manifests if p.exists()]
-        checkpoints = sorted(self.checkpoints.glob("*"), reverse=True)
+        # What is left under a temporary name holds no run: the next save clears it away.
+        checkpoints = sorted(
+            (p for p in self.checkpoints.glob("*") if not p.name.startswith(TEMPORARY)),
+            reverse=True,
+        )
         return [*checkpoints, *logs, *weights, *manifests]
 
     def refuse_old_run(self) -> None:

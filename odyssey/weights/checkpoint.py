@@ -21,8 +21,9 @@ from odyssey.checks import check_int
 from odyssey.weights.files import (
     WeightsError,
     directory_lock,
-    discard_directory,
+    discard,
     fsync_directory,
+    leaving,
     make_directory,
     remove_leftovers,
     temporary_directory,
@@ -55,7 +56,8 @@ def save_checkpoint(
     """Write a checkpoint and return its folder, all of it flushed to disk.
 
     Afterwards the older ones are removed but for as many as make ``keep`` intact ones
-    together with the new one.  Checkpoints of later steps are left alone.
+    together with the new one.  Checkpoints of later steps are left alone.  One that
+    cannot be deleted stays, with a warning, and is tried again after the next.
 
     Parameters
     ----------
@@ -94,9 +96,10 @@ def save_checkpoint(
                 os.rename(target, aside)
             os.rename(staging, target)
         fsync_directory(root)
-        if aside.is_dir():
-            discard_directory(aside)
-        _prune(root, step, keep)
+        with leaving(root):  # it is saved: what comes now can wait for the next time
+            if aside.is_dir():
+                discard(aside)
+            _prune(root, step, keep)
     return target
 
 
@@ -191,10 +194,11 @@ def _recover(root: Path) -> None:
     remove_leftovers(root)
     for aside in filter(Path.is_dir, root.glob(f"{_OLD}step-*")):
         target = root / aside.name[len(_OLD) :]
-        if target.is_dir():
-            discard_directory(aside)
-        else:
+        if not target.is_dir():
             os.rename(aside, target)
+            continue
+        with leaving(root):
+            discard(aside)
 
 
 def _prune(root: Path, step: int, keep: int) -> None:
@@ -207,7 +211,8 @@ def _prune(root: Path, step: int, keep: int) -> None:
         if number >= step:
             continue
         if intact >= keep:
-            discard_directory(path)
+            with leaving(root):
+                discard(path)
             continue
         try:
             load_checkpoint(path, keep=False)

@@ -10,6 +10,8 @@ import os
 import secrets
 import shutil
 import stat
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,11 @@ except ImportError:  # Windows has no flock: there, one process at a time is up 
     fcntl = None
 
 TEMPORARY = ".tmp-"  # begins the name of whatever is not finished; readers ignore it
+#: What a file system without locks answers: FUSE, Lustre, NFS and SMB at times.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+# What this process has warned of, so as not to say it again at each checkpoint.
+_not_cleared: set[Path] = set()
+_without_locks: set[int] = set()  # devices
 
 
 class WeightsError(ValueError):
@@ -41,11 +48,24 @@ def fsync_directory(path: str | os.PathLike) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory with its parents, each flushed into the one above it."""
+    """Create a directory with its parents, each flushed into the one above it.
+
+    Raises
+    ------
+    FileExistsError
+        If a file, or a link that leads nowhere, stands in its place or in a parent's.
+    """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        place, what = Path(error.filename), "a file where a folder belongs"
+        if place.is_symlink() and not place.exists():
+            what = f"a link to {os.readlink(place)}, which does not exist"
+        raise FileExistsError(errno.EEXIST, what, os.fspath(place)) from None
     for folder in missing:
-        fsync_directory(folder.parent)
+        with contextlib.suppress(PermissionError):  # one may write where none may read
+            fsync_directory(folder.parent)
 
 
 def file_size(path: str | os.PathLike) -> int:
@@ -109,28 +129,70 @@ def temporary_directory(parent: Path, stem: str) -> Iterator[Path]:
 
 
 def remove_leftovers(directory: Path, prefix: str = TEMPORARY) -> None:
-    """Remove what earlier processes left unfinished in ``directory``.
+    """Remove what earlier processes left unfinished in ``directory``, if it goes away.
 
     Call it only while no other process writes there (see :func:`directory_lock`).
     """
     for path in directory.iterdir():
         if path.name.startswith(prefix):
-            remove_path(path)
+            with leaving(directory):
+                remove_path(path)
+
+
+@contextlib.contextmanager
+def leaving(directory: Path) -> Iterator[None]:
+    """Let stay what cannot be deleted; warn the first time, once for a directory.
+
+    For clearing up on which nothing depends: a network file system keeps a file that is
+    open somewhere as ``.nfs...``, and Windows keeps every open file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if directory not in _not_cleared:
+            _not_cleared.add(directory)
+            warnings.warn(
+                f"{error.filename or directory}: cannot be cleared away "
+                f"({error.strerror or error}); it stays, and the next save tries again",
+                stacklevel=3,
+            )
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file, a directory with all in it, or a link but not what it leads to."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Remove a file, a directory with all in it, or a link but not what it leads to.
+
+    Of a directory goes all that can be removed, before the first error is raised.
+    """
+    if not path.is_dir() or path.is_symlink():
         path.unlink()
+        return
+    errors = []
+
+    def note(function: object, place: str, error: object) -> None:
+        error = error if isinstance(error, OSError) else error[1]
+        if not isinstance(error, FileNotFoundError):  # gone meanwhile
+            error.filename = os.fspath(place)
+            errors.append(error)
+
+    shutil.rmtree(path, **{"onexc" if sys.version_info >= (3, 12) else "onerror": note})
+    if errors:
+        raise errors[0]
 
 
-def discard_directory(path: Path) -> None:
-    """Remove a directory at one stroke: no reader ever sees half of it."""
-    doomed = path.with_name(_temporary_name(f"old-{path.name}"))
+def discard(path: Path, stem: str = "") -> None:
+    """Remove a directory at one stroke: no reader ever sees half of it.
+
+    What cannot be deleted stays under a temporary name; see :func:`leaving`.
+
+    Raises
+    ------
+    OSError
+        If not even its name can be taken from it.
+    """
+    doomed = path.with_name(_temporary_name(stem or f"old-{path.name}"))
     os.rename(path, doomed)
-    remove_path(doomed)
+    with leaving(path.parent):
+        remove_path(doomed)
 
 
 @contextlib.contextmanager
@@ -147,14 +209,42 @@ def directory_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        held = True
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
+            held = take_lock(descriptor, directory, wait=wait)
+        except OSError:  # NFS locks what is open for writing, as no directory can be
             held = False
         yield held or wait
     finally:
         os.close(descriptor)
+
+
+def take_lock(descriptor: int, place: Path, *, wait: bool) -> bool:
+    """Take the lock on an open file; return False where there are no locks.
+
+    A file system without locks is warned of, once.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it and ``wait`` is false.
+    """
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        device = os.fstat(descriptor).st_dev
+        if device not in _without_locks:
+            _without_locks.add(device)
+            warnings.warn(
+                f"{place}: the file system has no locks ({error.strerror}): see that "
+                "no two programs write there at once",
+                stacklevel=3,
+            )
+        return False
+    return True
 
 
 def _temporary_name(stem: str) -> str:

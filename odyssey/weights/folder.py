@@ -30,10 +30,10 @@ from odyssey.weights.files import (
     TEMPORARY,
     WeightsError,
     directory_lock,
+    discard,
     fsync_directory,
     make_directory,
     remove_leftovers,
-    remove_path,
     temporary_directory,
 )
 from odyssey.weights.hexfile import load_tensor_with_name
@@ -96,7 +96,7 @@ def save_folder(
             write_set(staging, tensors, "weights", metadata)
             pending = directory / PENDING
             if os.path.lexists(pending):
-                remove_path(pending)
+                discard(pending, "weights-old")
             os.rename(staging, pending)
         fsync_directory(directory)
         _finish(directory)
@@ -204,7 +204,7 @@ def _finish(directory: Path) -> None:
     fsync_directory(directory)
     os.replace(pending / MANIFEST, directory / MANIFEST)
     fsync_directory(directory)
-    shutil.rmtree(pending)
+    shutil.rmtree(pending, ignore_errors=True)
 
 
 def _clear_out(directory: Path, files: set[str]) -> None:
