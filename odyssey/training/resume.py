@@ -79,7 +79,7 @@ def _restore_newest(
     try:
         counters = checkpoint.metadata["counters"]
         saved, version = checkpoint.metadata["recipe"], checkpoint.metadata["odyssey"]
-        _refuse_other_recipe(folder, recipe, saved, counters["epoch"])
+        _refuse_other_recipe(folder, recipe, saved, counters)
         state.restore(checkpoint.tensors, counters)
     except (KeyError, TypeError) as error:
         raise InputError(
@@ -95,11 +95,16 @@ def _restore_newest(
 
 
 def _refuse_other_recipe(
-    folder: RunFolder, recipe: Recipe, saved: dict, epochs_done: int
+    folder: RunFolder, recipe: Recipe, saved: dict, counters: dict
 ) -> None:
     lines = recipe.differences(saved)
-    if recipe.epochs < epochs_done:
-        lines.append(f"--epochs is {recipe.epochs}, but {epochs_done} are done")
+    epochs, steps = counters["epoch"], counters["batch"]
+    # What was trained beyond --epochs would be in the weights, and not in the recipe.
+    if recipe.epochs < epochs + (steps > 0):
+        done = f"{epochs} are done"
+        if steps:
+            done = f"epoch {epochs + 1} has begun ({steps} of its steps are done)"
+        lines.append(f"--epochs is {recipe.epochs}, but {done}")
     if lines:
         if folder.recipe.exists():
             lines.append(f"--config {folder.recipe} has that of the run")

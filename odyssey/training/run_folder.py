@@ -118,7 +118,7 @@ class RunFolder:
         weights = sorted(self.path.glob("*.weights"))
         manifests = [self.path / "manifest.json", self.path / PENDING]
         manifests = [p for p in manifests if p.exists()]
-        # What is left under a temporary name holds no run: the next save clears it away.
+        # What is left under a temporary name is no run: the next save clears it away.
         checkpoints = sorted(
             (p for p in self.checkpoints.glob("*") if not p.name.startswith(TEMPORARY)),
             reverse=True,

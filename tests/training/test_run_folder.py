@@ -1,11 +1,12 @@
+import errno
 import os
 import signal
 
 import numpy as np
 import pytest
-from standin import in_child, recipe, run
+from standin import in_child, losses, recipe, run
 
-from odyssey.training.errors import InputError, ProgramError
+from odyssey.training.errors import InputError, ProgramError, os_reason
 from odyssey.training.loop import StepResult
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.state import TrainingState
@@ -38,6 +39,41 @@ def test_the_lock_dies_with_its_holder(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_locks_training_goes_on(tmp_path, monkeypatch, code):
+    def flock(*args):
+        raise OSError(code, os.strerror(code))
+
+    run(tmp_path / "locked")
+    monkeypatch.setattr("odyssey.weights.files._without_locks", set())
+    monkeypatch.setattr("odyssey.weights.files.fcntl.flock", flock)
+    with pytest.warns(UserWarning) as said:
+        run(tmp_path / "run")
+    assert [str(w.message).split(": ")[1] for w in said] == [
+        f"the file system has no locks ({os.strerror(code)})"
+    ]
+    assert losses(tmp_path / "run") == losses(tmp_path / "locked")
+
+
+def test_other_errors_of_locking_name_the_file(tmp_path, monkeypatch):
+    def flock(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("odyssey.weights.files.fcntl.flock", flock)
+    with pytest.raises(OSError, match="Input/output error") as error:
+        RunFolder(tmp_path).open()
+    assert error.value.filename == str(tmp_path / ".lock")
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "run").symlink_to("/mnt/unplugged")
+    with pytest.raises(OSError) as error:
+        RunFolder(tmp_path / "run").open()
+    assert os_reason(error.value) == (
+        f"{tmp_path / 'run'}: a link to /mnt/unplugged, which does not exist"
+    )
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError) as error:
@@ -67,6 +103,34 @@ def test_other_files_are_no_run_and_survive_clearing(tmp_path):
     assert left == [".lock", "checkpoints", "notes.txt"]
 
 
+def test_what_cannot_be_deleted_is_left_but_not_by_overwriting(tmp_path, monkeypatch):
+    run(tmp_path)
+    leftover = tmp_path / "checkpoints" / ".tmp-old-step-00000001-0"
+    for place in (tmp_path / ".tmp-weights-0", leftover):
+        place.mkdir()
+        (place / ".nfs0001").touch()
+    real = os.unlink
+
+    def unlink(path, *args, **kwargs):
+        if os.path.basename(path) in (".nfs0001", "w.weights"):
+            raise OSError(errno.EBUSY, "Device or resource busy", path)
+        real(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        with pytest.warns(UserWarning, match="cannot be cleared away"):
+            RunFolder(tmp_path).open().close()
+        run(tmp_path, resume=True)
+        with RunFolder(tmp_path) as folder, pytest.raises(OSError, match="busy"):
+            folder.clear()
+    with RunFolder(tmp_path) as folder:
+        folder.clear()
+        folder.refuse_old_run()  # what is left under a temporary name is none
+    assert leftover.exists()
+    run(tmp_path)
+    assert not leftover.exists()
+
+
 def test_resuming_where_there_is_no_checkpoint_starts_afresh(tmp_path, capsys):
     (tmp_path / "steps.jsonl").write_text('{"step": 1}\n')
     run(tmp_path, resume=True, max_steps=2)
@@ -82,6 +146,34 @@ def test_another_recipe_is_refused_and_nothing_is_touched(tmp_path):
     ):
         run(tmp_path, resume=True, changes={"lr": 0.2, "seed": 5})
     assert (tmp_path / "steps.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs", "done"),
+    [
+        (6, 1, r"epoch 2 has begun \(1 of its steps are done\)"),
+        (8, 1, r"epoch 2 has begun \(3 of its steps are done\)"),
+        (10, 1, "2 are done"),
+        (14, 2, r"epoch 3 has begun \(4 of its steps are done\)"),
+    ],
+)
+def test_fewer_epochs_than_were_begun_are_refused(tmp_path, steps, epochs, done):
+    run(tmp_path, max_steps=steps)  # 5 in an epoch
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(InputError, match=rf"--epochs is {epochs}, but {done}; "):
+        run(tmp_path, resume=True, changes={"epochs": epochs})
+    after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+def test_epochs_may_change_up_to_where_the_run_is(tmp_path, epochs):
+    run(tmp_path / "run", max_steps=8)
+    run(tmp_path / "run", resume=True, changes={"epochs": epochs})
+    run(tmp_path / "whole", changes={"epochs": epochs})
+    for name in ("recipe.yml", "w.weights", "steps.jsonl"):
+        whole = (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "run" / name).read_bytes() == whole
 
 
 def test_a_damaged_newest_checkpoint_is_said_and_passed_over(tmp_path, capsys):

@@ -1,12 +1,18 @@
 """Writing files that several writers share: nobody's leftovers are in the way."""
 
+import errno
 import os
 import threading
 
 import pytest
 
 from odyssey.weights import files
-from odyssey.weights.files import atomic_write_bytes, temporary_directory
+from odyssey.weights.files import (
+    atomic_write_bytes,
+    directory_lock,
+    make_directory,
+    temporary_directory,
+)
 
 
 def test_leftover_of_a_process_with_our_number_is_not_in_the_way(tmp_path):
@@ -57,3 +63,50 @@ def test_name_of_the_longest_kind(tmp_path):
     name = "漢" * 80  # 240 bytes of at most 255
     atomic_write_bytes(tmp_path / name, b"whole")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+NO_LOCKS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP]
+
+
+@pytest.mark.parametrize("code", NO_LOCKS)
+def test_file_system_without_locks_is_said_once(tmp_path, monkeypatch, code):
+    monkeypatch.setattr(files, "_without_locks", set())
+    monkeypatch.setattr(files.fcntl, "flock", refusing(code))
+    with pytest.warns(UserWarning) as said:
+        for _ in range(3):
+            with directory_lock(tmp_path) as held:
+                assert held  # it goes on
+    assert [str(w.message) for w in said] == [
+        f"{tmp_path}: the file system has no locks ({os.strerror(code)}): see that no "
+        "two programs write there at once"
+    ]
+    with directory_lock(tmp_path, wait=False) as held:
+        assert not held
+
+
+def refusing(code):
+    def refuse(*args):
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+@pytest.mark.parametrize("below", ["", "run/checkpoints"])
+def test_directory_where_a_link_leads_nowhere(tmp_path, below):
+    link = tmp_path / "link"
+    link.symlink_to("unplugged")
+    with pytest.raises(FileExistsError) as caught:
+        make_directory(link / below)
+    assert caught.value.filename == str(link)
+    assert caught.value.strerror == "a link to unplugged, which does not exist"
+    (tmp_path / "unplugged").mkdir()
+    make_directory(link / below)
+    assert (tmp_path / "unplugged" / below).is_dir()
+
+
+def test_directory_where_a_file_is(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    for place in ("file", "link"):
+        with pytest.raises(FileExistsError, match="a file where a folder belongs"):
+            make_directory(tmp_path / place)
