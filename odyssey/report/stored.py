@@ -183,7 +183,9 @@ def _recipe_file(path: Path) -> dict[str, Any]:
 def first_filters(folder: Path) -> tuple[str, np.ndarray]:
     """Return name and values (K, C, R, S) of the first kernels that see an image."""
     if not has_manifest(folder):
-        raise Absent("no weights are saved yet: every ten epochs, and at the end")
+        raise Absent(
+            "no weights are saved yet: every ten epochs, at a stop, at the end"
+        )
     for name, tensor in read_listed(folder).tensors.items():
         if tensor.ndim == 4 and tensor.shape[1] in (1, 3) and min(tensor.shape[2:]) > 1:
             if not np.isfinite(tensor).all():

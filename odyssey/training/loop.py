@@ -20,7 +20,7 @@ import numpy as np
 
 import odyssey
 from odyssey.data.loader import BatchLoader
-from odyssey.training.errors import Interrupted, NonFiniteError, warn
+from odyssey.training.errors import Interrupted, NonFiniteError, os_reason, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
@@ -31,8 +31,9 @@ from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
 from odyssey.training.state import Tensors, TrainingState
 from odyssey.weights.checkpoint import save_checkpoint
+from odyssey.weights.files import WeightsError
 
-#: Epochs between two savings of the weights, besides the one at the end.
+#: Epochs between two savings of the weights, besides those at a stop and at the end.
 WEIGHTS_EVERY = 10
 
 
@@ -104,7 +105,7 @@ class Trainer:
         Raises
         ------
         Interrupted
-            After a signal, with a checkpoint written.
+            After a signal, with a checkpoint and the weights written.
         NonFiniteError
             Before a loss, gradient or weight that is not finite does harm.
         """
@@ -137,6 +138,7 @@ class Trainer:
         except StopRequested:
             self._refuse_nonfinite_state()
             self.checkpoint()
+            self._save_weights_of_a_stop()
             kept = f"checkpoint in {self.checkpoint_path}, --resume goes on from it"
             raise Interrupted(self.stop.signum, kept) from None
         finally:
@@ -164,6 +166,16 @@ class Trainer:
             with naming(self.folder.path):
                 self.model.save(self.state)
             click.echo(f"weights saved from {self.checkpoint_path}")
+
+    def _save_weights_of_a_stop(self) -> None:
+        """Save what was learned so far; whatever comes of it, a checkpoint is there."""
+        if not self.state.step:
+            return
+        try:
+            self._bring_weights_up_to_date()
+        except (OSError, WeightsError) as error:
+            reason = os_reason(error) if isinstance(error, OSError) else error
+            warn(f"the weights are not saved: {reason}")
 
     def train_epoch(self) -> None:
         """Do the epoch's batches that are left, or as many as ``max_steps`` allows."""

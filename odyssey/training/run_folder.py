@@ -3,7 +3,7 @@
 ::
 
     <weights-dir>/
-      *.weights, manifest.json     the model, every few epochs and at the end
+      *.weights, manifest.json     the model: every few epochs, at a stop, at the end
       recipe.yml                   every choice that decides the run's numbers
       metrics.csv  steps.jsonl     what was measured
       checkpoints/step-00001234/   all that a resume needs
