@@ -18,9 +18,11 @@ from ablations import ROWS, SOURCE
 
 from odyssey.figures import new_figure, png_bytes
 from odyssey.training.errors import InputError
+from odyssey.training.log_lines import describe, read_log, read_metrics
 from odyssey.weights.files import atomic_write_bytes, atomic_write_text
 
 Epochs = list[dict[str, float]]  # the rows of a run's metrics.csv
+COLUMNS = ("epoch", "train_loss", "test_accuracy", "seconds")  # without which none
 
 HEADER = (
     "row",
@@ -77,15 +79,21 @@ class Result(NamedTuple):
 
 
 def read_epochs(folder: Path) -> Epochs:
-    """Return the rows of a run's ``metrics.csv``, up to the first that is damaged."""
-    epochs: Epochs = []
-    try:
-        with open(folder / "metrics.csv", newline="") as file:
-            for row in csv.DictReader(file):
-                epochs.append({name: float(text) for name, text in row.items()})
-    except (OSError, ValueError, TypeError, csv.Error):
-        pass  # no run yet, or one that was killed: train.py mends it, or says why not
-    return epochs
+    """Return the rows of a run's ``metrics.csv`` but for one that is being written.
+
+    Raises
+    ------
+    InputError
+        If a row is damaged or a column is missing; names the file, the line and what
+        is wrong.
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    path = folder / "metrics.csv"
+    log = read_metrics(read_log(path), COLUMNS)
+    if log.damaged:
+        raise InputError(f"{path}: {describe(log.damaged)}")
+    return [line.values for line in log.lines]
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | None]:
@@ -205,7 +213,8 @@ def figure(results: Sequence[Result]) -> bytes:
             if not curves:
                 continue
             by_epoch = list(zip(*curves, strict=True))
-            epochs = range(1, len(by_epoch) + 1)
+            first, *_ = result.runs.values()
+            epochs = [epoch["epoch"] for epoch in first]
             color, dots = f"C{number % 10}", "." if len(by_epoch) < 3 else ""
             panel.plot(
                 epochs,

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 from ablation_results import Result, figure, read_epochs
 
-from odyssey.training.errors import InputError
+from odyssey.training.errors import InputError, os_reason
 from odyssey.training.program import exit_statuses
 from odyssey.weights.files import atomic_write_bytes
 
@@ -26,11 +26,15 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
     Raises
     ------
     InputError
-        For a folder without an epoch in its ``metrics.csv``.
+        For a folder without ``metrics.csv`` or an epoch in it, and where a line of it
+        is damaged.
     """
     results = []
     for folder in folders:
-        epochs = read_epochs(folder)
+        try:
+            epochs = read_epochs(folder)
+        except OSError as error:
+            raise InputError(os_reason(error)) from None
         if not epochs:
             raise InputError(f"{folder / 'metrics.csv'}: expected a row for each epoch")
         results.append(Result(folder.resolve().name, 1, {0: epochs}))

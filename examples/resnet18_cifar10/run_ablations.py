@@ -29,7 +29,8 @@ from ablations import EPOCHS, ROWS, SETS, describe, row_options, words
 from architecture import MODELS
 from data_loader import DATASETS
 
-from odyssey.training.errors import Interrupted, ProgramError
+from odyssey.training.errors import InputError, Interrupted, ProgramError, os_reason
+from odyssey.training.log_lines import listed, missing
 from odyssey.training.program import available_cores, exit_statuses
 from odyssey.training.signals import StopRequested
 
@@ -86,6 +87,16 @@ def planned(options: SimpleNamespace) -> list[Run]:
     return runs
 
 
+def epochs_of(run: Run) -> tuple[Epochs, str]:
+    """Return the epochs of a run, and why there are none if they cannot be read."""
+    try:
+        return read_epochs(run.folder), ""
+    except InputError as error:
+        return [], str(error)
+    except OSError as error:
+        return [], os_reason(error)
+
+
 def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None:
     """Bring a run to its end and say how it went; return its epochs, None if it failed.
 
@@ -95,11 +106,12 @@ def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None
         If a signal came.
     """
     log = run.folder.with_name(f"{run.folder.name}.log")
-    before = read_epochs(run.folder)
+    before, _ = epochs_of(run)
     click.echo(f"{number} {run.folder.name}: starting, output in {log}")
     status, output = child.run(run.command, log)
-    metrics = read_epochs(run.folder)
-    if status == 0 and len(metrics) == epochs:
+    metrics, damage = epochs_of(run)
+    lost = missing((row["epoch"] for row in metrics), epochs)
+    if status == 0 and len(metrics) == epochs and not lost:
         what = "was finished before" if metrics == before else "done"
         accuracy = metrics[-1]["test_accuracy"]
         click.echo(
@@ -108,7 +120,9 @@ def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None
         return metrics
     reason = f"exit status {status}"
     if status == 0:
-        reason = f"metrics.csv has {len(metrics)} of {epochs} epochs"
+        without = f", without {listed(lost)}" if lost else ""
+        counted = f"metrics.csv has {len(metrics)} of {epochs} epochs{without}"
+        reason = damage or counted
     elif status < 0:
         reason = f"killed by {signal.Signals(-status).name}"
     click.echo(f"{number} {run.folder.name}: FAILED, {reason}")

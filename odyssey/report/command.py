@@ -5,7 +5,9 @@ from pathlib import Path
 from odyssey.report.page import build_page
 from odyssey.training.errors import InputError
 from odyssey.training.run_folder import REPORT
+from odyssey.weights.checkpoint import CHECKPOINTS
 from odyssey.weights.files import atomic_write_bytes
+from odyssey.weights.manifest import MANIFEST
 
 
 def write_report(
@@ -27,7 +29,7 @@ def write_report(
         If the report cannot be written.
     """
     if not (folder / "metrics.csv").exists():
-        raise InputError(f"{folder}: no metrics.csv, not the folder of a run")
+        raise InputError(f"{folder}: no metrics.csv, {_instead(folder)}")
     if title is None:
         title = f"Run {folder.resolve().name}"
     page = build_page(folder, title)
@@ -35,3 +37,15 @@ def write_report(
     # A folder's name may hold what UTF-8 cannot say.
     atomic_write_bytes(output, page.encode("utf-8", "replace"))
     return output
+
+
+def _instead(folder: Path) -> str:
+    """Return what a folder is that is not of a run."""
+    whole = folder.resolve()
+    if whole.parent.name == CHECKPOINTS:
+        return f"a checkpoint; its run is in {whole.parent.parent}"
+    if whole.name == CHECKPOINTS:
+        return f"checkpoints; their run is in {whole.parent}"
+    if (folder / MANIFEST).exists():
+        return "weights without a run"
+    return "not the folder of a run"

@@ -70,10 +70,10 @@ def curves(folder: Path) -> str:
         lambda share: f"{100 * share:.4g}\N{NO-BREAK SPACE}%",
     )
     try:
-        rates, unit = enumerate(stored.learning_rates(folder), 1), "step"
+        rates, unit = stored.learning_rates(folder), "step"
     except Absent:
-        rates, unit = ((row["epoch"], row["lr"]) for row in rows), "epoch"
-    lr = [Series("lr", list(rates))]
+        rates, unit = [(row["epoch"], row["lr"]) for row in rows], "epoch"
+    lr = [Series("lr", rates)]
     rate = line_chart("Learning rate", lr, unit, mark=unit == "epoch", from_zero=True)
     numbers = table(
         "Metrics by epoch",

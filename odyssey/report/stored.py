@@ -4,25 +4,24 @@ Each part is one function of the folder.  It raises `Absent`, with the reason, w
 run has not stored the part, and `InputError`, with the file, where it is damaged.
 """
 
-import csv
 import io
-import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from odyssey.training.errors import InputError
-from odyssey.training.logs import METRICS
+from odyssey.training.errors import InputError, one_line
+from odyssey.training.log_lines import Line, Log, describe, read_metrics, read_steps
 from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE, RunFolder
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import has_manifest, read_listed
 from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
+from odyssey.weights.strict_json import parse_json
 
 #: Parts that can have been evaluated, as they are called in files and for people.
 PARTS = {"test": "test images", "val": "validation images"}
@@ -52,36 +51,28 @@ class Evaluated(NamedTuple):
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:
-    """Return the rows of ``metrics.csv``, at least one."""
-    path = folder / "metrics.csv"
-    text = _text(path, "it was never written")
-    text = text[: text.rfind("\n") + 1]  # a trainer may be writing the next line
-    with _damage(path):
-        reader = csv.DictReader(text.splitlines(), strict=True)
-        names = reader.fieldnames or METRICS
-        if missing := set(METRICS) - set(names):
-            raise ValueError(f"no column {min(missing)}")
-        rows = [{name: float(row[name]) for name in names} for row in reader]
-        if not all(math.isfinite(value) for row in rows for value in row.values()):
-            raise ValueError("a value that is not finite")
-        if any(row["epoch"] != index for index, row in enumerate(rows, 1)):
-            raise ValueError("the epochs are not 1, 2, 3 ...")
-    if not rows:
+    """Return the rows of ``metrics.csv``, at least one; epochs rise, some may lack."""
+    lines = _log(folder / "metrics.csv", read_metrics)
+    if not lines:
         raise Absent("no epoch is finished yet")
-    return rows
+    return [line.values for line in lines]
 
 
-def learning_rates(folder: Path) -> list[float]:
-    """Return the learning rate of each step, from ``steps.jsonl``."""
-    path = folder / "steps.jsonl"
-    lines = _text(path, "it was never written").split("\n")[:-1]
-    with _damage(path):
-        rates = [float(json.loads(line)["lr"]) for line in lines]
-        if not all(map(math.isfinite, rates)):
-            raise ValueError("a learning rate that is not finite")
-    if not rates:
+def learning_rates(folder: Path) -> list[tuple[int, float]]:
+    """Return each step and its learning rate, from ``steps.jsonl``."""
+    lines = _log(folder / "steps.jsonl", read_steps)
+    if not lines:
         raise Absent("no step is done yet")
-    return rates
+    return [(line.place, line.values["lr"]) for line in lines]
+
+
+def _log(path: Path, read: Callable[[bytes], Log]) -> list[Line]:
+    """Return the lines of a log; the last may still be being written."""
+    _size(path, "it was never written")
+    log = read(path.read_bytes())
+    if log.damaged:
+        raise InputError(f"{path}: damaged: {describe(log.damaged)}")
+    return log.lines
 
 
 def evaluated(folder: Path) -> Evaluated:
@@ -177,7 +168,7 @@ def _recipe_file(path: Path) -> dict[str, Any]:
     lines = [line for line in text.split("\n") if line and line[0] != "#"]
     with _damage(path):
         pairs = (line.split(": ", 1) for line in lines)
-        return {name: json.loads(value) for name, value in pairs}
+        return {name: parse_json(value) for name, value in pairs}
 
 
 def first_filters(folder: Path) -> tuple[str, np.ndarray]:
@@ -213,7 +204,7 @@ def _text(path: Path, why: str) -> str:
 def _json(path: Path, why: str) -> Any:
     text = _text(path, why)
     with _damage(path):
-        return json.loads(text)
+        return parse_json(text)
 
 
 def _require(condition: bool, name: str) -> None:
@@ -227,7 +218,7 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise InputError(f"{path}: damaged: no {error}") from None
+        raise InputError(f"{path}: damaged: no {one_line(str(error), 60)}") from None
     except (
         ArithmeticError,
         AttributeError,
@@ -238,8 +229,8 @@ def _damage(path: Path) -> Iterator[None]:
         RuntimeError,  # a ZIP file with a password
         TypeError,
         ValueError,
-        csv.Error,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise InputError(f"{path}: damaged: {error}") from None
+        reason = one_line(str(error), 160) or type(error).__name__
+        raise InputError(f"{path}: damaged: {reason}") from None

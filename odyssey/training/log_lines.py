@@ -35,6 +35,9 @@ VALIDATION = ("val_loss", "val_accuracy")
 
 _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_HEADER = ",".join((*METRICS, *VALIDATION)).encode()
+_BEGUN_STEP = re.compile(rb'\{("(s(t(e(p(".{,300})?)?)?)?)?)?')
+_BEGUN_ROW = re.compile(rb"[-+.,;eE\t\d]{,300}")
 _LONGEST = 40  # characters quoted of a value that cannot be
 
 
@@ -78,7 +81,7 @@ def read_log(path: str | os.PathLike) -> bytes:
 
 def read_steps(data: bytes) -> Log:
     """Return what ``steps.jsonl`` says: step, epoch, lr, loss and loss_hex."""
-    return _read(data.removeprefix(_BOM), _step, 1)
+    return _read(data.removeprefix(_BOM), _step, 1, _BEGUN_STEP)
 
 
 def read_metrics(data: bytes, columns: Sequence[str] = METRICS) -> Log:
@@ -103,11 +106,12 @@ def read_metrics(data: bytes, columns: Sequence[str] = METRICS) -> Log:
             if names.count(name) > 1:
                 raise ValueError(f"two columns {name}")
     except ValueError as error:
-        if not rest and b"\n" not in data:  # the header is being written
-            return Log([], [], Damage(1, _reason(error)))
-        return Log([], [Damage(1, _reason(error))])
+        damage = Damage(1, _reason(error))
+        if b"\n" not in data and _HEADER.startswith(first):
+            return Log([], [], damage)  # it is being written
+        return Log([], [damage])
     row = partial(_row, names=names, known=known, columns=columns, delimiter=delimiter)
-    return _read(rest, row, 2)
+    return _read(rest, row, 2, _BEGUN_ROW)
 
 
 def csv_line(values: Iterable[object]) -> str:
@@ -137,12 +141,19 @@ def listed(places: Sequence[int], most: int = 5) -> str:
 
 
 def _read(
-    data: bytes, parse: Callable[[str], tuple[str, dict[str, Any]]], first: int
+    data: bytes,
+    parse: Callable[[str], tuple[str, dict[str, Any]]],
+    first: int,
+    begun: re.Pattern,
 ) -> Log:
-    """Return the lines of ``data``, of which ``first`` is the number of the first.
+    """Return the lines of ``data``.
 
-    ``parse`` returns a line as the trainer writes it, and what it says, with the step
-    or epoch as first value; or raises ``ValueError``.
+    Parameters
+    ----------
+    parse : returns a line as the trainer writes it, and what it says, with the step or
+        epoch as first value; or raises ``ValueError``
+    first : number of the first line in the file
+    begun : what a last line may be that is still being written
     """
     lines, damaged, torn = [], [], None
     *whole, last = data.split(b"\n")
@@ -158,6 +169,9 @@ def _read(
             lines.append(Line(number, place, text.encode(), values))
     if last.strip():
         torn = Damage(first + len(whole), "no end of line, cut short")
+        if not begun.fullmatch(last):
+            damaged.append(torn)
+            torn = None
     ordered = _rising([line.place for line in lines])
     kept = [lines[i] for i in ordered]
     if len(kept) < len(lines):

@@ -16,14 +16,15 @@ from ablation_results import (
     report,
 )
 
+from odyssey.training.errors import InputError
+
 
 def runs(accuracies, **columns):
     """Runs of two epochs, by seed, that end with these accuracies."""
+    first = {"epoch": 1, "train_loss": 2.0, "test_accuracy": 0.99, "seconds": 3600.0}
+    second = {"epoch": 2, "train_loss": 1.0, "seconds": 125.0}
     return {
-        seed: [
-            {"train_loss": 2.0, "test_accuracy": 0.99, "seconds": 3600.0, **columns},
-            {"train_loss": 1.0, "test_accuracy": last, "seconds": 125.0, **columns},
-        ]
+        seed: [{**first, **columns}, {**second, "test_accuracy": last, **columns}]
         for seed, last in enumerate(accuracies, 1)
     }
 
@@ -76,10 +77,30 @@ def test_markdown_and_csv_read_back(results):
     assert list(constant.values())[1:] == ["", "", "", "", "", "", "0.886", "0.909"]
 
 
-def test_a_line_cut_short_is_not_read(tmp_path):
-    assert read_epochs(tmp_path) == []
-    (tmp_path / "metrics.csv").write_text("epoch,lr\n1,0.5\n2,0.25\n3")
-    assert read_epochs(tmp_path) == [{"epoch": 1, "lr": 0.5}, {"epoch": 2, "lr": 0.25}]
+ROWS = "epoch,train_loss,test_accuracy,seconds\n1,2.5,0.5,7\n2,1.5,0.25,7\n"
+
+
+def test_a_row_that_is_being_written_is_not_read(tmp_path):
+    (tmp_path / "metrics.csv").write_text(ROWS + "3,1.0")
+    first, second = read_epochs(tmp_path)
+    assert first == {"epoch": 1, "train_loss": 2.5, "test_accuracy": 0.5, "seconds": 7}
+    assert second["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (("2.5", "x"), "line 2: train_loss is 'x', no finite number"),
+        (("1,2.5,0.5", "1"), "line 2: 2 values under 4 columns"),
+        (("test_", "tst_"), "line 1: no column test_accuracy"),
+        (("2,1.5", "1,1.5"), "line 2: epoch 1 is there twice"),
+    ],
+)
+def test_a_damaged_row_is_named(tmp_path, change, message):
+    (tmp_path / "metrics.csv").write_text(ROWS.replace(*change))
+    with pytest.raises(InputError) as error:
+        read_epochs(tmp_path)
+    assert str(error.value) == f"{tmp_path / 'metrics.csv'}: {message}"
 
 
 def test_without_matplotlib(tmp_path, results, monkeypatch, capsys):

@@ -190,6 +190,24 @@ def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
     assert log.count("line 11") == 2  # of both starts
 
 
+def test_a_damaged_row_of_a_run_is_named(tmp_path, stand_in):
+    folder = tmp_path / "cosine-seed0"
+    folder.mkdir()
+    rows = "epoch,train_loss,test_accuracy,seconds\n1,1,0.5,2\n2,x,0.5,2\n3,1,0.5,2\n"
+    for content, reason in (
+        (rows, f"{folder / 'metrics.csv'}: line 3: train_loss is 'x', no finite"),
+        (
+            rows.replace("x", "1").replace("\n2,", "\n4,"),
+            "line 3: epoch 4 is out of or",
+        ),
+        (rows.replace("2,x", "4,1").replace("\n3,", "\n5,"), "3 epochs, without 2, 3"),
+    ):
+        (folder / "metrics.csv").write_text(content)
+        arguments = ["--config", "cosine", "--results-dir", tmp_path, "--epochs", 3]
+        output = ablate(*arguments, status=1)
+        assert "1/1 cosine-seed0: FAILED, " in output and reason in output
+
+
 def test_goes_on_where_a_file_has_the_place_of_a_folder(tmp_path, stand_in):
     (tmp_path / "cosine-seed0").touch()
     (tmp_path / "constant-seed0" / "metrics.csv").mkdir(parents=True)

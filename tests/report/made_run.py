@@ -23,7 +23,16 @@ METRICS = (
     "1,0.1,2.0,0.25,1.5,0.5,3600,1000\n"
     "2,0.05,1.0,0.5,1.25,0.3333333333333333,61.5,1234.5\n"
 )
-STEPS = [{"step": n, "epoch": 1 + n // 3, "lr": 0.1 / n} for n in range(1, 5)]
+STEPS = [
+    {
+        "step": n,
+        "epoch": 1 + n // 3,
+        "lr": 0.1 / n,
+        "loss": 2.0,
+        "loss_hex": (2.0).hex(),
+    }
+    for n in range(1, 5)
+]
 PROFILE = {
     "batch_size": 8,
     "threads": 2,

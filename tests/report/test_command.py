@@ -1,5 +1,7 @@
 import io
 import os
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from reading import Page
 from odyssey.__main__ import main
 from odyssey.report.stored import evaluated
 from odyssey.training.errors import InputError
+from odyssey.weights.files import remove_path
 
 HEADER = METRICS.splitlines(keepends=True)[0].encode()
 
@@ -54,7 +57,7 @@ def test_no_run_and_no_place_to_write(run_dir, tmp_path):
         ("metrics.csv", HEADER + b"1,1,1\n"),
         ("metrics.csv", HEADER + b"1,one,1,1,1,1,1,1\n"),
         ("metrics.csv", HEADER + b"1,nan,1,1,1,1,1,1\n"),
-        ("metrics.csv", HEADER + b"2,1,1,1,1,1,1,1\n"),
+        ("metrics.csv", HEADER + b"1,1,1,1,1,1,1,1\n" * 2),
         ("metrics.csv", b"\xff\xfe\n"),
         ("steps.jsonl", b'{"step": 1}\n'),
         ("steps.jsonl", b'{"lr": null}\n'),
@@ -139,8 +142,83 @@ def test_an_archive_that_unpacks_to_too_much(run_dir, monkeypatch):
     assert "over 65536 bytes" in report(run_dir, status=2)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_does_not_hang(run_dir):
-    (run_dir / "profile.json").unlink()
-    os.mkfifo(run_dir / "profile.json")
-    assert "profile.json" in report(run_dir, status=2)
+STORED = [
+    "metrics.csv",
+    "steps.jsonl",
+    "evaluation.npz",
+    "profile.json",
+    "environment.json",
+    "manifest.json",
+    "stem.weights",
+    "checkpoints/step-00000004/manifest.json",
+]
+
+
+@pytest.mark.parametrize("file", [*STORED, "recipe.yml"])
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", os.mkdir)])
+def test_no_regular_file_in_the_place_of_one(run_dir, file, make):
+    """To open a pipe would wait for ever."""
+    if file == "recipe.yml":  # read where there is no checkpoint
+        remove_path(run_dir / "checkpoints")
+    else:
+        (run_dir / file).unlink()
+    make(run_dir / file)
+    # A folder is what the system refuses.
+    status = 1 if make is os.mkdir and file.endswith("manifest.json") else 2
+    (line,) = report(run_dir, status=status).splitlines()
+    assert str(run_dir / file) in line
+
+
+@pytest.mark.parametrize("file", STORED)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 66_000,
+        b'{"a": ' * 66_000,
+        b"9" * 66_000,
+        b"x" * 66_000,
+        b'["' + b"\xc3\xa9" * 33_000 + b'"]',
+        b'{"' + b"k" * 66_000 + b'": 1, "' + b"k" * 66_000 + b'": 2}',
+        b"\n" * 66_000,
+        b"\x00" * 66_000,
+        b"?\n" * 33_000,
+    ],
+)
+def test_a_message_is_a_line_however_much_is_damaged(run_dir, file, content):
+    """More than a path and a reason is never quoted, if it is not looked over."""
+    (run_dir / file).write_bytes(content)
+    result = CliRunner().invoke(main, ["report", str(run_dir)])
+    (line,) = result.output.splitlines()
+    if result.exit_code == 0:  # a log without a line
+        assert file.endswith(("csv", "jsonl")) and not content.strip()
+    else:
+        assert result.exit_code == 2
+        assert str(run_dir / file) in line and len(line) < len(str(run_dir)) + 500
+
+
+def test_a_name_in_an_archive_is_not_quoted_at_length(run_dir):
+    """NumPy quotes the header of an array, however long it is."""
+    for name, descr in ("class_names", "x" * 60_000), ("x" * 60_000, "<f4"):
+        file = io.BytesIO()
+        header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}\n"
+        with zipfile.ZipFile(file, "w") as archive:
+            array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+            archive.writestr(f"{name}.npy", array + header.encode() + b"\0" * 4)
+        (run_dir / "evaluation.npz").write_bytes(file.getvalue())
+        (line,) = report(run_dir, status=2).splitlines()
+        assert len(line) < len(str(run_dir)) + 300
+
+
+def test_folders_that_are_no_run(run_dir):
+    for name, message in (
+        ("checkpoints/step-00000004", f"a checkpoint; its run is in {run_dir}"),
+        ("checkpoints", f"checkpoints; their run is in {run_dir}"),
+    ):
+        (line,) = report(run_dir / name, status=2).splitlines()
+        assert line == f"Error: {run_dir / name}: no metrics.csv, {message}"
+    (run_dir / "metrics.csv").unlink()
+    (line,) = report(run_dir, status=2).splitlines()
+    assert line == f"Error: {run_dir}: no metrics.csv, weights without a run"
+    (run_dir / "manifest.json").unlink()
+    (line,) = report(run_dir, status=2).splitlines()
+    assert line == f"Error: {run_dir}: no metrics.csv, not the folder of a run"

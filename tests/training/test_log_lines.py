@@ -88,10 +88,12 @@ def test_a_line_that_is_not_utf8():
 
 def test_the_last_line_may_still_be_written():
     data = of_lines([step(1), step(2)])
-    for stop in range(len(of_lines([step(1)])) + 1, len(data)):
-        log = read_steps(data[:stop])
-        assert (places(log), log.damaged) == ([1], [])
-        assert log.torn.number == 2
+    table = of_lines([HEADER, *ROWS[:2]])
+    for read, whole, number in ((read_steps, data, 2), (read_metrics, table, 3)):
+        for stop in range(whole[:-1].rindex(b"\n") + 2, len(whole)):
+            log = read(whole[:stop])
+            assert (places(log), log.damaged) == ([1], [])
+            assert log.torn.number == number
     assert read_steps(b"") == Log([], [])
 
 
@@ -219,6 +221,18 @@ def test_half_a_header_is_being_written():
     for stop in range(len(HEADER)):
         log = read_metrics(HEADER[:stop].encode())
         assert (log.lines, log.damaged) == ([], []) and log.torn.number == 1
+
+
+@pytest.mark.parametrize("last", ["x", "\0" * 4096, "9" * 4096, '{"step"' * 999])
+def test_what_no_trainer_begins_is_damage(last):
+    for log, number in (
+        (read_metrics(last.encode()), 1),
+        (read_steps(last.encode()), 1),
+        (read_metrics(of_lines([HEADER, *ROWS]) + last.encode()), 7),
+        (read_steps(of_lines([step(1)]) + last.encode()), 2),
+    ):
+        assert [damage.number for damage in log.damaged] == [number]
+        assert log.torn is None
 
 
 def test_the_columns_of_a_program():
