@@ -22,14 +22,14 @@ import numpy as np
 from architecture import fold
 from data_loader import DATASETS, load_dataset, make_eval_loader
 from model import forward
-from weights import LoadedWeights, estimate_running_statistics, load_weights
+from saved_model import open_model
+from weights import LoadedWeights, estimate_running_statistics
 
 from odyssey.data.augment import normalize_batch
 from odyssey.data.dataset import CIFAR10_CLASSES, DataError
 from odyssey.ops.loss import softmax
-from odyssey.training.errors import InputError, os_reason, warn
+from odyssey.training.errors import InputError, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
-from odyssey.training.finite import refuse_nonfinite
 from odyssey.training.program import exit_statuses, threads_option
 
 #: Training images that running statistics are estimated from, and in batches of how
@@ -52,23 +52,6 @@ def make_predict(model: LoadedWeights, tta: bool) -> Callable[[np.ndarray], np.n
     if not tta:
         return logits
     return lambda x: (logits(x) + logits(x[:, :, :, ::-1])) * 0.5
-
-
-def open_model(weights_dir: str, allow_nonfinite: bool) -> LoadedWeights:
-    """Load the weights; whatever is the matter with them is an `InputError`."""
-    try:
-        model = load_weights(weights_dir)
-    except OSError as error:
-        if os.path.lexists(weights_dir):
-            raise InputError(os_reason(error)) from error
-        raise InputError(
-            f"{weights_dir}: no such folder of weights; "
-            "python examples/resnet18_cifar10/train.py makes one"
-        ) from error
-    if not model.has_statistics:
-        warn("--recalibrate estimates them from training images")
-    refuse_nonfinite({**model.params, **model.state}, weights_dir, allow_nonfinite)
-    return model
 
 
 def recalibrated(model: LoadedWeights, images: np.ndarray) -> LoadedWeights:

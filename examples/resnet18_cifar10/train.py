@@ -183,6 +183,7 @@ def train(options: SimpleNamespace, stop: StopFlag) -> None:
                 train_step=step,
                 predictor=partial(predictor, config=config),
                 save=partial(save_state, config=config, folder=folder, origin=origin),
+                origin=origin,
             ),
             state,
             folder,

@@ -81,7 +81,13 @@ def load_weights(directory: str | os.PathLike) -> LoadedWeights:
     FileNotFoundError
         If there is no such folder.
     """
-    tensors, manifest = load_folder(directory)
+    return model_of(*load_folder(directory), directory)
+
+
+def model_of(
+    tensors: Tensors, manifest: Mapping[str, Any] | None, directory: str | os.PathLike
+) -> LoadedWeights:
+    """Return the model of tensors that were read from ``directory``: `load_weights`."""
     config = _config(tensors, manifest, directory)
     params, state = parameter_shapes(config), state_shapes(config)
     # Only a set that nobody listed may lack the statistics: the original's never has.
@@ -95,12 +101,12 @@ def load_weights(directory: str | os.PathLike) -> LoadedWeights:
             "classify until they are estimated again from training images",
             stacklevel=2,
         )
-        tensors |= _untrained_statistics(state, dtype)
+        tensors = {**tensors, **_untrained_statistics(state, dtype)}
     return LoadedWeights(
         {name: tensors[name] for name in params},
         {name: tensors[name] for name in state},
         config,
-        manifest or {},
+        dict(manifest or {}),
         has_statistics,
     )
 
@@ -137,7 +143,7 @@ def estimate_running_statistics(
 
 
 def _config(
-    tensors: Tensors, manifest: dict | None, directory: str | os.PathLike
+    tensors: Tensors, manifest: Mapping | None, directory: str | os.PathLike
 ) -> ResNetConfig:
     """Return the options that the manifest names; those that it lacks, the shapes tell.
 

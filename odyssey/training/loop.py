@@ -10,10 +10,11 @@ if a kill comes in between, the next session tells those who have not heard of i
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -53,11 +54,13 @@ class Model(NamedTuple):
     raises `NonFiniteError` before it.  ``predictor(state)`` returns a function from
     images to logits (N, K), good until the state changes.  ``save(state)`` writes the
     weights into the run's folder, with ``step`` and ``epoch`` in their manifest.
+    ``origin``, JSON, goes into each checkpoint: what a recipe does not say, as classes.
     """
 
     train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
     predictor: Callable[[TrainingState], Callable[[np.ndarray], np.ndarray]]
     save: Callable[[TrainingState], None]
+    origin: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass
@@ -288,6 +291,7 @@ class Trainer:
                     "odyssey": odyssey.__version__,
                     "recipe": self.recipe.to_dict(),
                     "counters": state.counters(),
+                    "origin": dict(self.model.origin),
                 },
                 keep=self.keep,
             )

@@ -157,6 +157,25 @@ class TrainingState:
         self.sums = EpochSums()
 
 
+def learned_tensors(tensors: Mapping[str, np.ndarray]) -> Tensors:
+    """Return those of a checkpoint that `TrainingState.learned` gives, by their names.
+
+    Parameters
+    ----------
+    tensors : named as `TrainingState.tensors` names them
+    """
+    averages = {
+        name.removeprefix(AVERAGE): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(AVERAGE)
+    }
+    return averages or {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(VELOCITY)
+    }
+
+
 def _copies(tensors: Tensors) -> Tensors:
     """Return copies in the same memory orders."""
     return {name: tensor.copy(order="K") for name, tensor in tensors.items()}

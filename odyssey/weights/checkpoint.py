@@ -29,6 +29,7 @@ from odyssey.weights.files import (
     temporary_directory,
 )
 from odyssey.weights.folder import read_listed
+from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
 from odyssey.weights.tensor_set import check_set, write_set
 
 CHECKPOINTS = "checkpoints"
@@ -158,6 +159,17 @@ def load_newest_checkpoint(
             f"{Path(run_dir) / CHECKPOINTS}: none of {len(paths)} checkpoints is usable"
         )
     return None
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Tell whether a folder is a checkpoint, be it damaged, by its name or manifest."""
+    if step_number(path.resolve()) is not None:
+        return True
+    try:
+        manifest = decode_manifest(read_manifest_bytes(path / MANIFEST), path)
+    except (WeightsError, OSError):
+        return False
+    return manifest["kind"] == KIND
 
 
 def check_checkpoint(path: Path, manifest: Mapping[str, Any]) -> None:
