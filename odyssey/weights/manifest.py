@@ -3,14 +3,22 @@
 ``manifest.json`` is one JSON object::
 
     {"format": "odyssey-hex", "version": 1, "kind": "weights", "model": "resnet18", ...,
+     "manifest_sha256": "...",
      "tensors": {"fc_bias": {"file": "fc_bias.weights", "dtype": "float32",
                              "shape": [10], "bytes": 103, "sha256": "..."}, ...}}
 
 Whatever stands between ``kind`` and ``tensors`` is the writer's: the model and its
-options, the step of a checkpoint.  A manifest may come from anywhere, so nothing in it
-is believed before it is checked, and no name in it can lead out of its folder.
+options, the step of a checkpoint.  ``manifest_sha256`` is the checksum of all the rest:
+of the JSON with sorted keys, Python's ``json.dumps(rest, sort_keys=True)``.  Manifests
+of old have none, nor needs one that was edited by hand; what they say of the model is
+believed as it is.  Readers that do not know the checksum pass it over, which is why
+``version`` is still 1: it grows when an older reader would read something wrong.
+
+A manifest may come from anywhere, so nothing in it is believed before it is checked,
+and no name in it can lead out of its folder.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -26,6 +34,7 @@ SUFFIX = ".weights"
 FORMAT = "odyssey-hex"
 VERSION = 1
 RESERVED = ("format", "version", "kind", "tensors")
+CHECKSUM = "manifest_sha256"
 MAX_BYTES = 64 << 20
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,120}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -58,17 +67,13 @@ def encode_manifest(
         If ``header`` is nothing that JSON gives back, as keys 1 and "1" in one mapping,
         or the text is longer than is read.
     """
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": kind,
-        **header,
-        "tensors": dict(tensors),
-    }
-    data = (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
+    manifest = {"format": FORMAT, "version": VERSION, "kind": kind, **header}
+    # Of what a reader will find: JSON has keys of text alone, and no tuples.
+    found = parse_json(_json({**manifest, "tensors": dict(tensors)}))
+    manifest[CHECKSUM] = _digest(found)  # not that of a manifest that header is from
+    data = _json({**manifest, "tensors": dict(tensors)})
     if len(data) > MAX_BYTES:
         raise ValueError(f"a manifest of {len(data)} bytes, over {MAX_BYTES}")
-    parse_json(data)
     return data
 
 
@@ -125,7 +130,23 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
             and bool(_SHA256.fullmatch(entry["sha256"])),
             f'{name}: "sha256" is not 64 hex digits',
         )
+    if CHECKSUM in manifest:
+        try:
+            same = manifest[CHECKSUM] == _digest(manifest)
+        except RecursionError:  # nested more deeply than anybody writes
+            same = False
+        check(same, f'its contents changed, "{CHECKSUM}" is not theirs')
     return manifest
+
+
+def _json(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """Return the checksum of a manifest as it was read, but for the checksum in it."""
+    rest = {key: value for key, value in manifest.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _is_count(value: Any) -> bool:

@@ -11,6 +11,7 @@ from odyssey.weights.checkpoint import (
     step_number,
 )
 from odyssey.weights.folder import has_manifest, read_listed
+from odyssey.weights.manifest import CHECKSUM
 from odyssey.weights.tensor_set import weight_files
 
 
@@ -30,12 +31,15 @@ def find_sets(directory: Path) -> list[Path]:
 def verify_set(directory: Path) -> str:
     """Check one folder and say what it holds; ``WeightsError`` if it does not match."""
     manifest = read_listed(directory, keep=False).manifest
+    matching = "all there and matching"
     if manifest["kind"] == KIND or step_number(directory) is not None:
         check_checkpoint(directory, manifest)
+    elif CHECKSUM not in manifest:
+        matching += "; what the manifest says of the model has no checksum"
     entries = manifest["tensors"].values()
     numbers = sum(math.prod(entry["shape"]) for entry in entries)
     size = sum(entry["bytes"] for entry in entries)
     return (
         f"{manifest['kind']}, {len(entries)} tensors, {numbers:,} numbers, "
-        f"{size / 1e6:.1f} MB: all there and matching"
+        f"{size / 1e6:.1f} MB: {matching}"
     )

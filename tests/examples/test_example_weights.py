@@ -1,11 +1,10 @@
-import json
 import warnings
 
 import numpy as np
 import pytest
 from architecture import ResNetConfig, initialize
 from model import forward
-from programs import run_here
+from programs import change_manifest, run_here
 from tiny_cifar import write_tiny_cifar
 from weights import estimate_running_statistics, load_weights, save_weights
 
@@ -194,9 +193,7 @@ def test_other_stages(tmp_path, blocks):
 def test_a_manifest_from_before_blocks_stood_in_it(tmp_path):
     config = ResNetConfig(width=2, blocks=(2, 2, 2, 3))
     save_weights(*initialize(config, 0), config, tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    del manifest["blocks"]
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    change_manifest(tmp_path, "blocks")
     assert load_weights(tmp_path).config == config
 
 
@@ -217,8 +214,7 @@ def test_a_manifest_from_before_blocks_stood_in_it(tmp_path):
 )
 def test_a_manifest_that_lies_is_refused(tmp_path, change, message):
     save_weights(*initialize(CONFIG, 0), CONFIG, tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, **change}))
+    change_manifest(tmp_path, **change)
     with pytest.raises(WeightsError, match=message):
         load_weights(tmp_path)
 

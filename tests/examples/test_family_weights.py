@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from architecture import MODELS, ResNetConfig, initialize, model_name
 from family import KINDS
-from programs import STEPS, assert_same_run, run_apart, run_here, run_signalled
+from programs import (
+    STEPS,
+    assert_same_run,
+    change_manifest,
+    run_apart,
+    run_here,
+    run_signalled,
+)
 from tiny_cifar import write_tiny_cifar
 from train import noise_generator
 from weights import (
@@ -107,8 +114,7 @@ def test_what_was_found_is_named(tmp_path):
 def test_a_manifest_that_lies_is_refused(tmp_path, change, message):
     config = ResNetConfig(width=2)
     save_weights(*initialize(config, 0), config, tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, **change}))
+    change_manifest(tmp_path, **change)
     with pytest.raises(WeightsError, match=message):
         load_weights(tmp_path)
 

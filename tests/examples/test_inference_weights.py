@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 from architecture import ResNetConfig, initialize
-from programs import run_here
+from programs import change_manifest, run_here
 from weights import save_weights
 
 from odyssey.weights.folder import load_folder, save_folder
@@ -36,11 +36,6 @@ def picture(tmp_path):
     image = pytest.importorskip("PIL.Image")
     image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
     return tmp_path / "red.png"
-
-
-def change_manifest(directory, **changes):
-    path = directory / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def no_manifest(directory):

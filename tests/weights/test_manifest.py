@@ -1,6 +1,7 @@
 """A manifest is believed only after every part of it was checked."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import pytest
 
 from odyssey.weights.files import WeightsError
 from odyssey.weights.folder import PENDING, load_folder, save_folder, verify_folder
+from odyssey.weights.manifest import CHECKSUM, decode_manifest, encode_manifest
 
 
 @pytest.fixture
@@ -88,23 +90,68 @@ def test_damaged_part(folder, change):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
+    del manifest["manifest_sha256"]
     path.write_text(json.dumps(manifest))
-    with pytest.raises(WeightsError, match=r"manifest\.json: damaged manifest"):
+    with pytest.raises(WeightsError, match=r"manifest\.json: damaged manifest: "):
         load_folder(folder)
 
 
-def test_every_flipped_byte_of_an_entry_is_noticed(folder):
-    path = folder / "manifest.json"
+def test_every_flipped_byte_is_noticed(tmp_path):
+    folder, path = tmp_path, tmp_path / "manifest.json"
+    metadata = {"classes": ["cat", "dög"], "width": 64, "drop_path": 1e-3, "x": [None]}
+    save_folder({"a": np.ones(2)}, folder, metadata=metadata)
     text = path.read_bytes()
     manifest = json.loads(text)
-    for place in range(text.index(b'"tensors"'), len(text)):
+    key = text.index(CHECKSUM.encode())
+    for place in range(len(text)):
         if chr(text[place]).isspace():
             continue  # blanks between the parts of JSON mean nothing
+        if key <= place < key + len(CHECKSUM):
+            continue  # without the checksum's name there is none, as in an old one
         path.write_bytes(text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :])
         with pytest.raises(WeightsError, match="manifest"):
             load_folder(folder)
     path.write_bytes(text)
     assert load_folder(folder).manifest == manifest
+
+
+def test_checksum_is_over_the_rest_with_sorted_keys(tmp_path):
+    metadata = {"model": "m", "options": {"b": (1, 2), 3: 0.1}}
+    save_folder({"a": np.ones(2)}, tmp_path, metadata=metadata)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert list(manifest)[3:] == ["model", "options", CHECKSUM, "tensors"]
+    said = manifest.pop(CHECKSUM)
+    text = json.dumps(manifest, sort_keys=True)
+    assert said == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_manifest_laid_out_otherwise_is_the_same(folder):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    text = json.dumps(dict(reversed(manifest.items())), indent=4).replace("\n", "\r\n")
+    path.write_bytes(text.encode())
+    assert load_folder(folder).manifest == manifest
+
+
+def test_changed_value_is_said(folder):
+    save_folder({"a": np.ones(2)}, folder, metadata={"classes": ["cat", "dog"]})
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("cat", "bat"))
+    with pytest.raises(WeightsError) as caught:
+        load_folder(folder)
+    assert str(caught.value) == (
+        f"{path}: damaged manifest: its contents changed, "
+        '"manifest_sha256" is not theirs'
+    )
+
+
+def test_checksum_of_what_the_writer_had_read_before(folder):
+    header = load_folder(folder).manifest
+    tensors = header.pop("tensors")
+    for key in ("format", "version", "kind"):
+        del header[key]
+    data = encode_manifest("weights", {**header, "more": 1}, tensors)
+    assert decode_manifest(data, folder)["more"] == 1
 
 
 def test_absurdly_large_manifest_is_not_read(folder):

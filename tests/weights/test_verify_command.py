@@ -1,5 +1,6 @@
 """``python -m odyssey verify``: exit status and what is said."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -59,6 +60,28 @@ def test_damage_is_named(run):
     assert "step-00000001/b.weights" in result.stderr.replace("\\", "/")
     assert "step-00000002" in result.stdout
     assert "Traceback" not in result.output
+
+
+def test_old_manifest_matches_but_for_what_has_no_checksum(run):
+    for path in run.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        del manifest["manifest_sha256"]
+        path.write_text(json.dumps(manifest))
+    result = verify(run)
+    assert (result.exit_code, result.stderr) == (0, "")
+    weights, *checkpoints = result.stdout.splitlines()
+    assert weights.endswith(
+        "all there and matching; what the manifest says of the model has no checksum"
+    )
+    assert all(line.endswith("all there and matching") for line in checkpoints)
+
+
+def test_changed_word_in_the_manifest_is_damage(run):
+    path = run / "manifest.json"
+    path.write_text(path.read_text().replace('"model": "m"', '"model": "n"'))
+    result = verify(run)
+    assert result.exit_code == 1
+    assert "manifest.json: damaged manifest: its contents changed" in result.stderr
 
 
 @pytest.mark.parametrize("make", ["manifest", "nothing", "checkpoint"])
