@@ -2,9 +2,11 @@
 
 One gradient rule holds everywhere.  The gradient of ``name`` is ``grad_name`` and has
 its shape and dtype; the gradient that comes from above is ``grad_output``.
-``op_backward(grad_output, <what the forward was given>)`` returns gradients in the
-order of the forward's arguments.  Nothing is mutated unless the name ends in
-``_inplace``.
+``op_backward(grad_output, <the forward's arguments>)`` returns gradients in the order
+of these arguments.  ``conv2d_backward`` and ``linear_backward`` take no bias, on which
+no gradient depends, but return its own; ``dropout_backward(grad_output, mask)`` takes
+the forward's second result in place of its arguments.  Nothing is mutated unless the
+name ends in ``_inplace`` or an ``out`` is given.
 
 Sizes are N, C, H, W (batch, channels, height, width of an input), K, R, S (kernels,
 their height and width), P, Q (height and width of an output).

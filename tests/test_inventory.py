@@ -21,6 +21,10 @@ OPERATIONS = [
     "softmax",
     "cross_entropy",
 ]
+#: The forward's argument that its backward does without: no gradient depends on it.
+LEFT_OUT = {"conv2d": "bias", "linear": "bias"}
+#: What of its forward's results a backward takes in place of all arguments.
+RESULT_INSTEAD = {"dropout": "mask"}
 HELPERS = [
     "sgd_momentum_update_inplace",
     "clip_grad_norm_inplace",
@@ -76,6 +80,26 @@ def test_a_twin_has_the_signature_of_the_public_function(name):
     for extra in public[len(twin) :]:
         assert extra.kind == inspect.Parameter.KEYWORD_ONLY
         assert extra.default is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("module", [odyssey, reference])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_backward_takes_the_gradient_and_the_forwards_arguments(name, module):
+    forward, backward = (
+        [
+            (argument.name, argument.default)
+            for argument in inspect.signature(function).parameters.values()
+            if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        ]
+        for function in (getattr(module, name), getattr(module, f"{name}_backward"))
+    )
+    assert backward.pop(0) == ("grad_output", inspect.Parameter.empty)
+    if name in RESULT_INSTEAD:
+        assert [argument for argument, _ in backward] == [RESULT_INSTEAD[name]]
+    else:
+        left_out = LEFT_OUT.get(name)
+        assert (left_out in dict(forward)) == (name in LEFT_OUT)
+        assert backward == [a for a in forward if a[0] != left_out]
 
 
 @pytest.mark.parametrize("name", sorted(functions(reference)))

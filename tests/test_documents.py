@@ -1,0 +1,199 @@
+"""What README.md and the pages of docs/ show as Python does what they say.
+
+The derivations have tests of their own.
+"""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import numba
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from odyssey.report.command import write_report
+from odyssey.weights.checkpoint import list_checkpoints
+from odyssey.weights.folder import verify_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+RAISES = re.compile(r"# (AssertionError.*)$")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Arrays so small are not worth sharing."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
+
+
+def python_of(path):
+    """Return the Python blocks of a page as one program."""
+    text = (ROOT / path).read_text("utf-8")
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+
+
+def run(code):
+    """Run the statements one by one; return the names, and how many errors came.
+
+    A statement whose comment begins with AssertionError has to raise one, and the rest
+    of the comment up to a comma to be in its message.
+    """
+    names, errors, lines = {"__name__": "page"}, 0, code.splitlines()
+    for node in ast.parse(code).body:
+        statement = compile(ast.Module([node], []), "page", "exec")
+        expected = RAISES.search(lines[node.end_lineno - 1])
+        if not expected:
+            exec(statement, names)
+            continue
+        with pytest.raises(AssertionError) as raised:
+            exec(statement, names)
+        kind, _, what = expected[1].partition(": ")
+        assert kind.startswith("AssertionError")
+        assert what in str(raised.value)
+        errors += 1
+    return names, errors
+
+
+def test_links_within_the_project_lead_somewhere():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    pages += [*(ROOT / "examples").rglob("*.md"), *(ROOT / "findings").glob("*.md")]
+    dangling = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(\s*([^)#\s]+)", page.read_text("utf-8"))
+        if not re.match(r"https?:", target) and not (page.parent / target).exists()
+    ]
+    assert len(pages) > 10
+    assert dangling == []
+
+
+def test_the_first_look_of_the_readme():
+    names, _ = run(python_of("README.md"))
+    assert names["out"].shape == (2, 4, 8, 8)
+    assert names["grad_bias"].shape == (4,)
+
+
+def test_the_exercises_of_the_reading_order(capsys):
+    names, errors = run(python_of("docs/READING_ORDER.md"))
+    assert errors == 2
+    assert float(capsys.readouterr().out) < 1e-6
+    # exercise 3
+    under_ones = names["right"](
+        np.ones_like(names["x"]), names["x"], names["gamma"], names["beta"]
+    )
+    assert abs(under_ones[0]).max() < 1e-12
+
+
+def test_the_extra_all_is_all_that_a_user_can_want():
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    (everything,) = extras["all"]
+    names = re.fullmatch(r"odyssey\[(.*)\]", everything)[1].split(",")
+    assert sorted(names) == sorted(extras.keys() - {"all", "test", "lint"})
+    requirements = (ROOT / "README.md").read_text("utf-8").split("## Requirements")[1]
+    for name in [*names, "all"]:
+        assert f"`{name}`" in requirements
+
+
+def test_the_weights_of_make_example_are_where_the_readme_says():
+    text = (ROOT / "README.md").read_text("utf-8")
+    script = (ROOT / "examples/resnet18_cifar10/run_example.sh").read_text("utf-8")
+    (folder,) = re.findall(r"^weights=\$\{1:-(\w+)\}$", script, re.M)
+    assert f"--weights-dir {folder}`" in text
+    (default,) = re.findall(r"into `(\w+)` unless `--weights-dir` says", text)
+    for program in ("train", "inference"):
+        path = ROOT / "examples" / "resnet18_cifar10" / f"{program}.py"
+        assert f'"{default}"' in path.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def own_network(tmp_path_factory):
+    """The folder in which the page's code has run, and the names that it made."""
+    folder = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        names, errors = run(python_of("docs/your_own_network.md"))
+    assert errors == 0
+    return folder / "my_run", names
+
+
+def test_the_gradients_of_your_own_network_are_checked(own_network):
+    _, names = own_network
+    assert 0 < names["worst"] < 1e-6
+    wrong = python_of("docs/your_own_network.md").split("\nfrom odyssey")[0]
+    right = "odyssey.relu_backward(grad_active, conv)"
+    assert right in wrong
+    wrong = wrong.replace(right, "grad_active")
+    with pytest.raises(AssertionError, match="input 0"):
+        run(wrong)
+
+
+def test_your_own_network_is_trained_and_saved(own_network):
+    folder, names = own_network
+    state = names["state"]
+    assert (state.step, state.epoch) == (20, 2)
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2"]
+    assert [path.name for path in list_checkpoints(folder)] == [
+        "step-00000010",
+        "step-00000020",
+    ]
+    # every parameter has moved; the page itself compares them with the files
+    for before, name in zip(names["values"], names["names"], strict=True):
+        assert (state.params[name] != before.astype(np.float32)).any()
+    verify_folder(folder)
+
+
+def test_your_own_run_goes_on(own_network, monkeypatch):
+    folder, _ = own_network
+    monkeypatch.chdir(folder.parent)
+    code = python_of("docs/your_own_network.md")
+    for old, new in (
+        ("epochs=2", "epochs=3"),
+        ('["step"] == 20', '["step"] == 30'),
+        ("state, recipe)", "state, recipe, resume=True)"),
+    ):
+        assert old in code
+        code = code.replace(old, new)
+    names, _ = run(code)
+    assert names["state"].step == 30
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+
+
+def test_a_report_of_your_own_run_has_its_curves(own_network, tmp_path):
+    folder, _ = own_network
+    page = tmp_path / "report.html"
+    text = write_report(folder, page).read_text("utf-8")
+    assert "one_convolution" in text
+    assert "<svg" in text
+
+
+def test_a_resnet_of_another_depth_is_one_line(monkeypatch):
+    example = ROOT / "examples" / "resnet18_cifar10"
+    monkeypatch.syspath_prepend(str(example))
+    import architecture
+
+    page = (ROOT / "docs" / "your_own_network.md").read_text("utf-8")
+    (line,) = re.findall(r'^    ("resnet10": .*)$', page, re.M)
+    for name, config in eval(f"{{{line}}}", vars(architecture)).items():
+        monkeypatch.setitem(architecture.MODELS, name, config)
+    # the options as Python reads them after the line has been written
+    options = runpy.run_path(str(example / "model_options.py"))
+
+    @click.command()
+    @options["model_options"]
+    def summary(**chosen):
+        config = options["chosen_config"](SimpleNamespace(**chosen))
+        blocks = [block.name for block in architecture.network_blocks(config)]
+        click.echo(" ".join([architecture.model_name(config), *blocks]))
+
+    shown = CliRunner().invoke(summary, ["--model", "resnet10"])
+    assert shown.output == "resnet10 s1b1 s2b1 s3b1 s4b1\n"
