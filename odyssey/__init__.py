@@ -19,8 +19,9 @@ import sys
 # While the module of `python -m` is looked for, argv is "-m" and what follows its name.
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in ("odyssey", "-modyssey"):
     # A signal during the imports is no error.
-    for _signum in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(_signum) != signal.SIG_IGN:
+    for _name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+        _signum = getattr(signal, _name, None)  # Windows lacks two
+        if _signum and signal.getsignal(_signum) != signal.SIG_IGN:
             signal.signal(_signum, lambda signum, frame: os._exit(128 + signum))
 
 from odyssey import lazy

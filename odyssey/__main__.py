@@ -12,6 +12,7 @@ import click
 from odyssey import __version__
 from odyssey.training.learning_rate import LearningRate
 from odyssey.training.lr_options import COUNT, Scheduler, learning_rate, shape_options
+from odyssey.training.output import ends_unheard, goes_on_unheard
 from odyssey.weights.files import WeightsError
 from odyssey.weights.verify import find_sets, verify_set
 
@@ -85,7 +86,7 @@ def warmup(float64: bool, debug: bool) -> None:
     """
     from odyssey.training.program import exit_statuses
 
-    with exit_statuses(debug):
+    with goes_on_unheard(), exit_statuses(debug):
         from odyssey.warmup import run
 
         run(["float32", "float64"] if float64 else ["float32"])
@@ -170,4 +171,5 @@ def _say(text: str, *, err: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m odyssey")
+    with ends_unheard():
+        main(prog_name="python -m odyssey")

@@ -1,17 +1,20 @@
 """A run of train.py as a process: its output in a file, our signals passed on to it."""
 
+import os
 import subprocess
 from pathlib import Path
 from types import FrameType
 
-from odyssey.training.signals import StopFlag
+from odyssey.training.signals import STOP_WITH_STDIN, StopFlag
 
 
 class Child(StopFlag):
     """The process at work; the signals that this one gets are passed on to it.
 
     It has a session of its own, for the terminal sends Ctrl-C to all processes of one:
-    the child would get it twice, and the second quits without a checkpoint.
+    the child would get it twice, and the second quits without a checkpoint.  So that it
+    does not train on when this process is killed, it is told to stop when its standard
+    input ends, which is a pipe that this process holds.
     """
 
     process: subprocess.Popen | None = None
@@ -36,13 +39,15 @@ class Child(StopFlag):
             start = file.tell()
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, STOP_WITH_STDIN: "1"},
             )
         if self.signum is not None:  # it came before there was a process
             self.process.send_signal(self.signum)
         status = self.process.wait()
+        self.process.stdin.close()
         self.check()
         return status, log.read_bytes()[start:].decode(errors="replace")

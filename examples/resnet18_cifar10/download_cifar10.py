@@ -5,6 +5,10 @@ python examples/resnet18_cifar10/download_cifar10.py --from-file FILE.tar.gz
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -29,8 +33,10 @@ from odyssey.data.download import (
 )
 from odyssey.data.transfer import Observer
 from odyssey.training.errors import InputError, Interrupted, ProgramError
+from odyssey.training.output import goes_on_unheard, is_terminal
 from odyssey.training.program import FiniteFloat, exit_statuses
 from odyssey.training.progress import duration
+from odyssey.training.signals import SIGNALS, handling
 
 MIB = 2**20
 HINT = (
@@ -179,7 +185,7 @@ def main(no_progress: bool, debug: bool, **options) -> None:
     same command goes on from there. The data set appears in the folder all at once, and
     one that is there is replaced only by a complete one.
     """
-    bar = sys.stderr.isatty() and not no_progress
+    bar = is_terminal(sys.stderr) and not no_progress
     options["observer"] = Meter(bar, lines=not (bar or no_progress))
     signums = []
 
@@ -187,10 +193,11 @@ def main(no_progress: bool, debug: bool, **options) -> None:
         signums.append(signum)
         raise KeyboardInterrupt  # unlike an Exception, caught by nothing on the way
 
-    with exit_statuses(debug):
-        previous = signal.signal(signal.SIGTERM, stop)
+    others = [signum for signum in SIGNALS if signum != signal.SIGINT]
+    with goes_on_unheard(), exit_statuses(debug):
         try:
-            dataset = download_cifar10(**options)
+            with handling(stop, *others):
+                dataset = download_cifar10(**options)
         except KeyboardInterrupt:
             raise Interrupted(signums[0] if signums else signal.SIGINT) from None
         except DownloadError as error:
@@ -199,13 +206,11 @@ def main(no_progress: bool, debug: bool, **options) -> None:
             raise InputError(
                 f"{error}{'' if options['from_file'] else HINT}"
             ) from error
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-    click.echo(
-        f"{options['data_dir']}: {len(dataset.train_labels):,} training and "
-        f"{len(dataset.test_labels):,} test images"
-    )
+        click.echo(
+            f"{options['data_dir']}: {len(dataset.train_labels):,} training and "
+            f"{len(dataset.test_labels):,} test images"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

@@ -8,6 +8,10 @@ confusion matrix.
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -278,4 +282,4 @@ def classify(options: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

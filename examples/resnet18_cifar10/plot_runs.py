@@ -6,6 +6,10 @@ A run is a folder with a ``metrics.csv``; it is called after the folder.
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -61,4 +65,4 @@ def main(folders: tuple[Path, ...], png: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

@@ -11,6 +11,10 @@ or one with another recipe, which it refuses.
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -31,6 +35,7 @@ from data_loader import DATASETS
 
 from odyssey.training.errors import InputError, Interrupted, ProgramError, os_reason
 from odyssey.training.log_lines import listed, missing
+from odyssey.training.output import goes_on_unheard
 from odyssey.training.program import available_cores, exit_statuses
 from odyssey.training.signals import StopRequested
 
@@ -242,9 +247,9 @@ def main(debug: bool, **options) -> None:
     for name in (word.partition("=")[0] for word in chosen.more):
         if name in OWN:
             raise click.UsageError(f"{name} is the series' to give, not after --.")
-    with exit_statuses(debug):
+    with goes_on_unheard(), exit_statuses(debug):
         run_series(chosen)
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

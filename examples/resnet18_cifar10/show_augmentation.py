@@ -10,6 +10,10 @@ give the same sheet.
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -115,4 +119,4 @@ def draw(options: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

@@ -1,31 +1,55 @@
 """What the programs of this folder do first, for their other imports take a while.
 
-It is there for three moments that are easily forgotten: Ctrl-C before the program has
-begun, a standard stream that is closed, and a checkout that nobody has installed.
+It is there for moments that are easily forgotten: Ctrl-C before the program has begun,
+a standard stream that is closed, a reader that goes away, a checkout that nobody has
+installed, and a session that outlives the program, as with IPython's ``%run``.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+_previous = {}  # handlers, by signal
 
 
 def prepare() -> None:
     """Quit quietly on a signal, fill in closed streams, find this checkout's library.
 
-    The handlers hold until the program sets its own.
+    The handlers hold until the program sets its own, or has ended.
     """
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(signum) != signal.SIG_IGN:
-            signal.signal(signum, _quit)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):  # Windows lacks two
+        signum = getattr(signal, name, None)
+        # In a session an exception may well be printed, and no signal may end it.
+        if signum and not hasattr(sys, "ps1"):
+            before = signal.getsignal(signum)
+            if before not in (signal.SIG_IGN, None):
+                try:
+                    signal.signal(signum, _quit)
+                except ValueError:  # Python allows it in the main thread alone
+                    break
+                _previous[signum] = before
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # After `2>&-` the next file that is opened would get stderr's number, and
             # with it every message.
             setattr(sys, name, open(os.devnull, mode))
     sys.path.insert(1, ROOT)
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run the program, and put back the handlers that were there before it."""
+    from odyssey.training.output import ends_unheard
+
+    try:
+        with ends_unheard():
+            main()
+    finally:
+        while _previous:
+            signal.signal(*_previous.popitem())
 
 
 def _quit(signum: int, frame: FrameType | None) -> None:

@@ -11,6 +11,10 @@ float32: for a convolution with batch norm its output and what it became, the re
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -129,4 +133,4 @@ def main(batch_size: int, **options) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

@@ -9,6 +9,10 @@ example; it evaluates, logs and saves.  The options stand at the end.
 """
 
 if __name__ == "__main__":
+    import os
+    import sys
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
     import startup
 
     startup.prepare()
@@ -41,6 +45,7 @@ from odyssey.training.finite import check_step
 from odyssey.training.keepsakes import Keepsakes
 from odyssey.training.loop import Model, StepResult, Trainer
 from odyssey.training.lr_options import lr_options
+from odyssey.training.output import goes_on_unheard
 from odyssey.training.program import (
     environment,
     exit_statuses,
@@ -272,9 +277,9 @@ def main(debug: bool, **options) -> None:
     """
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")
-    with exit_statuses(debug), StopFlag() as stop:
+    with goes_on_unheard(), exit_statuses(debug), StopFlag() as stop:
         train(SimpleNamespace(**options), stop)
 
 
 if __name__ == "__main__":
-    main()
+    startup.run(main)

@@ -33,7 +33,7 @@ class NonFiniteError(ProgramError):
 
 
 class Interrupted(ProgramError):
-    """Stop the program on a signal (status 128 + its number: 130 or 143)."""
+    """Stop the program on a signal (status 128 + its number: 130, 143 ...)."""
 
     def __init__(self, signum: int, message: str = "") -> None:
         name = signal.Signals(signum).name

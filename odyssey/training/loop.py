@@ -26,6 +26,7 @@ from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
 from odyssey.training.observers import Observer, Observers
+from odyssey.training.output import goes_on_unheard
 from odyssey.training.progress import Progress, Stopwatch
 from odyssey.training.recipe import Recipe
 from odyssey.training.run_folder import RunFolder
@@ -112,7 +113,7 @@ class Trainer:
         NonFiniteError
             Before a loss, gradient or weight that is not finite does harm.
         """
-        with Observers(self.observers) as self._observers:
+        with goes_on_unheard(), Observers(self.observers) as self._observers:
             self._run()
 
     def _run(self) -> None:

@@ -23,6 +23,8 @@ from odyssey.training.errors import (
     warn,
 )
 from odyssey.training.option_types import FiniteFloat as FiniteFloat
+from odyssey.training.output import goes_on_unheard
+from odyssey.training.signals import handling
 from odyssey.weights.hexfile import WeightsError
 
 
@@ -45,18 +47,6 @@ def threads_option(command):
 
 
 @contextlib.contextmanager
-def _ctrl_c_raises() -> Iterator[None]:
-    """Have Ctrl-C raise `KeyboardInterrupt` for a while, unless it is ignored."""
-    previous = signal.getsignal(signal.SIGINT)
-    if previous != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextlib.contextmanager
 def exit_statuses(debug: bool = False) -> Iterator[None]:
     """End the program with a short message and the status that an error stands for.
 
@@ -68,7 +58,11 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     1      a run that failed otherwise: full disk, unwritable folder, no memory
     2      missing or damaged data or weights (click: a wrong option)
     3      a loss or gradient that is not finite
+    129    SIGHUP: a lost connection, a closed terminal
     130    Ctrl-C
+    138    SIGUSR1: a batch system, before the time is up (158 on macOS)
+    141    nobody reads the output any more, of a program that is there to print
+           (`odyssey.training.output.ends_unheard`)
     143    SIGTERM
     ====== ==================================================================
 
@@ -79,7 +73,8 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     """
     prefix = "Error: "
     try:
-        with _ctrl_c_raises(), warnings.catch_warnings():
+        ctrl_c_raises = handling(signal.default_int_handler, signal.SIGINT)
+        with ctrl_c_raises, warnings.catch_warnings():
             if not debug:
                 warnings.showwarning = lambda message, *place: warn(str(message))
             yield
@@ -102,7 +97,8 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
         status = EXIT_FAILURE
     else:
         return
-    if debug:
-        traceback.print_exc()
-    click.echo(f"{prefix}{one_line(message)}", err=True)
+    with goes_on_unheard():
+        if debug:
+            traceback.print_exc()
+        click.echo(f"{prefix}{one_line(message)}", err=True)
     sys.exit(status)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from odyssey.training.output import is_terminal
 from odyssey.training.state import TrainingState
 
 
@@ -49,7 +50,7 @@ class Progress:
         self.steps_per_epoch = steps_per_epoch
         self.last_step = last_step
         self.interval = interval
-        self.use_bar = sys.stderr.isatty() if bar is None else bar
+        self.use_bar = is_terminal(sys.stderr) if bar is None else bar
         self._of = " of mixed labels" if mixed else ""
         self._bar: tqdm | None = None
         self._step_seconds = self._steps = 0

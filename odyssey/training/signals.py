@@ -1,10 +1,25 @@
-"""Ctrl-C and SIGTERM as a flag that the training loop looks at between batches."""
+"""Signals that ask a program to stop: a flag that is looked at between batches."""
 
+import contextlib
 import os
 import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Ctrl-C, `kill`, a lost connection or closed terminal, a batch system whose time is
+#: nearly up; Windows lacks the last two.
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
+)
+
+#: Environment variable: where it is set, the end of standard input is a SIGTERM.  So a
+#: run ends with the program that holds the other end of that pipe, however this ended.
+STOP_WITH_STDIN = "ODYSSEY_STOP_WITH_STDIN"
+
 _NOTICE = b"\nstopping at the next batch; a second signal quits at once\n"
 
 
@@ -12,8 +27,30 @@ class StopRequested(Exception):
     """Leave the loop: a signal came in."""
 
 
+@contextlib.contextmanager
+def handling(
+    handler: Callable[[int, FrameType | None], object], *signums: int
+) -> Iterator[None]:
+    """Have signals call ``handler`` for a while, but for those that are ignored.
+
+    A shell has SIGINT ignored in what a script starts with ``&``, nohup SIGHUP.
+    In another thread than the main one, where Python has no handlers, nothing changes.
+    """
+    previous = {}
+    try:
+        for signum in signums:
+            # None: somebody's handler that is not Python's and could not be put back.
+            if signal.getsignal(signum) not in (signal.SIG_IGN, None):
+                with contextlib.suppress(ValueError):  # another thread
+                    previous[signum] = signal.signal(signum, handler)
+        yield
+    finally:
+        for signum, before in previous.items():
+            signal.signal(signum, before)
+
+
 class StopFlag:
-    """Turn the first SIGINT or SIGTERM into a flag; let the second one quit at once.
+    """Turn the first of `SIGNALS` into a flag; let the second one quit at once.
 
     The handler does nothing but raise the flag, so no file is ever left half written
     by the first signal; files are replaced atomically, so the second one is safe too.
@@ -26,19 +63,21 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "StopFlag":
-        for signum in SIGNALS:
-            self._previous[signum] = signal.signal(signum, self._handle)
+        self._handlers = handling(self._handle, *SIGNALS)
+        self._handlers.__enter__()
+        if os.environ.get(STOP_WITH_STDIN):
+            threading.Thread(target=self._wait_for_stdin, daemon=True).start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
+        self._handlers.__exit__(*exc_info)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
+            if signum == signal.SIGINT and hasattr(sys, "ps1"):
+                raise KeyboardInterrupt  # a session, IPython's say, is not ours to end
             os._exit(128 + signum)
         self.signum = signum
         try:
@@ -46,6 +85,13 @@ class StopFlag:
             os.write(2, _NOTICE)
         except OSError:
             pass
+
+    def _wait_for_stdin(self) -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        if self.signum is None:
+            self.signum = signal.SIGTERM
 
     def check(self) -> None:
         """Raise `StopRequested` if a signal has come."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -40,13 +41,24 @@ if plan == "stopped":
     def note(signum, frame):
         with open(folder / "signals", "a") as notes:
             notes.write(f"{signum}\\n")
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, note)
     (folder / "ready").write_text(str(os.getpgrp()))
     while not (folder / "signals").exists():
         time.sleep(0.01)
     time.sleep(0.3)  # a second signal would be noted as well
     sys.exit(128 + int((folder / "signals").read_text().split()[0]))
+if plan == "orphan":
+    from odyssey.training.signals import StopFlag, StopRequested
+    with StopFlag() as stop:
+        (folder / "ready").touch()
+        try:
+            while True:
+                time.sleep(0.01)
+                stop.check()
+        except StopRequested:
+            (folder / "saved").write_text(f"{stop.signum}")
+    sys.exit(128 + stop.signum)
 for number in range(12):
     print("line", number)
 if plan and plan < 0:
@@ -217,29 +229,55 @@ def test_goes_on_where_a_file_has_the_place_of_a_folder(tmp_path, stand_in):
     assert "3/3 multistep-seed0: done" in output
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("group", [False, True])
-def test_a_signal_is_passed_on_once_and_ends_the_series(
-    tmp_path, stand_in, signum, group
-):
-    """To the program alone, or as Ctrl-C in a terminal to all of its group."""
+def start_series(tmp_path, stand_in, plan, *arguments):
     code = "import sys, pathlib, run_ablations as r\n"
     code += "r.TRAIN = pathlib.Path(sys.argv.pop(1)); r.main()"
     path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
-    arguments = ["--config", "cosine", "multistep", "--results-dir", tmp_path / "r"]
-    started = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", code, str(stand_in), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, "PLAN": '{"cosine": "stopped"}'},
+        env={**os.environ, "PYTHONPATH": path, "PLAN": json.dumps({"cosine": plan})},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
         text=True,
     )
-    run = tmp_path / "r" / "cosine-seed0"
+
+
+def wait_for(path, series=None):
     deadline = time.monotonic() + 60
-    while not (run / "ready").exists():
-        assert started.poll() is None and time.monotonic() < deadline
+    while not path.exists():
+        assert series is None or series.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_series_that_is_killed_leaves_no_run_behind(tmp_path, stand_in):
+    """The run at work saves and stops, as if it had got the signal itself."""
+    arguments = ["--config", "cosine", "--results-dir", tmp_path / "r"]
+    series = start_series(tmp_path, stand_in, "orphan", *arguments)
+    run = tmp_path / "r" / "cosine-seed0"
+    wait_for(run / "ready", series)
+    series.kill()
+    assert series.wait() == -signal.SIGKILL
+    series.stderr.close()
+    wait_for(run / "saved")
+
+
+@pytest.mark.parametrize(
+    "signum, group",
+    [
+        *itertools.product([signal.SIGINT, signal.SIGTERM], [False, True]),
+        (signal.SIGHUP, True),
+    ],
+)
+def test_a_signal_is_passed_on_once_and_ends_the_series(
+    tmp_path, stand_in, signum, group
+):
+    """To the program alone, or as Ctrl-C in a terminal to all of its group."""
+    arguments = ["--config", "cosine", "multistep", "--results-dir", tmp_path / "r"]
+    started = start_series(tmp_path, stand_in, "stopped", *arguments)
+    run = tmp_path / "r" / "cosine-seed0"
+    wait_for(run / "ready", started)
     (os.killpg if group else os.kill)(started.pid, signum)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 128 + signum, errors

@@ -1,5 +1,6 @@
 """What happens before a program has begun: signals, closed streams, no installation."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -9,19 +10,29 @@ import pytest
 from programs import EXAMPLE, ROOT, SMALL, run_apart
 from tiny_cifar import write_tiny_cifar
 
+from odyssey.training.signals import SIGNALS
+
 PROGRAMS = [
     [EXAMPLE / "train.py"],
     [EXAMPLE / "inference.py"],
     [EXAMPLE / "download_cifar10.py"],
     [EXAMPLE / "show_augmentation.py"],
     [EXAMPLE / "run_ablations.py"],
+    [EXAMPLE / "plot_runs.py"],
+    [EXAMPLE / "summary.py"],
     ["-m", "odyssey", "verify", "."],
 ]
 PROGRAM_NAMES = [path.stem for path, *more in PROGRAMS if not more]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda words: str(words[-1]))
+@pytest.mark.parametrize(
+    "program, signum",
+    [
+        *itertools.product(PROGRAMS, [signal.SIGINT, signal.SIGTERM]),
+        *itertools.product(PROGRAMS[:1] + PROGRAMS[-1:], SIGNALS[2:]),
+    ],
+    ids=lambda value: str(value[-1] if isinstance(value, list) else value),
+)
 def test_signals_during_the_imports(tmp_path, program, signum):
     # Where the program imports NumPy, the signal comes instead.
     stub = f"import os, time\nos.kill(os.getpid(), {signum:d})\ntime.sleep(9)"
@@ -90,13 +101,82 @@ def test_closed_streams(tmp_path, streams):
 
 @pytest.mark.parametrize("script", PROGRAM_NAMES)
 def test_a_checkout_needs_no_installation(tmp_path, script):
+    """Nor the script's folder on sys.path, which -I keeps out as -P does."""
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     result = subprocess.run(
-        [sys.executable, EXAMPLE / f"{script}.py", "--help"],
+        [sys.executable, "-I", EXAMPLE / f"{script}.py", "--help"],
         env=clean,
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert "--debug" in result.stdout
+    assert result.stdout.startswith(f"Usage: {script}.py [OPTIONS]")
+
+
+SESSION = """
+import os, runpy, signal, sys, threading
+names = "SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+before = [signal.getsignal(getattr(signal, name)) for name in names]
+streams = sys.stdout, sys.stderr
+def program():
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        print("ended with", end.code)
+sys.argv = sys.argv[1:]
+program()
+thread = threading.Thread(target=program)
+thread.start()
+thread.join()
+print([signal.getsignal(getattr(signal, name)) for name in names] == before)
+print((sys.stdout, sys.stderr) == streams)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGUSR1)
+except KeyboardInterrupt:
+    print("still there")
+"""
+
+
+def test_a_session_outlives_the_program(tmp_path):
+    """As IPython's %run has it, in its main thread and in another."""
+    path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
+    result = subprocess.run(
+        [sys.executable, "-c", SESSION, EXAMPLE / "summary.py", "--model", "resnet20"],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.count("ended with 0") == 2, result.stderr
+    assert result.stdout.splitlines()[-3:] == ["True", "True", "still there"]
+
+
+@pytest.mark.parametrize("option", ["--help", "--model"])
+def test_a_reader_that_goes_away(tmp_path, option):
+    """Quietly, with the status of SIGPIPE; a pipe holds less than it prints."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, EXAMPLE / "summary.py", option]
+    words = ["resnet18"] if option == "--model" else []
+    with os.fdopen(writing, "w") as nobody:
+        result = subprocess.run(
+            [*command, *words], stdout=nobody, stderr=subprocess.PIPE, text=True
+        )
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+def test_a_folder_of_the_same_name_hides_no_installed_package(tmp_path):
+    """A clone called odyssey is one, seen from the folder around it."""
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    (tmp_path / "odyssey" / "docs").mkdir(parents=True)
+    code = "import odyssey; print(odyssey.__version__)"
+    for place in (ROOT / "docs", tmp_path):
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=clean, cwd=place, capture_output=True
+        )
+        if place != tmp_path and result.returncode:
+            pytest.skip("odyssey is not installed")
+        assert (result.returncode, result.stderr) == (0, b"")
