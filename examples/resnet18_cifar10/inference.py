@@ -268,11 +268,8 @@ def classify(options: SimpleNamespace) -> None:
         else:
             print_predictions(found)
         return
-    images, labels = (
-        data.test_images[: options.limit],
-        data.test_labels[: options.limit],
-    )
-    loader = make_eval_loader(images, labels, options.batch_size)
+    test = data.test_images[: options.limit], data.test_labels[: options.limit]
+    loader = make_eval_loader(*test, options.batch_size)
     result = evaluate(predict, loader.epoch(0))
     values = report(result, numbered(data.class_names, K))
     if options.as_json:
