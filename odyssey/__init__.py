@@ -76,4 +76,4 @@ _HOMES = {
 
 __all__ = sorted([*_HOMES, "gradcheck", "reference"])
 
-__getattr__, __dir__ = lazy.attach(__name__, _HOMES)
+__getattr__, __dir__ = lazy.attach(__name__, _HOMES, public=[*__all__, "__version__"])

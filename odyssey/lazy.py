@@ -7,12 +7,14 @@ that the module does not have (PEP 562); here that is the moment to import.
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
 def attach(
-    package: str, homes: Mapping[str, str] | None = None
+    package: str,
+    homes: Mapping[str, str] | None = None,
+    public: Iterable[str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` for a package.
 
@@ -21,6 +23,7 @@ def attach(
     package : its ``__name__``
     homes : for names that are offered beside the package's own modules, the module
         that each comes from
+    public : what ``dir`` shows; the modules, if not given
     """
     homes = homes or {}
 
@@ -41,6 +44,6 @@ def attach(
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *homes, *modules()})
+        return sorted(modules() if public is None else public)
 
     return __getattr__, __dir__

@@ -66,10 +66,17 @@ def test_a_public_name_is_listed_and_stays_what_it_is(name):
     assert getattr(sys.modules[function.__module__], name) is function
 
 
-def test_modules_are_listed():
-    assert {"ops", "kernels", "optim", "reference"} <= set(dir(odyssey))
+def test_what_is_listed():
+    assert dir(odyssey) == sorted([*odyssey.__all__, "__version__"])
     assert {"conv", "pooling"} <= set(dir(odyssey.ops))
-    run("-c", "import odyssey; assert '__main__' not in dir(odyssey)")
+    for name in dir(odyssey.ops):
+        assert (PACKAGE / "ops" / f"{name}.py").exists()
+    # also when more of it has been imported
+    run(
+        "-c",
+        "import odyssey; first = dir(odyssey); import odyssey.data, odyssey.info; "
+        "assert dir(odyssey) == first",
+    )
 
 
 @pytest.mark.parametrize("module", [odyssey, odyssey.ops])
