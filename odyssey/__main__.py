@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from odyssey import __version__
+from odyssey.cli.command import Group
+from odyssey.cli.option import LOGGING, RUN, SCHEDULE, debug_option, option
 from odyssey.training.learning_rate import LearningRate
 from odyssey.training.lr_options import COUNT, Scheduler, learning_rate, shape_options
 from odyssey.training.output import ends_unheard, goes_on_unheard
@@ -17,10 +18,9 @@ from odyssey.weights.files import WeightsError
 from odyssey.weights.verify import find_sets, verify_set
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.group(cls=Group)
 def main() -> None:
-    """Check and show what Odyssey wrote to disk, what it runs on, learning rates."""
+    """Check weights, show versions and learning rates, report on a run."""
 
 
 @main.command()
@@ -34,14 +34,14 @@ def verify(ctx: click.Context, directory: Path) -> None:
     """Check that a folder of weights or checkpoints is whole.
 
     DIR is a folder of weights, a checkpoint, the folder "checkpoints" of a run, or the
-    whole folder of a run.  Every file that a manifest lists must be there with the
-    size, SHA-256, name, dtype and shape that it says, and no other weight file beside
-    it.  A save that a crash cut short is completed first.
+    whole folder of a run.  Every file in the manifest must be there with the size,
+    SHA-256, name, dtype and shape that the manifest gives, and there must be no other
+    weight file.  If a crash interrupted a save, the save is completed first.
 
     \b
     Exit status:
       0    all there and matching
-      1    something missing, unexpected or damaged (said on stderr), or no manifest
+      1    something missing, unexpected or damaged, or no manifest
       2    no such folder
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
@@ -62,9 +62,9 @@ def verify(ctx: click.Context, directory: Path) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
 def info(as_json: bool) -> None:
-    """Print versions, threads, BLAS, SIMD and where compiled kernels are kept."""
+    """Print versions, threads, BLAS and where compiled kernels are kept."""
     from odyssey.training.program import exit_statuses
 
     with exit_statuses():
@@ -75,14 +75,20 @@ def info(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--float64", is_flag=True, help="The kernels for float64 as well.")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@option(
+    "--float64",
+    group=RUN,
+    is_flag=True,
+    help="Compile the kernels for float64 as well.",
+)
+@debug_option
 def warmup(float64: bool, debug: bool) -> None:
-    """Compile all kernels ahead of their first use, and keep them for later runs.
+    """Compile all kernels ahead of their first use.
 
-    Without it the first steps of training and the first images of inference wait for
-    their kernels to be compiled.  It need not be repeated until Odyssey, Numba, Python
-    or the processor changes; NUMBA_CACHE_DIR can name another folder to keep them in.
+    They are kept for later runs.  Without this command the first steps of training and
+    the first images of inference wait until their kernels are compiled.  Repeat it when
+    Odyssey, Numba, Python or the processor changes; NUMBA_CACHE_DIR can name another
+    folder to keep them in.
     """
     from odyssey.training.program import exit_statuses
 
@@ -94,17 +100,29 @@ def warmup(float64: bool, debug: bool) -> None:
 
 @main.command()
 @click.argument("names", metavar="NAME...", type=Scheduler(), nargs=-1, required=True)
-@click.option("--epochs", type=COUNT, default=LearningRate.epochs, show_default=True)
-@click.option("--steps-per-epoch", type=COUNT, default=391, show_default=True)
+@option(
+    "--epochs",
+    group=SCHEDULE,
+    type=COUNT,
+    default=LearningRate.epochs,
+    help="Number of epochs of the run.",
+)
+@option(
+    "--steps-per-epoch",
+    group=SCHEDULE,
+    type=COUNT,
+    default=391,
+    help="Number of updates in an epoch.",
+)
 @shape_options
-@click.option(
+@option(
     "--png",
     "image",
-    metavar="FILE",
+    group=RUN,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write an image as well; needs Matplotlib.",
+    help="Draw a PNG file as well (needs the extra odyssey[plot]).",
 )
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@debug_option
 def schedule(
     names: tuple[str, ...],
     steps_per_epoch: int,
@@ -112,7 +130,7 @@ def schedule(
     debug: bool,
     **options,
 ) -> None:
-    """Draw how the learning rate goes through a run.
+    """Draw the learning rate over a run.
 
     NAME is constant, step, multistep, cosine, cosine-restarts or one-cycle; several are
     drawn one below the other, and into one image.  The options are those of training;
@@ -133,20 +151,29 @@ def schedule(
     metavar="RUN_DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
-@click.option(
+@option(
     "--output",
+    group=RUN,
     metavar="FILE.html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to write it.  [default: report.html in RUN_DIR]",
+    show_default="report.html in RUN_DIR",
+    help="File to write.",
 )
-@click.option("--title", help="Its heading.  [default: the name of RUN_DIR]")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@option(
+    "--title",
+    group=RUN,
+    metavar="TEXT",
+    may_be_empty=True,
+    show_default="name of RUN_DIR",
+    help="Heading of the page.",
+)
+@debug_option
 def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -> None:
-    """Write a run as one HTML file: curves, mistakes, times, recipe, versions.
+    """Write a run as one HTML page: curves, mistakes, times, recipe.
 
-    RUN_DIR is the folder that training wrote (--weights-dir).  The file needs no
-    network and nothing beside it.  What the run has not stored is left out, with the
-    reason; a run at work can be looked at too.
+    RUN_DIR is the folder that training wrote (--weights-dir).  The page needs no
+    network and no other file.  What the run has not stored is left out, with the
+    reason.  A run that is still training can be shown too.
 
     \b
     Exit status:

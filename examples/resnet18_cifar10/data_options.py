@@ -7,61 +7,131 @@ from typing import Any
 
 import click
 import numpy as np
-from data_loader import load_dataset, split_validation
+from data_loader import DATASETS, load_dataset, split_validation
 
+from odyssey.cli.choice import Choice
+from odyssey.cli.option import DATA, option
 from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.dataset import Dataset
 from odyssey.data.randaugment import MAX_MAGNITUDE
-from odyssey.training.program import FiniteFloat
+from odyssey.training.option_types import FiniteFloat, WholeNumber
 from odyssey.training.recipe import Recipe
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
 
 OPTIONS = [
-    click.option(
+    option(
         "--augment/--no-augment",
+        group=DATA,
         default=True,
-        help="Random crops and flips, and what else is asked for.",
+        help="Crop and flip training images at random; --cutout and --randaugment need "
+        "it.",
     ),
-    click.option(
+    option(
         "--pad-mode",
-        type=click.Choice(PAD_MODES),
+        group=DATA,
+        type=Choice(PAD_MODES),
         default=Recipe.pad_mode,
-        help="What a crop shows beyond the border.",
+        help="What a crop shows beyond the border: black, or the image mirrored.",
     ),
-    click.option(
+    option(
         "--flip",
-        type=click.Choice(list(FLIPS)),
+        group=DATA,
+        type=Choice(FLIPS, {"horizontal": ("random",), "off": ("none",)}),
         default=Recipe.flip,
-        help="alternating: every second epoch, from a random one on.",
+        help="Mirror images left to right: with probability 1/2, or alternating, in "
+        "every second epoch.",
     ),
-    click.option(
+    option(
         "--cutout",
-        type=click.IntRange(0, 1000),
+        group=DATA,
+        type=WholeNumber(0, 1000),
         default=Recipe.cutout,
         metavar="SIDE",
-        help="Leave out a square; 0 for none.",
+        help="Blank out a random square of this many pixels a side; 0 for none.",
     ),
-    click.option(
+    option(
         "--randaugment",
-        type=(click.IntRange(0, 100), click.IntRange(0, MAX_MAGNITUDE)),
+        group=DATA,
+        type=(WholeNumber(0, 100), WholeNumber(0, MAX_MAGNITUDE)),
         default=Recipe.randaugment,
         metavar="NUM_OPS MAGNITUDE",
-        help="0 operations for none.",
+        help="Apply this many random operations of RandAugment to each image, at a "
+        f"magnitude from 0 to {MAX_MAGNITUDE}; 0 operations for none.",
     ),
-    click.option(
+    option(
         "--mixup-alpha",
+        group=DATA,
         type=FiniteFloat(0),
         default=Recipe.mixup_alpha,
-        help="Mix images of a batch by shares of Beta(alpha, alpha); 0 for none.",
+        help="Mixup: blend each image and label with another of the batch, in shares "
+        "drawn from Beta(alpha, alpha); 0 for none.",
     ),
-    click.option(
+    option(
         "--cutmix-alpha",
+        group=DATA,
         type=FiniteFloat(0),
         default=Recipe.cutmix_alpha,
-        help="Paste boxes of such shares; with both, a coin for each batch.",
+        help="CutMix: paste a box of another image of the batch, its area drawn from "
+        "Beta(alpha, alpha); 0 for none. With --mixup-alpha too, each batch takes one "
+        "of the two at random.",
     ),
 ]
+
+
+DATASET_OPTIONS = [
+    option(
+        "--dataset",
+        group=DATA,
+        type=Choice(DATASETS),
+        default="cifar10",
+        help="CIFAR-10, or synthetic images that are drawn without any download.",
+    ),
+    option(
+        "--data-dir",
+        group=DATA,
+        type=click.Path(file_okay=False),
+        default="datasets/cifar10",
+        help="Folder that holds CIFAR-10.",
+    ),
+]
+
+SUBSET_OPTIONS = [
+    option(
+        "--limit-train",
+        group=DATA,
+        type=WholeNumber(1),
+        help="Train on the first N training images only.",
+    ),
+    option(
+        "--limit-test",
+        group=DATA,
+        type=WholeNumber(1),
+        help="Evaluate on the first N test images only.",
+    ),
+    option(
+        "--val-split",
+        group=DATA,
+        type=WholeNumber(min=0),
+        default=0,
+        help="Number of training images to hold out for validation; they are taken "
+        "before --limit-train.",
+    ),
+]
+
+
+def dataset_options(command: Callable) -> Callable:
+    """Add ``--dataset`` and ``--data-dir`` to a command."""
+    for one in reversed(DATASET_OPTIONS):
+        command = one(command)
+    return command
+
+
+def subset_options(command: Callable) -> Callable:
+    """Add ``--limit-train``, ``--limit-test`` and ``--val-split`` to a command."""
+    for one in reversed(SUBSET_OPTIONS):
+        command = one(command)
+    return command
 
 
 def data_options(command: Callable) -> Callable:
@@ -72,12 +142,12 @@ def data_options(command: Callable) -> Callable:
         if not options["augment"] and (options["cutout"] or options["randaugment"][0]):
             raise click.UsageError(
                 "--no-augment excludes --cutout and --randaugment; "
-                "--mixup-alpha and --cutmix-alpha go without."
+                "--mixup-alpha and --cutmix-alpha work without --augment."
             )
         return command(*args, **options)
 
-    for option in reversed(OPTIONS):
-        checked = option(checked)
+    for one in reversed(OPTIONS):
+        checked = one(checked)
     return checked
 
 

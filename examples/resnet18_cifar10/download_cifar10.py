@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 import click
 from tqdm import tqdm
 
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
 from odyssey.data.dataset import DataError
 from odyssey.data.download import (
     ARCHIVE_MD5,
@@ -33,6 +35,7 @@ from odyssey.data.download import (
 )
 from odyssey.data.transfer import Observer
 from odyssey.training.errors import InputError, Interrupted, ProgramError
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.output import goes_on_unheard, is_terminal
 from odyssey.training.program import FiniteFloat, exit_statuses
 from odyssey.training.progress import duration
@@ -132,58 +135,73 @@ def check_md5(ctx: click.Context, param: click.Parameter, md5: str) -> str:
     return md5.lower()
 
 
-@click.command(context_settings={"show_default": True})
-@click.option(
+@click.command(cls=Command)
+@option(
     "--data-dir",
+    group=DATA,
     type=click.Path(file_okay=False, path_type=Path),
     default="datasets/cifar10",
     help="Folder to put the data set in. If it is there already, nothing is done.",
 )
-@click.option(
+@option(
     "--url",
     "urls",
+    group=DATA,
+    metavar="URL",
     multiple=True,
     default=SOURCES,
+    show_default="University of Toronto, then a mirror",
     callback=check_urls,
-    help="Address of the archive. Give several to have them tried in turn.",
+    help="Address of the archive; if given several times, each is tried in turn.",
 )
-@click.option(
+@option(
     "--md5",
+    group=DATA,
+    metavar="HEX",
     default=ARCHIVE_MD5,
     callback=check_md5,
     help="MD5 sum that the archive must have, downloaded or not.",
 )
-@click.option(
+@option(
     "--from-file",
+    group=DATA,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Unpack this archive instead of downloading one.",
 )
-@click.option(
+@option(
     "--timeout",
+    group=RUN,
     type=FiniteFloat(min=0, min_open=True, max=86400),
     default=60.0,
-    help="Seconds without a byte until a connection counts as broken.",
+    help="Seconds without data after which a connection counts as broken.",
 )
-@click.option(
+@option(
     "--retries",
-    type=click.IntRange(0, 100),
+    group=RUN,
+    type=WholeNumber(0, 100),
     default=3,
-    help="Further attempts at an address that is busy or breaks off.",
+    help="Number of further attempts when a server is busy or a connection breaks.",
 )
-@click.option(
+@option(
     "--keep-archive",
+    group=RUN,
     is_flag=True,
-    help="Leave the downloaded archive in the folder; else it goes once unpacked.",
+    help="Keep the downloaded archive in the folder after unpacking.",
 )
-@click.option("--force", is_flag=True, help="Replace a data set that is there.")
-@click.option("--no-progress", is_flag=True, help="Do not show the progress.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@option(
+    "--force",
+    group=RUN,
+    is_flag=True,
+    help="Replace a data set that is there already.",
+)
+@option("--no-progress", group=LOGGING, is_flag=True, help="Do not show the progress.")
+@debug_option
 def main(no_progress: bool, debug: bool, **options) -> None:
     """Download CIFAR-10 (163 MiB), check its MD5 sum and unpack it (177 MiB).
 
-    A download that is stopped or breaks off leaves a .part file in the folder, and the
-    same command goes on from there. The data set appears in the folder all at once, and
-    one that is there is replaced only by a complete one.
+    A download that is interrupted leaves a .part file in the folder, and the same
+    command continues from there. The data set appears in the folder only when it is
+    complete.
     """
     bar = is_terminal(sys.stderr) and not no_progress
     options["observer"] = Meter(bar, lines=not (bar or no_progress))

@@ -24,16 +24,20 @@ from types import SimpleNamespace
 import click
 import numpy as np
 from architecture import fold
-from data_loader import DATASETS, load_dataset, make_eval_loader
+from data_loader import load_dataset, make_eval_loader
+from data_options import dataset_options
 from model import forward
 from saved_model import open_model
 from weights import LoadedWeights, estimate_running_statistics
 
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
 from odyssey.data.augment import normalize_batch
 from odyssey.data.dataset import CIFAR10_CLASSES, DataError
 from odyssey.ops.loss import softmax
 from odyssey.training.errors import InputError, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.program import exit_statuses, threads_option
 
 #: Training images that running statistics are estimated from, and in batches of how
@@ -207,30 +211,57 @@ def numbered(names: Sequence[str], K: int) -> list[str]:
     return [*names, *(f"class {k}" for k in range(len(names), K))]
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--weights-dir", type=click.Path(), default="resnet18_weights")
-@click.option("--data-dir", type=click.Path(), default="datasets/cifar10")
-@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10")
-@click.option("--batch-size", type=click.IntRange(min=1), default=BATCH_SIZE)
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="Use the first N test images."
+@click.command(cls=Command)
+@option(
+    "--weights-dir",
+    group=RUN,
+    type=click.Path(),
+    default="resnet18_weights",
+    help="Folder of the trained weights.",
 )
-@click.option("--tta", is_flag=True, help="Mean of the image and its mirror image.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
+@dataset_options  # --dataset, --data-dir
+@option(
+    "--batch-size",
+    group=DATA,
+    type=WholeNumber(min=1),
+    default=BATCH_SIZE,
+    help="Number of test images in a batch.",
+)
+@option(
+    "--limit",
+    group=DATA,
+    type=WholeNumber(min=1),
+    help="Classify the first N test images only.",
+)
+@option(
+    "--tta",
+    group=RUN,
+    is_flag=True,
+    help="Test-time augmentation: average the logits of each image and its mirror "
+    "image.",
+)
+@option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
+@option(
     "--images",
+    group=DATA,
     multiple=True,
     metavar="FILE...",
     help="Classify these image files instead of the test set.",
 )
-@click.option(
+@option(
     "--recalibrate",
+    group=RUN,
     is_flag=True,
     help="Estimate batch norm's running statistics again from training images.",
 )
-@click.option("--allow-nonfinite", is_flag=True, help="Use weights with NaN or Inf.")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@option(
+    "--allow-nonfinite",
+    group=RUN,
+    is_flag=True,
+    help="Use weights even if they contain NaN or infinity.",
+)
 @threads_option
+@debug_option
 @click.argument("more_images", nargs=-1, metavar="")
 def main(debug: bool, **options) -> None:
     """Classify the test set, or image files, with trained weights."""

@@ -1,33 +1,51 @@
-"""Logs beside those that every run writes: their options and observers."""
+"""What is printed and logged: the options, and the observers that they ask for."""
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import click
 
+from odyssey.cli.option import LOGGING, option
 from odyssey.training.observers import Observer
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.recipe import Recipe
 from odyssey.training.tensorboard import TensorBoard
 
 OPTIONS = [
-    click.option(
-        "--tensorboard",
-        type=click.Path(file_okay=False),
-        help="Write events for TensorBoard into this folder.",
+    option(
+        "--log-interval",
+        group=LOGGING,
+        type=WholeNumber(1),
+        default=20,
+        help="Steps from one printed line to the next.",
     ),
-    click.option(
+    option(
+        "--tensorboard",
+        group=LOGGING,
+        type=click.Path(file_okay=False),
+        help="Also write events for TensorBoard into this folder (needs the extra "
+        "odyssey[tensorboard]).",
+    ),
+    option(
         "--tensorboard-every",
-        type=click.IntRange(min=1),
+        group=LOGGING,
+        type=WholeNumber(min=1),
         default=100,
-        help="Steps between two writings of loss, norms and histograms.",
+        help="Steps between writes of loss, norms and histograms to TensorBoard.",
+    ),
+    option(
+        "--no-progress",
+        group=LOGGING,
+        is_flag=True,
+        help="Print lines instead of a progress bar on a terminal too.",
     ),
 ]
 
 
 def log_options(command: Callable) -> Callable:
     """Add the options of this module to a command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+    for one in reversed(OPTIONS):
+        command = one(command)
     return command
 
 

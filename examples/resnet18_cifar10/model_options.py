@@ -6,7 +6,9 @@ import click
 from architecture import MODELS, ResNetConfig, model_name
 from click.core import ParameterSource
 
-from odyssey.training.program import FiniteFloat
+from odyssey.cli.choice import Choice
+from odyssey.cli.option import MODEL, option
+from odyssey.training.option_types import FiniteFloat, WholeNumber
 
 
 def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
@@ -15,68 +17,83 @@ def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None
     return None if default else value
 
 
+_NAMES = ", ".join(MODELS)
+
 OPTIONS = [
-    click.option(
+    option(
         "--model",
-        type=click.Choice(list(MODELS)),
+        group=MODEL,
+        type=Choice(MODELS),
+        metavar="NAME",
         default="resnet18",
-        help="resnet20, 32, 44, 56 and 110 are the CIFAR networks of the paper.",
+        help=f"Network to use: {_NAMES}. resnet20, 32, 44, 56 and 110 are the "
+        "ResNet paper's narrow networks for CIFAR-10.",
     ),
-    click.option(
+    option(
         "--width",
-        type=click.IntRange(min=1),
+        group=MODEL,
+        type=WholeNumber(min=1),
         default=ResNetConfig().width,
-        show_default=f"{ResNetConfig().width}, in CIFAR networks 16",
+        show_default=f"{ResNetConfig().width}; 16 for the narrow ones",
         callback=_given,
-        help="Channels of the first stage.",
+        help="Channels of the first stage; they double from stage to stage.",
     ),
-    click.option(
+    option(
         "--pre-activation",
+        group=MODEL,
         is_flag=True,
-        help="Batch norm and relu before a convolution (v2).",
+        help="Put batch norm and relu before each convolution (ResNet v2).",
     ),
-    click.option(
+    option(
         "--shortcut",
-        type=click.Choice(["A", "B"]),
-        show_default="B, in CIFAR networks A",
-        help="Where shapes change: A subsamples and adds zero channels, B projects.",
+        group=MODEL,
+        type=Choice("AB"),
+        show_default="B; A for the narrow ones",
+        help="Shortcut where a block changes the shape: A takes every second pixel and "
+        "adds zero channels, B is a 1x1 convolution.",
     ),
-    click.option(
+    option(
         "--normalize/--no-normalize",
+        group=MODEL,
         default=True,
-        help="Batch norm, or biases of the convolutions instead.",
+        help="Use batch norm; without it, convolutions have biases.",
     ),
-    click.option(
+    option(
         "--num-classes",
-        type=click.IntRange(min=1),
-        show_default=f"those of the data, {ResNetConfig().num_classes}",
-        help="Outputs; more than the data has classes are allowed.",
+        group=MODEL,
+        type=WholeNumber(min=1),
+        show_default=f"number of classes in the data, {ResNetConfig().num_classes}",
+        help="Number of outputs; at least the number of classes in the data.",
     ),
-    click.option(
+    option(
         "--zero-gamma",
+        group=MODEL,
         is_flag=True,
-        help="Start with residual branches that are zero, by their last gamma.",
+        help="Start each residual branch at zero, so that it adds nothing at first.",
     ),
-    click.option(
+    option(
         "--drop-path",
+        group=MODEL,
         type=FiniteFloat(0, 1, max_open=True),
         default=0.0,
-        help="Stochastic depth: chance to leave out the last block's branch, "
-        "less for those before in proportion.",
+        help="Stochastic depth: probability of skipping the last block's branch in "
+        "training; it grows linearly from the first block to the last. 0 turns it off.",
     ),
-    click.option(
+    option(
         "--dropout",
+        group=MODEL,
         type=FiniteFloat(0, 1, max_open=True),
         default=0.0,
-        help="Chance to leave out a feature before the linear layer.",
+        help="Probability of dropping a feature before the linear layer in training. "
+        "0 turns it off.",
     ),
 ]
 
 
 def model_options(command):
     """Add the options to a command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+    for one in reversed(OPTIONS):
+        command = one(command)
     return command
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 import click
 from ablation_results import Result, figure, read_epochs
 
+from odyssey.cli.command import Command
+from odyssey.cli.option import RUN, option
 from odyssey.training.errors import InputError, os_reason
 from odyssey.training.program import exit_statuses
 from odyssey.weights.files import atomic_write_bytes
@@ -45,7 +47,7 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
     return results
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument(
     "folders",
     nargs=-1,
@@ -53,7 +55,13 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
     metavar="RUN_DIR...",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
-@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@option(
+    "--png",
+    group=RUN,
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="PNG file to write.",
+)
 def main(folders: tuple[Path, ...], png: Path) -> None:
     """Draw training loss and test accuracy of runs, epoch by epoch, into a PNG.
 

@@ -27,14 +27,21 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import click
+import numba
 from ablation_process import Child
 from ablation_results import Epochs, Result, read_epochs, report
 from ablations import EPOCHS, ROWS, SETS, describe, row_options, words
 from architecture import MODELS
-from data_loader import DATASETS
+from data_options import dataset_options
+from train import main as train_command
 
+from odyssey.cli.choice import Choice
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, MODEL, RUN, debug_option, option
 from odyssey.training.errors import InputError, Interrupted, ProgramError, os_reason
 from odyssey.training.log_lines import listed, missing
+from odyssey.training.lr_options import learning_rate
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.output import goes_on_unheard
 from odyssey.training.program import available_cores, exit_statuses
 from odyssey.training.signals import StopRequested
@@ -102,6 +109,29 @@ def epochs_of(run: Run) -> tuple[Epochs, str]:
         return [], os_reason(error)
 
 
+def check(runs: list[Run]) -> None:
+    """Refuse before the first run what train.py would refuse in one of them.
+
+    Raises
+    ------
+    click.UsageError
+        With train.py's own message.
+    """
+    threads = numba.get_num_threads()  # --threads sets it when it is read
+    try:
+        for run in runs:
+            words = list(run.options)
+            place = words.index("--weights-dir")  # what lies there is the run's affair
+            del words[place : place + 2]
+            with train_command.make_context(TRAIN.name, words) as context:
+                learning_rate(context.params)
+    except click.UsageError as error:
+        message = f"{run.name}: train.py: {error.format_message()}"
+        raise click.UsageError(message) from None
+    finally:
+        numba.set_num_threads(threads)
+
+
 def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None:
     """Bring a run to its end and say how it went; return its epochs, None if it failed.
 
@@ -161,6 +191,7 @@ def train_all(runs: list[Run], epochs: int) -> list[Result]:
 def run_series(options: SimpleNamespace) -> None:
     """Do what the options say: print the commands, or run them and report."""
     runs = planned(options)
+    check(runs)
     if options.dry_run:
         click.echo("\n".join(shlex.join(run.command) for run in runs))
         return
@@ -172,7 +203,7 @@ def run_series(options: SimpleNamespace) -> None:
         raise ProgramError(f"{failed} of {len(runs)} runs failed")
 
 
-class SeveralValues(click.Command):
+class SeveralValues(Command):
     """A command where an option that may be repeated takes several values at once."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -189,52 +220,87 @@ class SeveralValues(click.Command):
         return super().parse_args(ctx, [*spread, *args[end:]])
 
 
-COUNT = click.IntRange(min=1)
-SEED = click.IntRange(0, 2**63 - 1)
+COUNT = WholeNumber(min=1)
+SEED = WholeNumber(0, 2**63 - 1)
 
 
-@click.command(cls=SeveralValues, context_settings={"show_default": True})
-@click.option("--list", "list_", is_flag=True, help="Print the rows there are.")
-@click.option(
+@click.command(cls=SeveralValues)
+@option("--list", "list_", group=RUN, is_flag=True, help="Print the rows there are.")
+@option(
     "--config",
-    type=click.Choice([*ROWS, *SETS]),
+    group=RUN,
+    type=Choice([*ROWS, *SETS]),
     multiple=True,
     metavar="NAME...",
-    help="The rows to run, or sets of them.",
+    help="Rows to run, or sets of rows; --list prints their names.",
 )
-@click.option("--all", is_flag=True, help="Run all rows.")
-@click.option("--seed", type=SEED, default=0)
-@click.option(
-    "--seeds", type=SEED, multiple=True, metavar="N...", help="In place of --seed."
+@option("--all", group=RUN, is_flag=True, help="Run all rows.")
+@option("--seed", group=RUN, type=SEED, default=0, help="Seed of the runs.")
+@option(
+    "--seeds",
+    group=RUN,
+    type=SEED,
+    multiple=True,
+    metavar="N...",
+    help="Run every row once with each of these seeds, instead of --seed.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the commands, and do nothing.")
-@click.option("--epochs", type=COUNT, default=EPOCHS)
-@click.option("--limit-train", type=COUNT, help="Use the first N training images.")
-@click.option(
-    "--val-split",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Training images to hold out; without any there is no best epoch.",
+@option(
+    "--dry-run",
+    group=RUN,
+    is_flag=True,
+    help="Print the commands and run nothing.",
 )
-@click.option(
+@option(
+    "--epochs",
+    group=RUN,
+    type=COUNT,
+    default=EPOCHS,
+    help="Number of epochs of each run.",
+)
+@option(
     "--model",
-    type=click.Choice(list(MODELS)),
+    group=MODEL,
+    type=Choice(MODELS),
+    metavar="NAME",
     show_default="resnet18",
-    help="Of the rows that are not about the model.",
+    help=f"Network of the rows that are not about the network: {', '.join(MODELS)}.",
 )
-@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10")
-@click.option("--data-dir", type=click.Path(), default="datasets/cifar10")
-@click.option(
-    "--results-dir", type=click.Path(file_okay=False), default="ablation_results"
+@dataset_options  # --dataset, --data-dir
+@option(
+    "--limit-train",
+    group=DATA,
+    type=COUNT,
+    help="Train on the first N training images only.",
 )
-@click.option("--threads", type=click.IntRange(1, available_cores()))
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@option(
+    "--val-split",
+    group=DATA,
+    type=WholeNumber(min=0),
+    default=0,
+    help="Number of training images to hold out for validation; with 0 the table has "
+    "no best epoch.",
+)
+@option(
+    "--results-dir",
+    group=RUN,
+    type=click.Path(file_okay=False),
+    default="ablation_results",
+    help="Folder for the runs, the table and the figure.",
+)
+@option(
+    "--threads",
+    group=RUN,
+    type=WholeNumber(1, available_cores()),
+    show_default="all cores",
+    help="Number of CPU threads of each run; results do not depend on it.",
+)
+@debug_option
 @click.argument("more", nargs=-1, metavar="[-- OPTIONS OF train.py]")
 def main(debug: bool, **options) -> None:
     """Train ablations of a residual network on CIFAR-10, and compare them.
 
-    Finished runs are not done again and broken ones go on, so the same command can be
-    given until all is done.  Exit status 1 if a run failed.
+    Finished runs are not repeated and interrupted ones are resumed, so the same command
+    can be given until all runs are done.  The exit status is 1 if a run failed.
     """
     chosen = SimpleNamespace(**options)
     if chosen.list_:
@@ -246,7 +312,9 @@ def main(debug: bool, **options) -> None:
         raise click.UsageError(f"Got unexpected extra argument ({chosen.more[0]})")
     for name in (word.partition("=")[0] for word in chosen.more):
         if name in OWN:
-            raise click.UsageError(f"{name} is the series' to give, not after --.")
+            raise click.UsageError(
+                f"{name} cannot come after --: the series sets it for each run."
+            )
     with goes_on_unheard(), exit_statuses(debug):
         run_series(chosen)
 

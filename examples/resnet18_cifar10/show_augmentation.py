@@ -23,12 +23,15 @@ from types import SimpleNamespace
 
 import click
 import numpy as np
-from data_loader import DATASETS, load_dataset
-from data_options import data_options, loader_options
+from data_loader import load_dataset
+from data_options import data_options, dataset_options, loader_options
 
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, RUN, debug_option, option
 from odyssey.data.loader import BatchLoader
 from odyssey.data.randaugment import OPERATIONS, apply_operation
 from odyssey.training.errors import InputError
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.pictures import contact_sheet, denormalize
 from odyssey.training.program import exit_statuses
 from odyssey.weights.files import atomic_write_bytes
@@ -72,23 +75,67 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
     return file.getvalue()
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--output", type=click.Path(dir_okay=False), default="augmentation.png")
-@click.option("--data-dir", type=click.Path(), default="datasets/cifar10")
-@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10")
-@click.option("--images", "rows", type=click.IntRange(1, 100), default=10)
-@click.option("--columns", type=click.IntRange(1, 100), default=12, help="Epochs.")
-@click.option("--epoch", type=click.IntRange(0, 10**9), default=0, help="The first.")
-@click.option("--seed", type=click.IntRange(-(2**63), 2**64 - 1), default=0)
-@click.option("--scale", type=click.IntRange(1, 16), default=3)
-@click.option("--padding", type=click.IntRange(0, 1000), default=4)
-@data_options  # as train.py has them
-@click.option(
-    "--operations",
-    is_flag=True,
-    help="Each of RandAugment's operations, at its magnitude, and nothing else.",
+@click.command(cls=Command)
+@option(
+    "--output",
+    group=RUN,
+    type=click.Path(dir_okay=False),
+    default="augmentation.png",
+    help="PNG file to write.",
 )
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@dataset_options  # --dataset, --data-dir
+@option(
+    "--images",
+    "rows",
+    group=RUN,
+    type=WholeNumber(1, 100),
+    default=10,
+    help="Number of images, a row each.",
+)
+@option(
+    "--columns",
+    group=RUN,
+    type=WholeNumber(1, 100),
+    default=12,
+    help="Number of epochs to show, a column each.",
+)
+@option(
+    "--epoch",
+    group=RUN,
+    type=WholeNumber(0, 10**9),
+    default=0,
+    help="First epoch to show, counted from 0.",
+)
+@option(
+    "--seed",
+    group=RUN,
+    type=WholeNumber(-(2**63), 2**64 - 1),
+    default=0,
+    help="Seed of the random numbers.",
+)
+@option(
+    "--scale",
+    group=RUN,
+    type=WholeNumber(1, 16),
+    default=3,
+    help="Factor by which the images are enlarged.",
+)
+@option(
+    "--padding",
+    group=DATA,
+    type=WholeNumber(0, 1000),
+    default=4,
+    help="Pixels by which a crop may be shifted in each direction.",
+)
+@data_options  # as train.py has them
+@option(
+    "--operations",
+    group=RUN,
+    is_flag=True,
+    help="Show each of RandAugment's operations at the magnitude given, and no other "
+    "augmentation.",
+)
+@debug_option
 def main(debug: bool, **options) -> None:
     """Draw a sheet of augmented training images."""
     with exit_statuses(debug):

@@ -35,6 +35,10 @@ from architecture import (
 )
 from model_options import chosen_config, model_options
 
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, option
+from odyssey.training.option_types import WholeNumber
+
 SIDE = 32  # pixels of an image
 BYTES = 4  # of a float32
 
@@ -108,9 +112,15 @@ def print_table(rows: list[Row]) -> None:
     click.echo(line.format("total", "", *counts))
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command)
 @model_options
-@click.option("--batch-size", type=click.IntRange(min=1), default=128)
+@option(
+    "--batch-size",
+    group=DATA,
+    type=WholeNumber(min=1),
+    default=128,
+    help="Number of images in the batch that activations are summed for.",
+)
 def main(batch_size: int, **options) -> None:
     """Print the layers of a model and what they cost."""
     config = chosen_config(SimpleNamespace(**options))

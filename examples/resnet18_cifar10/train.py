@@ -26,14 +26,23 @@ import click
 import numpy as np
 from architecture import ResNetConfig, fold, initialize
 from data_loader import make_eval_loader, make_train_loader
-from data_options import data_options, load_data, loader_options
+from data_options import (
+    data_options,
+    dataset_options,
+    load_data,
+    loader_options,
+    subset_options,
+)
 from layer_clocks import layer_clocks
 from log_options import log_options, make_observers
 from model import backward, forward
 from model_options import chosen_config, model_options, recipe_options
+from run_options import run_options
 from update_options import update_options
 from weights import save_weights
 
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, RUN, debug_option, option
 from odyssey.data.dataset import Dataset
 from odyssey.data.streams import NOISE_STREAM
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
@@ -45,6 +54,7 @@ from odyssey.training.finite import check_step
 from odyssey.training.keepsakes import Keepsakes
 from odyssey.training.loop import Model, StepResult, Trainer
 from odyssey.training.lr_options import lr_options
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.output import goes_on_unheard
 from odyssey.training.program import (
     environment,
@@ -231,49 +241,46 @@ def save_state(
     save_weights(*state.learned(), config, folder.path, origin)
 
 
-COUNT = click.IntRange(min=1)
-DIRECTORY = click.Path(file_okay=False)
-
-
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command)
 @config_option(Path(__file__).parent / "configs", ResNetConfig._fields)
-@click.option("--epochs", type=COUNT, default=200)
-@click.option("--batch-size", type=COUNT, default=128)
+@option(
+    "--epochs",
+    group=RUN,
+    type=WholeNumber(min=1),
+    default=200,
+    help="Number of passes over the training images.",
+)
+@option(
+    "--batch-size",
+    group=DATA,
+    type=WholeNumber(min=1),
+    default=128,
+    help="Number of images in a batch.",
+)
 @lr_options  # --lr, --lr-scheduler and what belongs to it
 @update_options  # --momentum, --weight-decay, --label-smoothing ...
-@data_options  # --augment, --flip, --mixup-alpha ...
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0)
-@model_options  # --model, --width ...
-@click.option(
-    "--dataset", type=click.Choice(["cifar10", "synthetic"]), default="cifar10"
-)
-@click.option("--data-dir", type=DIRECTORY, default="datasets/cifar10")
-@click.option("--limit-train", type=COUNT, help="Use the first N training images.")
-@click.option("--limit-test", type=COUNT, help="Use the first N test images.")
-@click.option(
-    "--val-split",
-    type=click.IntRange(min=0),
+@option(
+    "--seed",
+    group=RUN,
+    type=WholeNumber(0, 2**63 - 1),
     default=0,
-    help="Training images to hold out; taken before --limit-train.",
+    help="Seed of all random numbers; the same seed gives the same run.",
 )
-@click.option("--weights-dir", type=DIRECTORY, default="resnet18_weights")
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint.")
-@click.option("--overwrite", is_flag=True, help="Delete the run in --weights-dir.")
-@click.option("--keep", type=COUNT, default=2, help="Checkpoints to keep.")
-@click.option("--max-steps", type=COUNT, help="Stop after N updates in all.")
-@click.option("--log-interval", type=COUNT, default=20, help="Steps between lines.")
-@log_options  # --tensorboard
-@click.option("--no-progress", is_flag=True, help="Plain lines on a terminal too.")
-@click.option("--allow-nonfinite", is_flag=True, help="Resume from NaN or Inf too.")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@model_options  # --model, --width ...
+@dataset_options  # --dataset, --data-dir
+@subset_options  # --limit-train, --limit-test, --val-split
+@data_options  # --augment, --flip, --mixup-alpha ...
+@run_options  # --weights-dir, --resume, --keep ...
+@log_options  # --log-interval, --tensorboard ...
 @threads_option
+@debug_option
 def main(debug: bool, **options) -> None:
     """Train ResNet-18, or another residual network, on CIFAR-10.
 
-    Epochs are counted from 1 in all that is printed and logged; the learning rate is
-    lr * factor ** (epochs done // --lr-decay-epochs) unless --lr-scheduler says
-    otherwise.  --config takes options from a file.  Ctrl-C saves a checkpoint, and
-    --resume goes on from it as if nothing had happened.
+    Epochs are counted from 1 in all output.  Without --lr-scheduler the learning rate
+    is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
+    from a file.  Ctrl-C saves a checkpoint; --resume continues from it and gives the
+    same result as a run that was never stopped.
     """
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")

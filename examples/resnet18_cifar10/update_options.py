@@ -2,48 +2,68 @@
 
 from collections.abc import Callable
 
-import click
-
-from odyssey.training.program import FiniteFloat
+from odyssey.cli.option import UPDATE, option
+from odyssey.training.option_types import FiniteFloat
 from odyssey.training.recipe import Recipe
 
 OPTIONS = [
-    click.option("--momentum", type=FiniteFloat(0, 1, max_open=True), default=0.9),
-    click.option(
-        "--nesterov/--no-nesterov", default=False, help="Nesterov's momentum."
+    option(
+        "--momentum",
+        group=UPDATE,
+        type=FiniteFloat(0, 1, max_open=True),
+        default=0.9,
+        help="Momentum of SGD.",
     ),
-    click.option("--weight-decay", type=FiniteFloat(0), default=5e-4),
-    click.option(
+    option(
+        "--nesterov/--no-nesterov",
+        group=UPDATE,
+        default=False,
+        help="Use Nesterov's momentum.",
+    ),
+    option(
+        "--weight-decay",
+        group=UPDATE,
+        type=FiniteFloat(0),
+        default=5e-4,
+        help="L2 penalty: this times each weight is added to its gradient.",
+    ),
+    option(
         "--norm-weight-decay",
+        group=UPDATE,
         type=FiniteFloat(0),
         show_default="as --weight-decay",
-        help="That of batch norm's gamma and beta, and of biases.",
+        help="Weight decay of batch norm's gamma and beta, and of biases.",
     ),
-    click.option(
+    option(
         "--label-smoothing",
+        group=UPDATE,
         type=FiniteFloat(0, 1),
         default=Recipe.label_smoothing,
-        help="Share of all classes alike in the labels trained on.",
+        help="Fraction of each training label that is spread evenly over all classes.",
     ),
-    click.option(
+    option(
         "--clip-grad-norm",
+        group=UPDATE,
         type=FiniteFloat(0, min_open=True),
-        show_default="not clipped",
-        help="The greatest norm of all gradients together.",
+        show_default="no clipping",
+        help="Scale the gradients down when the norm of all of them together exceeds "
+        "this.",
     ),
-    click.option(
+    option(
         "--ema-decay",
         "--model-ema-decay",
         "ema_decay",
+        group=UPDATE,
         type=FiniteFloat(0, 1, max_open=True),
         default=Recipe.ema_decay,
-        help="Evaluate and save a moving average of the weights; 0 for none.",
+        help="Evaluate and save an exponential moving average of the weights, with "
+        "this decay at each update; 0 for none.",
     ),
 ]
 
 
 def update_options(command: Callable) -> Callable:
     """Add the options to a command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+    for one in reversed(OPTIONS):
+        command = one(command)
     return command

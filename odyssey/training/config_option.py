@@ -1,6 +1,5 @@
 """The option ``--config``: a recipe file between the command line and the defaults."""
 
-import difflib
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -10,6 +9,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from odyssey.cli import other_tools
+from odyssey.cli.meant import did_you_mean
+from odyssey.cli.option import RUN, option
 from odyssey.training.errors import InputError
 from odyssey.training.option_types import Milestones
 from odyssey.training.recipe import Recipe
@@ -39,6 +41,15 @@ CALLED = {
 ACCEPTED = {NUMBER: (int, float), WHOLE: (int,), TEXT: (str,), TRUTH: (bool,)}
 
 
+class RecipeName(click.ParamType):
+    """A recipe's file, or the name of one that comes with a program."""
+
+    name = "recipe"
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        self.choices = tuple(choices)
+
+
 def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
     """Return a decorator that adds ``--config`` to a command that trains.
 
@@ -59,8 +70,10 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
         path = find_recipe(name, folder)
         try:
             if path.parent == folder and not path.exists():
-                known = ", ".join(recipe_names(folder))
-                raise InputError(f"there is no recipe {name!r} among {known}")
+                known = recipe_names(folder)
+                question = did_you_mean(path.stem, known)
+                meant = f"; {question}" if question else f" among {', '.join(known)}"
+                raise InputError(f"there is no recipe {name!r}{meant}")
             values = option_values(ctx, read_recipe(path), keys)
         except InputError as error:
             raise click.BadParameter(str(error), ctx, param) from None
@@ -81,13 +94,16 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
                 error.message = f"{error.message} (with --config {config})"
                 raise
 
-        return click.option(
+        return option(
             "--config",
-            metavar="FILE",
+            group=RUN,
+            metavar="RECIPE",
+            type=RecipeName(recipe_names(folder)),
             is_eager=True,  # the defaults of the others come from it
             callback=load,
-            help="A recipe, a YAML file or the name of one in configs/. Options given "
-            "here win over it; --epochs rescales its schedule.",
+            help="Take options from a recipe: a YAML file, or the name of one in "
+            "configs/. Options on the command line win over it; --epochs rescales its "
+            "schedule.",
         )(configured)
 
     return decorate
@@ -142,18 +158,10 @@ def option_values(
             option = params[name].opts[0]
             raise ValueError(f"{name} is no part of a recipe; give {option} instead")
         else:
-            meant = _meant_key(name, [*known, DESCRIPTION])
-            raise ValueError(f"there is no option {name!r}; {meant}")
+            answer = other_tools.answer(name, [*known, DESCRIPTION])
+            answer = answer or "--help lists the options"
+            raise ValueError(f"there is no option {name!r}; {answer}")
     return values
-
-
-def _meant_key(name: str, known: list[str]) -> str:
-    """Return which key was probably meant, or all there are where none is like it."""
-    name = name.strip(" -").lower().replace("-", "_")
-    if near := difflib.get_close_matches(name, known, n=1):
-        return f"the closest is {near[0]}"
-    parts_of = [key for key in known if name in key.split("_")]
-    return f"known: {', '.join(parts_of or known)}"
 
 
 def _for_click(name: str, value: Any, kind: click.ParamType) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from odyssey.cli.choice import Choice
+from odyssey.cli.option import SCHEDULE, option
 from odyssey.training.learning_rate import SCHEDULERS, LearningRate
-from odyssey.training.option_types import FiniteFloat, Milestones
+from odyssey.training.option_types import FiniteFloat, Milestones, WholeNumber
 
 #: The names that PyTorch's own training scripts have for some of them.
 ALIASES = {
@@ -17,16 +19,30 @@ ALIASES = {
     "cosineannealinglr": "cosine",
 }
 
-COUNT = click.IntRange(min=1)
+#: What else they are called, for who tries that.
+MEANT = {
+    **{theirs: (ours,) for theirs, ours in ALIASES.items()},
+    "cosineannealing": ("cosine",),
+    "cosineannealingwarmrestarts": ("cosine-restarts",),
+    "warmrestarts": ("cosine-restarts",),
+    "sgdr": ("cosine-restarts",),
+    "onecyclelr": ("one-cycle",),
+    "triangle": ("one-cycle",),
+    "triangular": ("one-cycle",),
+    "constantlr": ("constant",),
+    "none": ("constant",),
+}
+
+COUNT = WholeNumber(min=1)
 PART = FiniteFloat(0, 1)
 FACTOR = FiniteFloat(0, 1, min_open=True)
 
 
-class Scheduler(click.Choice):
+class Scheduler(Choice):
     """The name of a schedule, or PyTorch's name for it."""
 
     def __init__(self) -> None:
-        super().__init__(SCHEDULERS)
+        super().__init__(SCHEDULERS, MEANT)
 
     def convert(self, value, param, ctx) -> str:
         """Return the name that this library has for it, or fail naming the option."""
@@ -39,47 +55,89 @@ def _option(*names: str, **more: Any) -> Callable:
     default = getattr(LearningRate, field)
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
-    return click.option(*names, field, default=default, show_default=True, **more)
+    return option(
+        *names, field, group=SCHEDULE, default=default, show_default=True, **more
+    )
 
 
-_SCHEDULER = _option("--lr-scheduler", type=Scheduler(), help="How the rate goes on.")
+_SCHEDULER = _option(
+    "--lr-scheduler",
+    type=Scheduler(),
+    metavar="NAME",
+    help=f"How the learning rate changes during training: {', '.join(SCHEDULERS)}.",
+)
 _OPTIONS = (
     _option(
-        "--lr", type=FiniteFloat(0, min_open=True), help="The highest rate there is."
+        "--lr",
+        type=FiniteFloat(0, min_open=True),
+        help="Learning rate; with a schedule, the highest one.",
     ),
     _SCHEDULER,
-    _option("--lr-decay-epochs", type=COUNT, help="step: epochs to a drop."),
-    _option("--lr-decay-factor", type=FACTOR, help="step: what a drop makes of lr."),
+    _option(
+        "--lr-decay-epochs",
+        type=COUNT,
+        help="For step: number of epochs from one drop to the next.",
+    ),
+    _option(
+        "--lr-decay-factor",
+        type=FACTOR,
+        help="For step: factor that the learning rate is multiplied by at each drop.",
+    ),
     _option(
         "--lr-milestones",
         "--lr-steps",
         type=Milestones(),
-        help="multistep: epochs done at each drop.",
+        help="For multistep: the drops, each as the number of epochs done by then.",
     ),
-    _option("--lr-gamma", type=FACTOR, help="multistep: what a drop makes of lr."),
-    _option("--lr-min", type=FiniteFloat(0), help="cosine*, one-cycle: lr at the end."),
     _option(
-        "--lr-restart-epochs", type=COUNT, help="cosine-restarts: epochs to the first."
+        "--lr-gamma",
+        type=FACTOR,
+        help="For multistep: factor that the learning rate is multiplied by at each "
+        "drop.",
+    ),
+    _option(
+        "--lr-min",
+        type=FiniteFloat(0),
+        help="For cosine, cosine-restarts and one-cycle: learning rate at the end.",
+    ),
+    _option(
+        "--lr-restart-epochs",
+        type=COUNT,
+        help="For cosine-restarts: number of epochs to the first restart.",
     ),
     _option(
         "--lr-restart-mult",
         type=COUNT,
-        help="cosine-restarts: each period is this many times as long.",
+        help="For cosine-restarts: each period is this many times as long as the one "
+        "before.",
     ),
-    _option("--lr-cycle-peak", type=PART, help="one-cycle: part of the run going up."),
-    _option("--lr-cycle-start", type=PART, help="one-cycle: starts at this times lr."),
+    _option(
+        "--lr-cycle-peak",
+        type=PART,
+        help="For one-cycle: fraction of the run after which the rate is highest.",
+    ),
+    _option(
+        "--lr-cycle-start",
+        type=PART,
+        help="For one-cycle: first learning rate, as a fraction of --lr.",
+    ),
     _option(
         "--lr-warmup-epochs",
-        type=click.IntRange(min=0),
-        help="Epochs of linear warmup; not with one-cycle.",
+        type=WholeNumber(min=0),
+        help="Number of epochs in which the learning rate rises to its full value; "
+        "not with one-cycle.",
     ),
-    _option("--lr-warmup-decay", type=PART, help="Warmup starts at this times lr."),
+    _option(
+        "--lr-warmup-decay",
+        type=PART,
+        help="Fraction of the learning rate that the warmup starts from.",
+    ),
 )
 
 
 def shape_options(command: Callable) -> Callable:
     """Add ``--lr`` and all ``--lr-...`` to a command but ``--lr-scheduler``."""
-    return _with(command, [option for option in _OPTIONS if option is not _SCHEDULER])
+    return _with(command, [one for one in _OPTIONS if one is not _SCHEDULER])
 
 
 def lr_options(command: Callable) -> Callable:
@@ -99,8 +157,8 @@ def lr_options(command: Callable) -> Callable:
 
 def _with(command: Callable, options: Sequence[Callable]) -> Callable:
     """Return ``command`` with options that its help lists in this order."""
-    for option in reversed(options):
-        command = option(command)
+    for one in reversed(options):
+        command = one(command)
     return command
 
 

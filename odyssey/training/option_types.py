@@ -1,5 +1,8 @@
 """Kinds of option values that click does not have, without what needs Numba."""
 
+import math
+import re
+
 import click
 import numpy as np
 
@@ -19,8 +22,27 @@ class FiniteFloat(click.FloatRange):
         """Return ``value`` as a float, or fail naming the option."""
         number = super().convert(value, param, ctx)
         if not abs(number) <= MAX_NUMBER:  # NaN is not either
-            self.fail(f"{value} is not a finite number of float32.", param, ctx)
+            of = " of float32" if math.isfinite(number) else ""
+            self.fail(f"{value} is not a finite number{of}.", param, ctx)
         return number
+
+
+class WholeNumber(click.IntRange):
+    """A whole number within a range."""
+
+    name = "whole number"  # click's name is "integer range", and its errors have it
+
+    def _describe_range(self) -> str:
+        return re.sub(r"\d{10,}", _as_power, super()._describe_range())
+
+
+def _as_power(digits: re.Match) -> str:
+    """Return a limit as a power of two if it is one: 19 digits tell nobody more."""
+    number = int(digits[0])
+    for limit, text in ((number, ""), (number + 1, "-1")):
+        if limit & (limit - 1) == 0:
+            return f"2**{limit.bit_length() - 1}{text}"
+    return digits[0]
 
 
 class Milestones(click.ParamType):
@@ -34,7 +56,7 @@ class Milestones(click.ParamType):
             return value
         if not value.strip():
             self.fail("needs at least one; a constant rate has no drops.", param, ctx)
-        numbers = click.IntRange(min=1)
+        numbers = WholeNumber(min=1)
         parts = tuple(numbers.convert(part, param, ctx) for part in value.split(","))
         if list(parts) != sorted(set(parts)):
             self.fail(f"{value} does not rise.", param, ctx)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import click
 import numba
 
+from odyssey.cli.option import RUN, option
 from odyssey.data.dataset import DataError
 from odyssey.info import environment as environment
 from odyssey.info import process_cores
@@ -23,6 +24,7 @@ from odyssey.training.errors import (
     warn,
 )
 from odyssey.training.option_types import FiniteFloat as FiniteFloat
+from odyssey.training.option_types import WholeNumber
 from odyssey.training.output import goes_on_unheard
 from odyssey.training.signals import handling
 from odyssey.weights.hexfile import WeightsError
@@ -35,14 +37,15 @@ def available_cores() -> int:
 
 def threads_option(command):
     """Add ``--threads``, which sets the number of threads of all kernels."""
-    return click.option(
+    return option(
         "--threads",
-        type=click.IntRange(1, available_cores()),
+        group=RUN,
+        type=WholeNumber(1, available_cores()),
         default=available_cores(),
         show_default="all cores",
         expose_value=False,
         callback=lambda ctx, param, value: numba.set_num_threads(value),
-        help="Threads of the kernels; results do not depend on it.",
+        help="Number of CPU threads; results do not depend on it.",
     )(command)
 
 

@@ -191,12 +191,15 @@ def test_epochs_rescale_the_schedule_of_the_file(reached):
         ),
         ("lr_milestones: []", "lr_milestones: needs at least one"),
         ("description: 5", "description: 5 is a whole number, not text"),
-        ("epoch: 3", "there is no option 'epoch'; the closest is epochs"),
-        ("batch-size: 3", "the closest is batch_size"),
-        ("LR: 0.1", "there is no option 'LR'; the closest is lr"),
-        ("warmup: 3", "known: lr_warmup_epochs, lr_warmup_decay"),
-        ("learning_rate: 0.1", "'learning_rate'; known: epochs, batch_size, lr, "),
-        ("<<: 3", "there is no option '<<'"),
+        ("epoch: 3", "there is no option 'epoch'; did you mean epochs?"),
+        ("batch-size: 3", "did you mean batch_size?"),
+        ("LR: 0.1", "there is no option 'LR'; did you mean lr?"),
+        ("warmup: 3", "did you mean lr_warmup_epochs or lr_warmup_decay?"),
+        ("learning_rate: 0.1", "'learning_rate'; did you mean lr?"),
+        ("wd: 0.1", "'wd'; did you mean weight_decay?"),
+        ("optimizer: adam", "'optimizer'; there is one optimizer, SGD with momentum"),
+        ("model: ResNet18", "model: 'ResNet18' is not one of the choices; did you"),
+        ("<<: 3", "there is no option '<<'; --help lists the options"),
         ("weights_dir: x", "weights_dir is no part of a recipe; give --weights-dir"),
         ("lr: 0.1\nlr: 0.1", "lr is there twice"),
         (
@@ -208,6 +211,23 @@ def test_epochs_rescale_the_schedule_of_the_file(reached):
 )
 def test_what_is_refused_is_named_with_its_file(refused, text, message):
     assert message in refused(text)
+
+
+@pytest.mark.parametrize(
+    "name, known",
+    [
+        ("resnet18_fats", "resnet18_fast"),
+        ("ResNet18-Fast", "resnet18_fast"),
+        ("resnet18_fats.yml", "resnet18_fast"),
+        ("baseline", "resnet18_baseline"),
+        ("resnet20", "resnet20_paper"),
+    ],
+)
+def test_a_recipe_that_was_probably_meant_is_named(name, known):
+    result = run_here("train", "--config", name)
+    assert result.exit_code == 2
+    wanted = f"there is no recipe {name!r}; did you mean {known}?"
+    assert result.output.splitlines()[-1].endswith(wanted)
 
 
 def test_names_of_recipes_are_listed_when_one_is_unknown():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import numba
 import pytest
 import run_ablations
 from ablation_results import read_epochs
@@ -130,12 +131,33 @@ def test_the_list_names_every_row():
         (["--config", "cosine", "--seeds", "-1"], "--seeds"),
         (["--all", "--model", "resnet20", "constant"], "argument (constant)"),
         (["--all", "--epochs", "0"], "--epochs"),
-        (["--all", "--", "--seed", "7"], "--seed is the series' to give"),
-        (["--all", "--", "--width", "4", "--epochs=3"], "--epochs is the series' to"),
+        (["--all", "--", "--seed", "7"], "--seed cannot come after --"),
+        (
+            ["--all", "--", "--width", "4", "--epochs=3"],
+            "--epochs cannot come after --",
+        ),
     ],
 )
 def test_wrong_use(arguments, message):
     assert message in ablate("--dry-run", *arguments, status=2)
+
+
+def test_options_that_train_py_would_refuse_are_refused_before_any_run(tmp_path):
+    def refused(*more):
+        series = ["--config", "cosine", "constant", "--results-dir", tmp_path / "r"]
+        output = ablate(*series, "--epochs", 3, "--", *more, status=2)
+        assert not (tmp_path / "r").exists()
+        return output.splitlines()[-1]
+
+    threads = numba.get_num_threads()
+    wrong = "Error: cosine: train.py: No such option: --wd; did you mean --weight-decay"
+    assert refused("--wd", 1).startswith(wrong)
+    assert "did you mean resnet18_fast?" in refused("--config", "resnet18_fats")
+    message = refused("--threads", 1, "--batch-size", 0)
+    assert "'--batch-size': 0 is not in the range x>=1." in message
+    message = refused("--lr-warmup-epochs", 3)
+    assert "--lr-warmup-epochs must be less than epochs (3) with cosine" in message
+    assert numba.get_num_threads() == threads
 
 
 def test_with_train_py_itself(tmp_path, monkeypatch):

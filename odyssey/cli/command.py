@@ -1,0 +1,158 @@
+"""Commands with help in groups, ``-h``, ``--version``, and suggestions.
+
+All programs are made by these: what one of them can do, all can.
+"""
+
+import textwrap
+
+import click
+
+from odyssey import __version__
+from odyssey.cli import other_tools
+from odyssey.cli.meant import did_you_mean
+from odyssey.cli.option import GROUPS, RUN, Option, option_names
+
+DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make them of --
+WIDEST = 28  # columns of an option's name and value in the help
+
+
+class _Shared:
+    """What commands and groups of commands have in common."""
+
+    def __init__(self, *args, **attrs) -> None:
+        super().__init__(*args, **attrs)
+        self.context_settings = {"show_default": True, **self.context_settings}
+        self.params.append(_version())
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return the names that the help is asked for by."""
+        return ["-h", "--help"]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return ``-h, --help`` with words like those of the other options."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.group, option.help = RUN, "Show this help and exit."
+        return option
+
+    def format_options(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the options, a section for each group, in one pair of columns."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and not isinstance(param, click.Argument):
+                sections.setdefault(getattr(param, "group", RUN), []).append(record)
+        rows = [row for section in sections.values() for row in section]
+        width = min(WIDEST, max((len(name) for name, _ in rows), default=0))
+        columns = formatter.width - width - 4  # for the text
+        for group in GROUPS:
+            if group in sections:
+                section = [
+                    (f"{name:{width}}", _wrapped(text, columns))
+                    for name, text in sections[group]
+                ]
+                with formatter.section(f"{group.capitalize()} options"):
+                    formatter.write_dl(section, col_max=WIDEST)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; say of an unknown option what was meant."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = _as_typed(error.option_name, words)
+            message = f"No such option: {name}"
+            if answer := other_tools.answer(name, option_names(ctx)):
+                message += f"; {answer}"
+            raise click.NoSuchOption(name, message, ctx=ctx) from None
+        except click.BadOptionUsage as error:  # the parser's have no context
+            raise click.BadOptionUsage(error.option_name, error.message, ctx) from None
+
+
+class Command(_Shared, click.Command):
+    """A command whose options stand in groups."""
+
+    allow_extra_args = True  # they are refused here, not by click
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; say of a word too many what was meant."""
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            ctx.fail(unexpected(rest[0], ctx))
+        return rest
+
+
+class Group(_Shared, click.Group):
+    """Several commands under one name."""
+
+    command_class = Command
+
+    def format_options(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the options, and the commands below them."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        """Find the command that is named; say of an unknown one what was meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            question = did_you_mean(name, self.list_commands(ctx))
+            ctx.fail(f"No such command {name!r}{f'; {question}' if question else '.'}")
+        return super().resolve_command(ctx, args)
+
+
+def unexpected(word: str, ctx: click.Context) -> str:
+    """Return what to say of a word that no option takes, with the option that would."""
+    message = f"Got unexpected extra argument ({word})"
+    for param in ctx.command.params:
+        names = getattr(param.type, "choices", ())
+        if word in names and isinstance(param, click.Option):
+            return f"{message}; did you mean {param.opts[0]} {word}?"
+    name, equals, value = word.partition("=")
+    if word[:1] in DASHES:
+        return f"{message}; options begin with two hyphens, this is another dash."
+    if equals and (question := did_you_mean(name, option_names(ctx))):
+        return f"{message}; {question[:-1]}={value}?"
+    return message
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """Return a text in lines that click leaves as they are: no option is split."""
+    lines = textwrap.wrap(text, columns, break_on_hyphens=False)
+    return "\n".join(["\b", *lines])
+
+
+def _version() -> click.Option:
+    """Return the option ``--version``."""
+
+    def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(f"odyssey {__version__}")
+            ctx.exit()
+
+    return Option(
+        ["--version"],
+        group=RUN,
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        help="Show the version and exit.",
+    )
+
+
+def _as_typed(name: str, words: list[str]) -> str:
+    """Return the word of the command line that an unknown option is from.
+
+    Of ``-lr`` click says ``-l``, for short options can be put together.
+    """
+    if name.startswith("--"):
+        return name
+    for word in words:
+        if word[:1] == "-" and word[1:2].isalpha() and name[-1] in word[1:]:
+            return word.partition("=")[0]
+    return name

@@ -1,0 +1,88 @@
+"""Options that say in which group of the help they stand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+#: The groups of the help, in its order.
+GROUPS = ("run", "model", "data", "update", "schedule", "logging")
+RUN, MODEL, DATA, UPDATE, SCHEDULE, LOGGING = GROUPS
+
+
+class Option(click.Option):
+    """An option of a group, with a short word for its value in the help.
+
+    An empty value is refused: ``--weights-dir "$DIR"`` without a DIR would be the
+    folder one is in.  So is the name of another option, which is there because the
+    value was forgotten.
+
+    Parameters
+    ----------
+    group : of `GROUPS`
+    may_be_empty : for text that may be ""
+    """
+
+    def __init__(
+        self, *args: Any, group: str = RUN, may_be_empty: bool = False, **attrs: Any
+    ) -> None:
+        if group not in GROUPS:
+            raise ValueError(f"Option: group must be one of {GROUPS}, got {group!r}")
+        super().__init__(*args, **attrs)
+        self.group, self.may_be_empty = group, may_be_empty
+        if self.metavar is None and not self.is_flag:
+            self.metavar = _word_for(self.type)
+
+    def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, Any]:
+        """Return the value and where it is from; refuse what cannot be meant."""
+        value, source = super().consume_value(ctx, opts)
+        if source == ParameterSource.COMMANDLINE and not self.is_flag:
+            for word in value if isinstance(value, (list, tuple)) else [value]:
+                self._refuse_no_value(ctx, word)
+        return value, source
+
+    def _refuse_no_value(self, ctx: click.Context, word: str) -> None:
+        if word == "" and not self.may_be_empty:
+            raise click.BadParameter("must not be empty.", ctx, self)
+        if word.startswith("-") and word.partition("=")[0] in option_names(ctx):
+            name = self.opts[0]
+            message = f"Option {name!r} needs a value, but the option {word!r} follows."
+            raise click.BadOptionUsage(name, message, ctx)
+
+
+def option_names(ctx: click.Context) -> list[str]:
+    """Return the names of all options of a command, in their order."""
+    params = ctx.command.get_params(ctx)
+    options = [param for param in params if isinstance(param, click.Option)]
+    return [name for o in options for name in (*o.opts, *o.secondary_opts)]
+
+
+def _word_for(kind: click.ParamType) -> str | None:
+    """Return what stands for a value in the help; None leaves it to click."""
+    if isinstance(kind, click.IntRange):
+        return "N"
+    if isinstance(kind, click.FloatRange):
+        return "X"
+    if isinstance(kind, click.Path):
+        return (
+            "PATH"
+            if kind.dir_okay and kind.file_okay
+            else ("DIR" if kind.dir_okay else "FILE")
+        )
+    return None
+
+
+def option(*names: str, group: str, **attrs: Any) -> Callable:
+    """Return a decorator that adds an option of this group to a command."""
+    return click.option(*names, cls=Option, group=group, **attrs)
+
+
+def debug_option(command: Callable) -> Callable:
+    """Add ``--debug`` to a command."""
+    return option(
+        "--debug",
+        group=RUN,
+        is_flag=True,
+        help="Show the traceback of an error.",
+    )(command)

@@ -1,0 +1,97 @@
+"""Options as other tools call them, for who comes from there.
+
+Names are squashed, see `odyssey.cli.meant.squashed`: ``--learning-rate`` and
+``--learning_rate`` are one.  Spellings that differ from ours by no more than dashes,
+or are the beginning or a part of ours, need no line here.
+"""
+
+import re
+from collections.abc import Iterable
+
+from odyssey.cli.meant import Aliases, did_you_mean, squashed
+
+_THREADS = "there is no GPU support; --threads sets the number of CPU threads"
+_PRECISION = "all numbers are float32, there is no mixed precision"
+_OPTIMIZER = "there is one optimizer, SGD with momentum: --momentum, --nesterov"
+_WORKERS = "images are loaded without workers; --threads sets the number of threads"
+_WEIGHTS = "training starts from random weights, or with --resume from a checkpoint"
+
+#: What has another name here.
+CALLED: Aliases = {
+    theirs: tuple(ours.split())
+    for names, ours in {
+        "learningrate baselr initlr initiallr maxlr lrmax": "--lr",
+        "wd l2 decay": "--weight-decay",
+        "bs batch b trainbatchsize batchsizetrain": "--batch-size",
+        "ep numepochs nepochs numtrainepochs maxepochs": "--epochs",
+        "scheduler sched lrsched lrschedule schedule lrpolicy": "--lr-scheduler",
+        "arch a architecture network net modelname": "--model",
+        "data": "--data-dir --dataset",
+        "datapath dataroot root datasetdir datafolder": "--data-dir",
+        "datasetname": "--dataset",
+        "outputdir output outdir savedir o ckptdir checkpointdir workdir modeldir": (
+            "--weights-dir"
+        ),
+        "logdir tensorboarddir wandb": "--tensorboard",
+        "checkpoint ckpt resumefrom load loadcheckpoint": "--resume --weights-dir",
+        "pth modelpath": "--weights-dir",
+        "m mom": "--momentum",
+        "lrwarmup warmupsteps": "--lr-warmup-epochs",
+        "stepsize lrstepsize": "--lr-decay-epochs",
+        "gamma": "--lr-gamma --lr-decay-factor",
+        "lrdecay": "--lr-decay-epochs --lr-decay-factor",
+        "minlr etamin": "--lr-min",
+        "printfreq loginterval logevery p": "--log-interval",
+        "manualseed randomseed": "--seed",
+        "cpus cpu numthreads nthreads t": "--threads",
+        "autoaugment aa ra": "--randaugment",
+        "hflip horizontalflip": "--flip",
+        "modelema ema": "--ema-decay",
+        "clip clipgrad gradclip maxnorm maxgradnorm gradientclipval": (
+            "--clip-grad-norm"
+        ),
+        "stochasticdepth": "--drop-path",
+        "iterations steps iters maxiters": "--max-steps",
+        "validationsplit valfraction valsize": "--val-split",
+        "image img input file files source": "--images",
+        "quiet q": "--no-progress",
+        "verbose v": "--debug",
+        "cleardir restart fresh": "--overwrite",
+    }.items()
+    for theirs in names.split()
+}
+
+#: What there is not, and what comes nearest.
+MISSING = {
+    theirs: answer
+    for names, answer in {
+        "optimizer optim opt adam adamw sgd beta1 betas": _OPTIMIZER,
+        "workers numworkers j nworkers loaderworkers": _WORKERS,
+        "gpu gpus gpuid ngpu numgpus device cuda nocuda usecuda mps": _THREADS,
+        "amp fp16 half bf16 mixedprecision precision dtype": _PRECISION,
+        "pretrained finetune": _WEIGHTS,
+        "evaluate e eval testonly": "inference.py evaluates a trained model",
+        "distributed worldsize rank localrank nprocpernode": (
+            "training runs in one process, on one machine"
+        ),
+        "dampening": "momentum has no dampening",
+        "compile": "kernels are compiled when first used",
+    }.items()
+    for theirs in names.split()
+}
+
+
+def answer(name: str, known: Iterable[str]) -> str | None:
+    """Return what to say about an option that there is not, None where nothing helps.
+
+    Parameters
+    ----------
+    name : as it was typed, with dashes or as a key of a recipe
+    known : the options that the command has, or the keys of a recipe
+    """
+    known = list(known)
+    about = MISSING.get(squashed(name))
+    ours = set(map(squashed, known))
+    if about and {squashed(o) for o in re.findall(r"--[a-z-]+", about)} <= ours:
+        return f"{about}."
+    return did_you_mean(name, known, CALLED)

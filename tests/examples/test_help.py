@@ -1,0 +1,120 @@
+"""The options of all programs: their help, and what the documents say of them."""
+
+import importlib
+import re
+
+import click
+import pytest
+from click.testing import CliRunner
+from programs import EXAMPLE, ROOT
+
+import odyssey
+from odyssey.__main__ import main as odyssey_main
+from odyssey.cli.command import Command
+from odyssey.cli.option import GROUPS
+
+PROGRAMS = {
+    name: importlib.import_module(name).main
+    for name in (
+        *("train", "inference", "download_cifar10", "summary"),
+        *("show_augmentation", "plot_runs", "run_ablations"),
+    )
+}
+COMMANDS = {"odyssey": odyssey_main}
+COMMANDS |= {f"odyssey {name}": c for name, c in odyssey_main.commands.items()}
+ALL = {**PROGRAMS, **COMMANDS}
+
+#: Options that documents name of other programs: torchvision's, TensorBoard's ...
+OTHERS = {"--lr-warmup-method", "--lr-step-size", "--auto-augment", "--ra-magnitude"}
+OTHERS |= {"--logdir"}
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+
+
+def options_of(command):
+    context = click.Context(command, info_name="program")
+    return [p for p in command.get_params(context) if isinstance(p, click.Option)]
+
+
+def names_of(command):
+    return {n for o in options_of(command) for n in (*o.opts, *o.secondary_opts)}
+
+
+@pytest.fixture(params=ALL)
+def command(request):
+    return ALL[request.param]
+
+
+def run(command, *words):
+    result = CliRunner().invoke(command, words, prog_name="program")
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_every_program_is_here():
+    programs = {p.stem for p in EXAMPLE.glob("*.py") if "@click.command" in _text(p)}
+    assert programs == PROGRAMS.keys()
+
+
+def _text(path):
+    return path.read_text("utf-8")
+
+
+def test_every_option_has_a_sentence_and_a_group(command):
+    for option in options_of(command):
+        assert option.group in GROUPS, option.name
+        assert re.fullmatch(r"[A-Z].*[^. ]\.", option.help, re.DOTALL), option.opts
+        assert "  " not in option.help and "\n" not in option.help
+
+
+def test_help_fits_a_terminal(command):
+    assert run(command, "-h") == run(command, "--help")
+    for line in run(command, "-h").splitlines():
+        assert len(line) <= 80 and line == line.rstrip()
+    assert isinstance(command, Command) or command is odyssey_main
+
+
+def test_an_option_is_shown_once_and_whole(command):
+    """In a line of its own, and nowhere split at its hyphens."""
+    text = run(command, "--help")
+    for option in options_of(command):
+        names = "[, /]+".join(map(re.escape, [*option.opts, *option.secondary_opts]))
+        assert len(re.findall(rf"^  {names}(?:[ ,]|$)", text, re.M)) == 1, option.opts
+    assert not re.search(r"--?[a-z-]+-$", text, re.MULTILINE)
+
+
+def test_the_version_of_every_program(command):
+    assert run(command, "--version") == f"odyssey {odyssey.__version__}\n"
+
+
+def test_the_groups_of_train():
+    heads = re.findall(r"^(\w+) options:$", run(PROGRAMS["train"], "-h"), re.MULTILINE)
+    assert [head.lower() for head in heads] == list(GROUPS)
+
+
+def test_documents_name_only_options_that_there_are():
+    known = OTHERS.union(*map(names_of, ALL.values()))
+    known |= _benchmark_options()
+    documents = [EXAMPLE / "README.md", ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    told = {path: set(_OPTION.findall(_text(path))) for path in documents}
+    assert all(told[path] for path in documents[:2])
+    assert {str(p): names - known for p, names in told.items() if names - known} == {}
+
+
+def _benchmark_options():
+    texts = "".join(map(_text, (ROOT / "benchmarks").glob("*.py")))
+    return set(re.findall(r'"(--[a-z-]+)"', texts))
+
+
+def test_defaults_in_the_readme():
+    """What stands in parentheses after an option is its default."""
+    shown = {}
+    for option in options_of(PROGRAMS["train"]):
+        for name in option.opts:
+            shown[name] = option.default
+    text = _text(EXAMPLE / "README.md")
+    told = re.findall(r"`?(--[a-z-]+)(?: [A-Z]+)?`? \(([\d.,]+)\)", text)
+    assert len(told) >= 12
+    for name, value in told:
+        default = shown[name]
+        same = value == default if isinstance(default, str) else float(value) == default
+        assert same, (name, value, default)
