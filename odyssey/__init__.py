@@ -24,6 +24,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in ("odyssey", "-mod
         if _signum and signal.getsignal(_signum) != signal.SIG_IGN:
             signal.signal(_signum, lambda signum, frame: os._exit(128 + signum))
 
+from odyssey import forks as _forks  # noqa: F401  (there before the first fork)
 from odyssey import lazy
 from odyssey.gradcheck import gradcheck as gradcheck
 

@@ -11,6 +11,7 @@ import click
 
 from odyssey.cli.command import Group
 from odyssey.cli.option import LOGGING, RUN, SCHEDULE, debug_option, option
+from odyssey.training.environment import check_environment
 from odyssey.training.learning_rate import LearningRate
 from odyssey.training.lr_options import COUNT, Scheduler, learning_rate, shape_options
 from odyssey.training.output import ends_unheard, goes_on_unheard
@@ -19,8 +20,11 @@ from odyssey.weights.verify import find_sets, verify_set
 
 
 @click.group(cls=Group)
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Check weights, show versions and learning rates, report on a run."""
+    if ctx.invoked_subcommand != "verify":  # which does not import Numba
+        check_environment()
 
 
 @main.command()

@@ -14,7 +14,9 @@ from numba.core.registry import cpu_target
 from threadpoolctl import threadpool_info
 
 import odyssey
+from odyssey.cpu_quota import cpu_quota
 from odyssey.kernel_cache import settings
+from odyssey.threads import how_threads_wait, num_threads, process_cores
 
 #: Vector instructions that matter to the kernels, as LLVM calls them.
 SIMD = {
@@ -41,14 +43,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def process_cores() -> int:
-    """Return how many cores this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
 def blas_libraries() -> list[dict[str, Any]]:
     """Return name, version, architecture, threads and path of each BLAS loaded so far.
 
@@ -73,7 +67,7 @@ def environment() -> str:
     libraries = blas_libraries()
     blas = "{name} {version}".format(**libraries[0]) if libraries else "unknown"
     name, *others = (f"{name} {version}" for name, version in versions().items())
-    threads = f"{numba.get_num_threads()} threads"
+    threads = f"{num_threads()} threads"
     return ", ".join([name, threads, f"BLAS {blas}", *others])
 
 
@@ -94,9 +88,14 @@ def collect() -> dict[str, Any]:
     return {
         "versions": versions(),
         "platform": platform.platform(),
-        "cores": {"machine": os.cpu_count(), "process": process_cores()},
+        "cores": {
+            "machine": os.cpu_count(),
+            "process": process_cores(),
+            "quota": cpu_quota(),
+        },
         "threads": threads,
         "threading_layer": layer,
+        "threads_wait": how_threads_wait(),
         "blas": blas_libraries(),
         "cpu": cpu,
         "simd": [name for name, flag in SIMD.items() if f"+{flag}" in features],
@@ -119,12 +118,16 @@ def describe(known: dict[str, Any]) -> str:
     if numba.config.DISABLE_JIT:
         folder = "nothing is compiled (NUMBA_DISABLE_JIT)"
     unusual = [f"{name}={value}" for name, value in known["settings"].items()]
+    of_process = f"{cores['machine']}, {cores['process']} of them for this process"
+    if cores["quota"] is not None:
+        of_process += f", granted the time of {cores['quota']:g}"
     rows = [
         *known["versions"].items(),
         ("platform", known["platform"]),
-        ("cores", f"{cores['machine']}, {cores['process']} of them for this process"),
+        ("cores", of_process),
         ("threads", known["threads"]),
         ("threading layer", known["threading_layer"]),
+        ("threads wait", known["threads_wait"]),
         *(("BLAS", library) for library in blas or ["none that threadpoolctl knows"]),
         ("CPU", known["cpu"]),
         ("SIMD", ", ".join(known["simd"]) or "none of " + ", ".join(SIMD)),

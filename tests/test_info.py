@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from threadpoolctl import threadpool_limits
 
 import odyssey
-from odyssey import info
+from odyssey import info, threads
 from odyssey.__main__ import main
+from odyssey.cpu_quota import cpu_quota
 from odyssey.kernels.elementwise import relu_forward
 from odyssey.training import program
 
@@ -41,6 +42,15 @@ def test_threads_and_their_layer(known):
     assert known["cores"]["machine"] >= known["cores"]["process"] >= 1
     assert known["threads"] == numba.get_num_threads()
     assert known["threading_layer"] == numba.threading_layer()
+
+
+def test_the_share_of_a_container(known):
+    assert known["cores"]["quota"] == cpu_quota()
+    granted = {**known, "cores": {"machine": 64, "process": 8, "quota": 1.5}}
+    assert (
+        "cores            64, 8 of them for this process, granted the time of 1.5\n"
+        in info.describe(granted)
+    )
 
 
 def test_blas_has_the_threads_that_it_has_now():
@@ -89,6 +99,7 @@ def test_text_says_the_same(known):
     )
     assert lines["Numba"] == numba.__version__
     assert lines["threading layer"] == known["threading_layer"]
+    assert lines["threads wait"] == known["threads_wait"] == threads.how_threads_wait()
     assert lines["kernel cache"] == f"{known['cache']['folder']}, writable"
     assert lines["CPU"] == known["cpu"]
     assert lines["code settings"] == "all as usual"

@@ -38,6 +38,10 @@ def prepare() -> None:
             # with it every message.
             setattr(sys, name, open(os.devnull, mode))
     sys.path.insert(1, ROOT)
+    if "NUMBA_NUM_THREADS" in os.environ:
+        from odyssey.training.environment import check_environment
+
+        check_environment()
 
 
 def run(main: Callable[[], object]) -> None:

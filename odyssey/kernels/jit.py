@@ -23,8 +23,10 @@ from collections.abc import Callable
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
+from odyssey import threads
 from odyssey.kernel_cache import KernelCache
 
+threads.wait_briefly()
 FASTMATH = frozenset({"contract", "nsz"})
 
 
@@ -41,6 +43,8 @@ def _compiler(**options: bool) -> Callable[[Callable], Callable]:
                 _warn_that_nothing_is_kept()
             except (AttributeError, TypeError):  # a Numba that is made in another way
                 kernel.enable_caching()
+        if options.get("parallel"):
+            threads.adopt(kernel)
         return kernel
 
     return decorate

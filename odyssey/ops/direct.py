@@ -6,7 +6,6 @@ Here the buffers of ``kernels/conv_direct.py`` are laid out and its kernels are 
 
 from collections import defaultdict
 
-import numba
 import numpy as np
 
 from odyssey import reference
@@ -14,6 +13,7 @@ from odyssey.kernels import conv_direct as kernels
 from odyssey.kernels.blas import one_blas_thread
 from odyssey.kernels.tiles import PIECE
 from odyssey.memory import workspace
+from odyssey.threads import num_threads
 
 
 def forward(
@@ -113,7 +113,7 @@ def grad_kernel(
     count, width = _blocks(R * S * C)
     most = min(32, N * P * Q // 256, 2**21 // (R * S * C * K))
     parts = 1 << max(0, most.bit_length() - 1)  # a power of two: threads get even parts
-    splits = min(count, -(-numba.get_num_threads() // parts))
+    splits = min(count, -(-num_threads() // parts))
     height = min(256, PIECE // (width * B) // 4 * 4)
     partial = workspace("kernel", (parts, blocks, count * width, B), x.dtype)
     shifts = [(r - padding, s - padding) for r in range(R) for s in range(S)]

@@ -8,13 +8,13 @@ caller sums directly: the differences that the transforms take would spread an I
 NaN over its whole tile, and meet an Inf of their own before the sums do.
 """
 
-import numba
 import numpy as np
 
 from odyssey.kernels import winograd as kernels
 from odyssey.kernels.blas import one_blas_thread
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
 from odyssey.memory import workspace
+from odyssey.threads import num_threads
 
 SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
 #: Columns between the places: without them, all would share the same cache sets.
@@ -72,7 +72,7 @@ def grad_input(
 
 def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
     N, P, Q, K = out.shape
-    C, dtype, threads = x.shape[3], x.dtype, numba.get_num_threads()
+    C, dtype, threads = x.shape[3], x.dtype, num_threads()
     blocks, B = blocks_of(K)
     # a chunk reads the places of the whole kernel: large ones come from memory; and the
     # products of small ones would be over sooner than they are called
@@ -107,7 +107,7 @@ def grad_kernel(
     N, P, Q, K = grad_output.shape
     C, dtype = x.shape[3], x.dtype
     (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
-    tiles, threads = tiles_of(N, P, Q), numba.get_num_threads()
+    tiles, threads = tiles_of(N, P, Q), num_threads()
     parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
     columns = chunk * c_width + GAP

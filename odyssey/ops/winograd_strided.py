@@ -6,7 +6,6 @@ As in ``ops/winograd.py`` each function tells whether all of its results are fin
 the caller sums directly where they are not.
 """
 
-import numba
 import numpy as np
 
 from odyssey.kernels import winograd_strided as kernels
@@ -14,6 +13,7 @@ from odyssey.kernels.blas import one_blas_thread
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
 from odyssey.memory import workspace
 from odyssey.ops.winograd import blocks_of, tiles_of
+from odyssey.threads import num_threads
 
 SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
 GAPS = 36 * kernels.GAP
@@ -67,7 +67,7 @@ def grad_input(
 
 
 def _convolve(x, kernel, turned, bias, addend, relu, tiles, out) -> bool:
-    C, K, dtype, threads = x.shape[3], out.shape[3], x.dtype, numba.get_num_threads()
+    C, K, dtype, threads = x.shape[3], out.shape[3], x.dtype, num_threads()
     blocks, B = blocks_of(K)
     # a chunk reads the places of the whole kernel: large ones come from memory
     chunk = min(32 if C * K <= 2**16 else 64, tiles)
@@ -99,7 +99,7 @@ def grad_kernel(
     """Write the gradient of the kernel (K, C, 3, 3)."""
     K, C, dtype = grad_output.shape[3], x.shape[3], x.dtype
     (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
-    tiles, threads = tiles_of(*grad_output.shape[:3]), numba.get_num_threads()
+    tiles, threads = tiles_of(*grad_output.shape[:3]), num_threads()
     parts = max(1, min(16, 512 // max(C, K), tiles // 64))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
     columns = 81 * chunk * c_width + GAPS

@@ -13,7 +13,8 @@ import numba
 from odyssey.cli.option import RUN, option
 from odyssey.data.dataset import DataError
 from odyssey.info import environment as environment
-from odyssey.info import process_cores
+from odyssey.threads import available_cores as available_cores
+from odyssey.threads import default_threads, start
 from odyssey.training.errors import (
     EXIT_FAILURE,
     EXIT_USAGE,
@@ -30,9 +31,12 @@ from odyssey.training.signals import handling
 from odyssey.weights.hexfile import WeightsError
 
 
-def available_cores() -> int:
-    """Return how many threads kernels may use on this machine."""
-    return min(process_cores(), numba.config.NUMBA_NUM_THREADS)
+def _use_threads(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    try:
+        start()
+    except ValueError as error:  # a layer that is not there; Numba's text has lines
+        raise click.UsageError(" ".join(str(error).split())) from None
+    numba.set_num_threads(value)
 
 
 def threads_option(command):
@@ -41,10 +45,10 @@ def threads_option(command):
         "--threads",
         group=RUN,
         type=WholeNumber(1, available_cores()),
-        default=available_cores(),
-        show_default="all cores",
+        default=default_threads(),
+        show_default="all cores, or those that a container is granted",
         expose_value=False,
-        callback=lambda ctx, param, value: numba.set_num_threads(value),
+        callback=_use_threads,
         help="Number of CPU threads; results do not depend on it.",
     )(command)
 

@@ -79,6 +79,17 @@ def test_signals_can_be_ignored(tmp_path):
     assert (result.returncode, result.stdout) == (0, "still here\n")
 
 
+def test_threads_that_numba_would_end_with_a_traceback_for():
+    program = subprocess.run(
+        [sys.executable, EXAMPLE / "train.py", "--help"],
+        env={**os.environ, "NUMBA_NUM_THREADS": "0"},
+        capture_output=True,
+        text=True,
+    )
+    expected = "Error: NUMBA_NUM_THREADS must be a whole number from 1, got '0'\n"
+    assert (program.returncode, program.stderr) == (2, expected)
+
+
 @pytest.mark.parametrize("streams", [[2], [0, 1, 2]])
 def test_closed_streams(tmp_path, streams):
     """Nothing is printed, and nothing of what would have been ends up in a file."""

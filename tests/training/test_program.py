@@ -5,10 +5,12 @@ import sys
 import warnings
 
 import click
+import numba
 import pytest
 from click.testing import CliRunner
 
 from odyssey.data.dataset import DataError
+from odyssey.training import program
 from odyssey.training.errors import (
     InputError,
     Interrupted,
@@ -101,6 +103,46 @@ def test_numbers_that_are_none_are_refused_by_name(value):
     result = CliRunner().invoke(command, ["--lr", value])
     assert result.exit_code == 2
     assert "--lr" in result.output
+
+
+@pytest.fixture
+def threads_as_before():
+    threads = numba.get_num_threads()
+    yield
+    numba.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("words, expected", [([], 1), (["--threads", "2"], 2)])
+def test_threads_are_those_of_the_quota_or_as_told(
+    monkeypatch, threads_as_before, words, expected
+):
+    if available_cores() < 2:
+        pytest.skip("one core")
+    monkeypatch.setattr(program, "default_threads", lambda: 1)
+
+    @click.command()
+    @program.threads_option
+    def command():
+        click.echo(numba.get_num_threads())
+
+    result = CliRunner().invoke(command, words)
+    assert (result.exit_code, result.output) == (0, f"{expected}\n")
+
+
+def test_a_threading_layer_that_is_not_there(monkeypatch):
+    def start():
+        raise ValueError("No threading layer\ncould be loaded.")
+
+    monkeypatch.setattr(program, "start", start)
+
+    @click.command()
+    @program.threads_option
+    def command():
+        pass
+
+    result = CliRunner().invoke(command, ["--threads", "1"])
+    assert result.exit_code == 2
+    assert "Error: No threading layer could be loaded.\n" in result.output
 
 
 def test_environment_names_threads_blas_and_versions():
