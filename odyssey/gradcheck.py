@@ -74,7 +74,8 @@ def gradcheck(
         If a gradient is wrong, not finite, missing, or of another shape or dtype than
         its input, or if forward or backward writes to an argument.
     TypeError, ValueError
-        If the check is called wrongly, with float32 inputs for example.
+        If the check is called wrongly, with float32 inputs for example, or if it could
+        see nothing: a step is lost in the rounding of an input or of the result.
 
     Notes
     -----
@@ -107,6 +108,7 @@ def gradcheck(
 
     worst = 0.0
     for position, grad in grads.items():
+        _refuse_lost_steps(position, inputs[position], eps)
         for place, step, typical in _steps(grad, eps, samples, rng):
             change, way = _change(forward, inputs, position, step)
             numeric = float(np.vdot(grad_output, change)) / (2 * eps)
@@ -122,6 +124,7 @@ def gradcheck(
                     f"(relative error {error:.2g}, allowed {rtol:.2g})"
                 )
             worst = max(worst, error)
+        _refuse_lost_changes(position, grad, out, rounding / 100)
     return worst
 
 
@@ -215,6 +218,36 @@ def _gradients(
             f"{x.shape}, the backward gives {got}"
         )
     return checked
+
+
+def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
+    """Raise if some element cannot go by ``eps``, for both measurements see nothing."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        way = (x + eps) - (x - eps)
+        lost = np.isfinite(x) & ~(np.abs(way - 2 * eps) <= 0.1 * (2 * eps))
+    if lost.any():
+        element = tuple(int(k) for k in np.argwhere(lost)[0])
+        raise ValueError(
+            f"gradcheck: input {position}, element {element}: a step of eps={eps:g} is "
+            f"lost in the rounding of {x[element]:g}; take smaller inputs or a "
+            "larger eps"
+        )
+
+
+def _refuse_lost_changes(
+    position: int, grad: np.ndarray, out: np.ndarray, noise: float
+) -> None:
+    """Raise if the gradients agree in what the rounding of a large result hides.
+
+    ``noise`` is what rounding does to a difference: a gradient as small is not seen.
+    """
+    typical = float(np.linalg.norm(grad)) / max(1, grad.size) ** 0.5
+    if np.isfinite(noise) and noise > max(0.1 * typical, 1e-6):
+        raise ValueError(
+            f"gradcheck: what input {position} changes is lost in the rounding of the "
+            f"result, which is up to {np.abs(out).max():g}; take smaller inputs or a "
+            "larger eps"
+        )
 
 
 def _steps(

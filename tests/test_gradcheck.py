@@ -235,3 +235,72 @@ def test_a_gradient_that_is_not_finite_is_caught(value):
 def test_a_forward_that_is_not_finite_is_caught():
     with pytest.raises(AssertionError, match="input 0, element"):
         gradcheck(lambda x: x * np.nan, lambda g, x: g, (X,))
+
+
+# --- What cannot be seen is refused
+
+
+def only_first_row(factor):
+    return spoil(X, lambda x: x.__setitem__(0, factor * x[0]))
+
+
+@pytest.mark.parametrize(
+    "x, eps, message",
+    [
+        (1e20 * X, 1e-5, r"input 0, element \(0, 0\): a step of eps=1e-05 is lost"),
+        (1e13 * X, 1e-5, r"lost in the rounding of \S+e\+1[23]; take smaller"),
+        (X, 1e-20, "a step of eps=1e-20 is lost in the rounding of "),
+        # a step of which half or a fifth is left, or one and a half times as much
+        (X + 1e11, 1e-5, "a step of eps=1e-05"),
+        (X + 4e10, 1e-5, "a step of eps=1e-05"),
+        (only_first_row(1e20), 1e-5, r"element \(0, 0\)"),
+        (spoil(X, lambda x: x.__setitem__((2, 1), -1e20)), 1e-5, r"element \(2, 1\)"),
+    ],
+)
+@pytest.mark.parametrize("samples", [None, 1])
+def test_a_step_that_is_lost_in_an_input(x, eps, message, samples):
+    """Without the error a wrong gradient passes: zero is compared with zero."""
+
+    def wrong(g, x):
+        return 5 * g
+
+    with pytest.raises(ValueError, match=message):
+        gradcheck(lambda x: 3 * x, wrong, (x,), eps=eps, samples=samples)
+
+
+def test_the_input_is_named_and_others_do_not_matter():
+    def forward(a, b):
+        return 3 * a + 2 * b / 1e20
+
+    def backward(g, a, b):
+        return 3 * g, 2 * g / 1e20
+
+    inputs = (X, 1e20 * X)
+    with pytest.raises(ValueError, match="gradcheck: input 1, element"):
+        gradcheck(forward, backward, inputs)
+    assert gradcheck(lambda a, b: 3 * a, lambda g, a, b: 3 * g, inputs, wrt=0) <= 1e-6
+
+
+def test_a_larger_step_sees_large_inputs():
+    def forward(x):
+        return 3 * x
+
+    large = 1e13 * X
+    assert gradcheck(forward, lambda g, x: 3 * g, (large,), eps=1e9) <= 1e-6
+    with pytest.raises(AssertionError, match="central differences give"):
+        gradcheck(forward, lambda g, x: 5 * g, (large,), eps=1e9)
+
+
+def test_a_change_that_is_lost_in_the_result():
+    with pytest.raises(ValueError, match=r"input 0 .* result, which is up to 1e"):
+        gradcheck(lambda x: x + 1e15, lambda g, x: 0 * g, (X,))
+    with pytest.raises(AssertionError, match="central differences give"):
+        gradcheck(lambda x: 1e15 * x, lambda g, x: 0 * g, (X,))
+
+
+@pytest.mark.parametrize("value", [1e6, 1e8, 2.0**20, 0.0, 1e-300])
+def test_steps_that_are_rounded_a_little_are_seen(value):
+    x = X + value
+    assert gradcheck(lambda x: x - value, lambda g, x: g, (x,)) <= 1e-6
+    with pytest.raises(AssertionError, match="central differences give"):
+        gradcheck(lambda x: x - value, lambda g, x: 1.001 * g, (x,))
