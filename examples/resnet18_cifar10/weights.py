@@ -8,6 +8,7 @@ statistics, no manifest.  What they lack can be estimated again from training im
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -24,8 +25,10 @@ from layers import BN_MOMENTUM
 from model import forward
 from recognition import config_from_shapes
 
+from odyssey.weights.changed_files import listed
 from odyssey.weights.folder import load_folder, save_folder
 from odyssey.weights.hexfile import WeightsError
+from odyssey.weights.tensor_set import summary
 
 MAX_COUNT = 2**31 - 1  # of channels and the like, to be believed from a manifest
 
@@ -38,6 +41,11 @@ class LoadedWeights(NamedTuple):
     config: ResNetConfig
     metadata: dict[str, Any]  # the manifest, empty if there is none
     has_statistics: bool  # False: ``state`` is that of an untrained model
+
+    def __repr__(self) -> str:
+        model = f"{model_name(self.config)} of width {self.config.width}"
+        statistics = "" if self.has_statistics else ", no running statistics"
+        return f"LoadedWeights({model}, {summary(self.params)}{statistics})"
 
 
 def save_weights(
@@ -76,7 +84,7 @@ def load_weights(directory: str | os.PathLike) -> LoadedWeights:
     Raises
     ------
     WeightsError
-        (a ``ValueError``) Names every tensor that is missing, unexpected, of a wrong
+        (a ``ValueError``) Names the tensors that are missing, unexpected, of a wrong
         shape or dtype, or a variance that is negative.
     FileNotFoundError
         If there is no such folder.
@@ -201,13 +209,11 @@ def _check(
     missing = [name for name in shapes if name not in tensors]
     unexpected = [name for name in tensors if name not in shapes]
     problems = [
-        f"{len(names)} tensors {what}: {', '.join(names)}"
+        f"{len(names)} tensors {what}: {listed(names, most=10)}"
         for what, names in (("missing", missing), ("unexpected", unexpected))
         if names
     ]
-    dtypes = sorted({t.dtype.name for t in tensors.values()})
-    if dtypes not in (["float32"], ["float64"]):
-        problems.append(f"dtype {', '.join(dtypes)}, not float32 or float64 throughout")
+    problems += _wrong_dtypes(tensors)
     problems += [
         f"{name} has shape {tensors[name].shape}, not {shape}"
         for name, shape in shapes.items()
@@ -220,6 +226,19 @@ def _check(
     ]
     if problems:
         raise WeightsError(f"{directory}: not {model}'s tensors: {'; '.join(problems)}")
+
+
+def _wrong_dtypes(tensors: Tensors) -> list[str]:
+    """Return what is wrong unless all tensors have one dtype, float32 or float64."""
+    dtypes = {name: tensor.dtype.name for name, tensor in tensors.items()}
+    usual = Counter(dtypes.values()).most_common(1)[0][0] if dtypes else "float32"
+    odd = [f"{name} is {dtype}" for name, dtype in dtypes.items() if dtype != usual]
+    problems = []
+    if usual not in ("float32", "float64"):
+        problems.append(f"dtype {usual}, not float32 or float64")
+    if odd:
+        problems.append(f"{listed(odd)}, all others {usual}")
+    return problems
 
 
 def _untrained_statistics(shapes: Mapping[str, tuple], dtype: np.dtype) -> Tensors:

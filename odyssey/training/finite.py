@@ -7,19 +7,12 @@ import numpy as np
 
 from odyssey.optim import global_grad_norm
 from odyssey.training.errors import InputError, NonFiniteError
-
-_SHOWN = 5
+from odyssey.weights.changed_files import listed as listed
 
 
 def nonfinite_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
     """Return the names of the tensors that hold a NaN or an infinity."""
     return [name for name, t in tensors.items() if not np.isfinite(t).all()]
-
-
-def listed(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_step(loss: float, grads: Mapping[str, np.ndarray]) -> float:

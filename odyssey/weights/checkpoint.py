@@ -30,7 +30,7 @@ from odyssey.weights.files import (
 )
 from odyssey.weights.folder import read_listed
 from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
-from odyssey.weights.tensor_set import check_set, write_set
+from odyssey.weights.tensor_set import check_set, summary, write_set
 
 CHECKPOINTS = "checkpoints"
 KIND = "checkpoint"
@@ -45,6 +45,9 @@ class LoadedCheckpoint(NamedTuple):
     step: int
     tensors: dict[str, np.ndarray]
     metadata: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"LoadedCheckpoint({self.path}: {summary(self.tensors)})"
 
 
 def save_checkpoint(

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from odyssey.weights.changed_files import summed_up
 from odyssey.weights.files import (
     TEMPORARY,
     WeightsError,
@@ -43,7 +44,13 @@ from odyssey.weights.manifest import (
     decode_manifest,
     read_manifest_bytes,
 )
-from odyssey.weights.tensor_set import check_set, read_set, weight_files, write_set
+from odyssey.weights.tensor_set import (
+    check_set,
+    read_set,
+    summary,
+    weight_files,
+    write_set,
+)
 
 PENDING = ".new-weights"
 
@@ -53,6 +60,10 @@ class LoadedFolder(NamedTuple):
 
     tensors: dict[str, np.ndarray]
     manifest: dict[str, Any] | None
+
+    def __repr__(self) -> str:
+        listed = "without" if self.manifest is None else "with"
+        return f"LoadedFolder({summary(self.tensors)}, {listed} a manifest)"
 
 
 def save_folder(
@@ -111,7 +122,7 @@ def load_folder(directory: str | os.PathLike) -> LoadedFolder:
     Raises
     ------
     WeightsError
-        (a ``ValueError``) Names every file that is missing, unexpected or damaged.
+        (a ``ValueError``) Names the files that are missing, unexpected or damaged.
     FileNotFoundError
         If there is no such folder.
     """
@@ -240,11 +251,14 @@ def _read_unlisted(directory: Path) -> dict[str, np.ndarray]:
         try:
             name, tensors[path.stem] = load_tensor_with_name(path)
         except WeightsError as error:
-            damaged.append(str(error))
+            damaged.append(error)
         else:
             # A file saved without a name has nothing against being called as it is.
             if name not in ("", path.stem):
-                damaged.append(f"{path}: line 1: name {name!r}, expected {path.stem!r}")
+                reason = f"{path}: line 1: name {name!r}, expected {path.stem!r}"
+                damaged.append(WeightsError(reason))
+    if len(damaged) == 1:
+        raise damaged[0]
     if damaged:
-        raise WeightsError("; ".join(damaged))
+        raise WeightsError(f"{directory}: {'; '.join(summed_up(damaged))}")
     return tensors

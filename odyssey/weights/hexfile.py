@@ -25,6 +25,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from odyssey.checks import check_array
+from odyssey.weights.changed_files import (
+    CARRIAGE_RETURN,
+    ChangedFileError,
+    changed_how,
+)
 from odyssey.weights.files import WeightsError, atomic_write_bytes, file_size
 
 _KINDS = [("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64))]
@@ -148,6 +153,8 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
 
 def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
     line = file.readline(_MAX_LINE + 1)
+    if what := changed_how(line):
+        raise ChangedFileError(path, what, number)
     if not line.isascii():
         raise _damaged(path, number, "not ASCII")
     if len(line.removesuffix(b"\n")) > _MAX_LINE:
@@ -155,8 +162,6 @@ def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
     # The last newline may be missing, and that of line 2 is it if line 3 is empty.
     if not line or (number == 1 and not line.endswith(b"\n")):
         raise _damaged(path, number, _TOO_FEW_LINES)
-    if line.endswith(b"\r\n"):
-        raise _damaged(path, number, "ends with a carriage return (Windows line ends)")
     return line
 
 
@@ -199,6 +204,8 @@ def _read_digits(
     line = file.read(max(0, min(rest, expected + 2)))
     end = line.find(b"\n")
     count = end if end >= 0 else len(line)
+    if line.endswith(b"\r", 0, count):
+        raise ChangedFileError(path, CARRIAGE_RETURN, 3)
     if count != expected:
         form = f"{dtype.newbyteorder('=').name} of shape {shape}"
         got = "more" if count > expected else f"{count}"

@@ -12,6 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from odyssey.weights.changed_files import (
+    ChangedFileError,
+    changed_how,
+    listed,
+    summed_up,
+)
 from odyssey.weights.files import WeightsError, fsync_directory, write_new_file
 from odyssey.weights.hexfile import check_tensor, encode_tensor, read_tensor
 from odyssey.weights.manifest import (
@@ -21,6 +27,8 @@ from odyssey.weights.manifest import (
     check_names,
     encode_manifest,
 )
+
+HEAD = 4096  # bytes of a file to tell what has become of it
 
 
 def check_set(
@@ -76,7 +84,7 @@ def read_set(
     Raises
     ------
     WeightsError
-        Names every file that is missing, unexpected or damaged.
+        Names the files that are missing, unexpected or damaged.
     """
     tensors, missing, damaged = {}, [], []
     for name, entry in manifest["tensors"].items():
@@ -85,7 +93,7 @@ def read_set(
         except FileNotFoundError:
             missing.append(entry["file"])
         except WeightsError as error:
-            damaged.append(str(error))
+            damaged.append(error)
         else:
             if keep:
                 tensors[name] = tensor
@@ -93,16 +101,22 @@ def read_set(
     found = {path.name for path in weight_files(folders[-1])}
     unexpected = sorted(found - expected) if len(folders) == 1 else []
     problems = [
-        f"{len(files)} {what}: {', '.join(files)}"
+        f"{len(files)} {what}: {listed(files)}"
         for what, files in (("missing", missing), ("unexpected", unexpected))
         if files
     ]
-    problems += damaged
+    problems += summed_up(damaged)
     if problems:
         raise WeightsError(
             f"{folders[-1]}: does not match its {MANIFEST}: {'; '.join(problems)}"
         )
     return tensors
+
+
+def summary(tensors: Mapping[str, np.ndarray]) -> str:
+    """Return how many tensors and numbers there are, in words."""
+    numbers = sum(tensor.size for tensor in tensors.values())
+    return f"{len(tensors)} tensors, {numbers:,} numbers"
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -133,6 +147,9 @@ def _read_entry(
         try:
             size = path.stat().st_size
             if size != entry["bytes"]:
+                with open(path, "rb") as file:
+                    if what := changed_how(file.readline(HEAD)):
+                        raise ChangedFileError(path, what)
                 raise WeightsError(
                     f"{path}: {size} bytes, the manifest says {entry['bytes']}"
                 )

@@ -9,7 +9,7 @@ from tiny_cifar import write_tiny_cifar
 from weights import estimate_running_statistics, load_weights, save_weights
 
 from odyssey.weights.folder import save_folder
-from odyssey.weights.hexfile import WeightsError, save_tensor
+from odyssey.weights.hexfile import WeightsError, load_tensor, save_tensor
 
 CONFIG = ResNetConfig(width=4)
 
@@ -143,14 +143,42 @@ def test_a_copy_that_stopped_half_way_is_no_smaller_model(tmp_path):
     assert f"{len(last)} tensors missing: " in str(error.value)
 
 
+def test_tensor_of_another_dtype_is_named_without_a_manifest_too(tmp_path):
+    original_folder(tmp_path)
+    path = tmp_path / "s1b1_conv1_kernel.weights"
+    save_tensor(load_tensor(path).astype("f8"), path, path.stem)
+    with pytest.warns(UserWarning), pytest.raises(WeightsError) as error:
+        load_weights(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: not resnet18's tensors: s1b1_conv1_kernel is float64, "
+        "all others float32"
+    )
+
+
+def test_a_loaded_model_is_shown_in_a_line(tmp_path):
+    save_weights(*initialize(CONFIG, 0), CONFIG, tmp_path / "new")
+    loaded = load_weights(tmp_path / "new")
+    numbers = sum(param.size for param in loaded.params.values())
+    text = f"LoadedWeights(resnet18 of width 4, 62 tensors, {numbers:,} numbers"
+    assert repr(loaded) == f"{text})"
+    loaded = loaded._replace(has_statistics=False)
+    assert repr(loaded) == f"{text}, no running statistics)"
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
         (lambda t: t.pop("bn1_running_var"), "missing: bn1_running_var"),
         (lambda t: t.update(x=np.zeros(2, "f4")), "unexpected: x"),
         (lambda t: t.update(fc_bias=np.zeros(11, "f4")), r"fc_bias has shape \(11,\)"),
-        (lambda t: t.update(fc_bias=np.zeros(10, "f8")), "dtype float32, float64"),
-        (lambda t: t.update({n: t[n].astype("f2") for n in t}), "dtype float16"),
+        (
+            lambda t: t.update(fc_bias=np.zeros(10, "f8")),
+            "tensors: fc_bias is float64, all others float32$",
+        ),
+        (
+            lambda t: t.update({n: t[n].astype("f2") for n in t}),
+            "tensors: dtype float16, not float32 or float64$",
+        ),
         (lambda t: t["bn1_running_var"].fill(-1), "bn1_running_var holds a negative"),
     ],
 )
