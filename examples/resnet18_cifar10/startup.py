@@ -24,7 +24,7 @@ def prepare() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):  # Windows lacks two
         signum = getattr(signal, name, None)
         # In a session an exception may well be printed, and no signal may end it.
-        if signum and not hasattr(sys, "ps1"):
+        if signum and not (hasattr(sys, "ps1") or sys.flags.interactive):
             before = signal.getsignal(signum)
             if before not in (signal.SIG_IGN, None):
                 try:

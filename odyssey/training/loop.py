@@ -21,13 +21,14 @@ import numpy as np
 
 import odyssey
 from odyssey.data.loader import BatchLoader
+from odyssey.training.clock import Stopwatch
 from odyssey.training.errors import Interrupted, NonFiniteError, os_reason, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
 from odyssey.training.observers import Observer, Observers
 from odyssey.training.output import goes_on_unheard
-from odyssey.training.progress import Progress, Stopwatch
+from odyssey.training.progress import Progress
 from odyssey.training.recipe import Recipe
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested

@@ -1,12 +1,13 @@
 """How long each layer takes in a step of training, by clocks around its calls."""
 
 import inspect
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import wraps
 from types import ModuleType
 from typing import Any
+
+from odyssey.training.clock import clock
 
 #: Parts of a step that a layer can have a share in; the update and checks are "other".
 PHASES = ("forward", "backward", "other")
@@ -72,11 +73,11 @@ class Clocks:
             name = layer_of(args) or own_name
             phases = self.times[name]  # its place is that of the call's beginning
             self._inner.append(0.0)
-            started = time.perf_counter()
+            started = clock()
             try:
                 return function(*args, **kwargs)
             finally:
-                seconds = time.perf_counter() - started
+                seconds = clock() - started
                 phases[phase] += seconds - self._inner.pop()
                 if self._inner:
                     self._inner[-1] += seconds
@@ -102,9 +103,9 @@ def profile(clocks: Clocks, step: Callable[[], object], repeats: int = 3) -> dic
     steps = []
     for _ in range(repeats):
         with clocks:
-            started = time.perf_counter()
+            started = clock()
             step()
-            seconds = time.perf_counter() - started
+            seconds = clock() - started
         rows = [{"name": name, **phases} for name, phases in clocks.times.items()]
         steps.append({"seconds": seconds, "rows": rows})
     return sorted(steps, key=lambda measured: measured["seconds"])[repeats // 2]

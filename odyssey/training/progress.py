@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,16 +113,3 @@ class Progress:
         parts.append(f"{float(row['seconds']):.1f} s")
         parts.append(f"{float(row['images_per_second']):.1f} images/s")
         click.echo(f"epoch {row['epoch']}/{self.epochs} done: " + ", ".join(parts))
-
-
-class Stopwatch:
-    """Seconds since it was started or last read."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-
-    def lap(self) -> float:
-        """Return the seconds since the last lap and start the next."""
-        now = time.perf_counter()
-        seconds, self._start = now - self._start, now
-        return seconds

@@ -39,8 +39,8 @@ class EpochSums:
 
     @property
     def images_per_second(self) -> float:
-        """Return the speed of training alone."""
-        return self.images / self.seconds
+        """Return the speed of training alone; 0 if the clock did not move."""
+        return self.images / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass
