@@ -21,23 +21,32 @@ class Series(NamedTuple):
 
 
 class Axis:
-    """From values to places, with round numbers at the ticks.
+    """From values to places; it ends where the values end, with ticks at round numbers.
 
     Parameters
     ----------
     values : all that is to be shown
     start, stop : places of the lowest and of the highest end
     whole : whether only whole numbers make sense
+    room : part of the length to leave free at each end, but not beyond zero
     """
 
     def __init__(
-        self, values: Sequence[float], start: float, stop: float, whole: bool = False
+        self,
+        values: Sequence[float],
+        start: float,
+        stop: float,
+        whole: bool = False,
+        room: float = 0.0,
     ) -> None:
         low, high = min(values), max(values)
+        if high - low <= 1e-9 * max(abs(low), abs(high)):  # a point, or a level line
+            low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
+        more = room * (high - low)
+        low, high = max(low - more, min(low, 0.0)), high + more
         self.ticks = ticks(low, high, whole)
-        self._low = min(self.ticks[0], low)
-        self._scale = (stop - start) / (max(self.ticks[-1], high) - self._low)
-        self._start = start
+        self._low, self._start = low, start
+        self._scale = (stop - start) / (high - low)
 
     def place(self, value: float) -> float:
         """Return where ``value`` is drawn."""
@@ -45,17 +54,14 @@ class Axis:
 
 
 def ticks(low: float, high: float, whole: bool = False, most: int = 6) -> list[float]:
-    """Return two to ``most`` neighbouring multiples of a round number.
+    """Return the multiples of a round number from ``low`` to ``high``, up to ``most``.
 
-    It is 1, 2 or 5 times a power of ten, at least 1 if it must be ``whole``.  The first
-    tick is at most ``low``, the last at least ``high``.
+    It is 1, 2 or 5 times a power of ten, at least 1 if it must be ``whole``.
     """
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # a point, or a level line
-        low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
     exponent = math.floor(math.log10(high - low)) - 1
     power = 10.0 ** (max(exponent, 0) if whole else exponent)
     for step in (power * factor for factor in (1, 2, 5, 10, 20, 50)):
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first < most:
             break
     return [float(f"{n * step:.12g}") for n in range(first, last + 1)]
@@ -86,7 +92,7 @@ def line_chart(
     """
     x_axis = Axis([x for s in series for x, _ in s.points], LEFT, RIGHT, True)
     ys = [y for s in series for _, y in s.points]
-    y_axis = Axis([0.0, *ys] if from_zero else ys, BOTTOM, TOP)
+    y_axis = Axis([0.0, *ys] if from_zero else ys, BOTTOM, TOP, room=0.04)
     drawing, legend, last = [_grid(x_axis, y_axis, x_label, show)], [], []
     for number, (name, points) in enumerate(series):
         places = [

@@ -43,4 +43,8 @@ def build_page(folder: Path, title: str) -> str:
         except Absent as reason:
             body = f'<p class="absent">Left out: {escape(str(reason))}.</p>'
         parts.append(f"<section><h2>{escape(heading)}</h2>\n{body}</section>\n")
-    return Template(template).substitute(title=escape(title), sections="".join(parts))
+    return Template(template).substitute(
+        title=escape(title),
+        subtitle=escape(background.subtitle(folder)),
+        sections="".join(parts),
+    )

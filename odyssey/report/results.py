@@ -1,6 +1,5 @@
 """What came out of a run: figures, curves, and what became of each class."""
 
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,11 @@ import numpy as np
 from odyssey.report import stored
 from odyssey.report.charts import Series, line_chart
 from odyssey.report.stored import Absent, Part
-from odyssey.report.tables import Shaded, percent, table
+from odyssey.report.tables import Shaded, definitions, percent, table
+from odyssey.training.log_lines import listed, missing
+
+#: Classes up to which the columns of a confusion matrix have room for their names.
+MOST_ROOMY = 12
 
 
 def summary(folder: Path) -> str:
@@ -24,18 +27,16 @@ def summary(folder: Path) -> str:
         )
         if f"{key}_accuracy" in last
     ]
-    seconds = sum(row["seconds"] for row in rows)
+    lost = missing((row["epoch"] for row in rows), last["epoch"])
+    which = f"{len(rows)} of the epochs" if lost else "all epochs"
     figures += [
         ("test loss", f"{last['test_loss']:.4f}"),
-        ("epochs", f"{len(rows)}"),
-        ("time of all epochs", duration(seconds)),
+        ("epochs", f"{last['epoch']}"),
+        (f"time of {which}", duration(sum(row["seconds"] for row in rows))),
         ("training images/s", f"{last['images_per_second']:,.0f}"),
     ]
-    items = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in figures
-    )
-    return f'<p>After the last epoch:</p><dl class="figures">{items}</dl>'
+    note = f"<p>metrics.csv has no row of epoch {listed(lost)}.</p>" if lost else ""
+    return f"<p>After the last epoch:</p>{definitions(figures, 'figures')}{note}"
 
 
 def duration(seconds: float) -> str:
@@ -98,20 +99,34 @@ def confusion_of(part: Part, K: int) -> np.ndarray:
 
 
 def confusion(folder: Path) -> str:
-    """Return the confusion matrices, coloured by the share in the true class."""
+    """Return the confusion matrices, coloured by the share in the true class.
+
+    Mistakes have a scale of their own, up to the most frequent: beside nine of ten
+    right answers none of them could be seen.
+    """
     run = stored.evaluated(folder)
     names = run.class_names
     tables = []
     for title, part in run.parts.items():
         counts = confusion_of(part, len(names))
-        totals = counts.sum(axis=1, keepdims=True)
-        shares = counts / np.maximum(totals, 1)
-        rows = (
-            [name, *map(Shaded, counts[k], shares[k])] for k, name in enumerate(names)
-        )
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        wrong = shares * ~np.eye(len(names), dtype=bool)
+        wrong /= wrong.max() or 1.0
+        cells = [
+            [Shaded(n, share, "wrong") for n, share in zip(*row, strict=True)]
+            for row in zip(counts, wrong, strict=True)
+        ]
+        for k in range(len(names)):
+            cells[k][k] = Shaded(counts[k, k], shares[k, k])
+        rows = ([name, *row] for name, row in zip(names, cells, strict=True))
         caption = f"{title}: true classes in rows, answers in columns"
-        tables.append(table(caption, ["", *names], rows, "confusion"))
-    note = f'<p class="note">After epoch {run.epoch}.</p>'
+        roomy = " roomy" if len(run.parts) == 1 and len(names) <= MOST_ROOMY else ""
+        tables.append(table(caption, ["", *names], rows, f"confusion{roomy}"))
+    note = (
+        f'<p class="note">After epoch {run.epoch}. The stronger a colour, the more of '
+        "the true class: blue are right answers, orange mistakes, of which the most "
+        "frequent has the full colour.</p>"
+    )
     return note + f'<div class="side">{"".join(tables)}</div>'
 
 
@@ -125,15 +140,15 @@ def classes(folder: Path) -> str:
         rows = [
             [
                 name,
-                _ratio(right[k], answers[k]),
-                _ratio(right[k], count[k]),
-                _ratio(2 * right[k], count[k] + answers[k]),
+                _bar(right[k], answers[k]),
+                _bar(right[k], count[k]),
+                _bar(2 * right[k], count[k] + answers[k]),
                 f"{count[k]:,}",
             ]
             for k, name in enumerate(run.class_names)
         ]
         head = ["class", "precision", "recall", "F1", "images"]
-        tables.append(table(title, head, rows))
+        tables.append(table(title, head, rows, "bars"))
     note = (
         '<p class="note">Precision: of the images taken for the class, the share that '
         "is of it. Recall: of the images of the class, the share that was taken for "
@@ -142,5 +157,5 @@ def classes(folder: Path) -> str:
     return note + f'<div class="side">{"".join(tables)}</div>'
 
 
-def _ratio(part: int, whole: int) -> str:
-    return percent(part / whole) if whole else "none"
+def _bar(part: int, whole: int) -> Shaded:
+    return Shaded(percent(part / whole), part / whole) if whole else Shaded("none", 0)

@@ -10,6 +10,7 @@ class Shaded(NamedTuple):
 
     text: object
     share: float  # 0 to 1
+    kind: str = ""  # class of the style sheet
 
 
 def table(
@@ -36,6 +37,18 @@ def table(
     )
 
 
+def definitions(pairs: Iterable[tuple[object, object]], kind: str) -> str:
+    """Return names with a value each, in as many columns as there is room for.
+
+    ``kind`` is a class of the style sheet.
+    """
+    items = "".join(
+        f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>"
+        for name, value in pairs
+    )
+    return f'<dl class="{kind}">{items}</dl>'
+
+
 def percent(share: float) -> str:
     """Return a share as text, "93.41 %"."""
     return f"{100 * share:.2f}\N{NO-BREAK SPACE}%"
@@ -43,6 +56,7 @@ def percent(share: float) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, Shaded):
+        kind = f' class="{value.kind}"' if value.kind else ""
         style = f' style="--share:{value.share:.3f}"'
-        return f"<td{style}>{escape(str(value.text))}</td>"
+        return f"<td{kind}{style}>{escape(str(value.text))}</td>"
     return f"<td>{escape(str(value))}</td>"

@@ -74,7 +74,8 @@ class Keepsakes(Observer):
         atomic_write_bytes(self._folder / EVALUATION, data)
         earlier = self._earlier_sessions()
         if self._session is None:
-            self._session = {"command": command(), **machine()}
+            size = sum(param.size for param in state.params.values())
+            self._session = {"command": command(), "parameters": size, **machine()}
         session = self._session | {
             "started": self._started,
             "ended": max(_now(), self._started),  # the clock may have been set back

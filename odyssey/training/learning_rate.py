@@ -10,14 +10,17 @@ from odyssey import schedules
 from odyssey.checks import check_int, check_number
 from odyssey.schedules import check_milestones
 
-SCHEDULERS = (
-    "constant",
-    "step",
-    "multistep",
-    "cosine",
-    "cosine-restarts",
-    "one-cycle",
-)
+#: The schedules, each with the fields that shape it; ``lr`` is for all of them, and
+#: the warmup for all but one-cycle.
+SHAPES: dict[str, tuple[str, ...]] = {
+    "constant": (),
+    "step": ("lr_decay_epochs", "lr_decay_factor"),
+    "multistep": ("lr_milestones", "lr_gamma"),
+    "cosine": ("lr_min",),
+    "cosine-restarts": ("lr_min", "lr_restart_epochs", "lr_restart_mult"),
+    "one-cycle": ("lr_min", "lr_cycle_peak", "lr_cycle_start"),
+}
+SCHEDULERS = tuple(SHAPES)
 
 #: Those of which the curve ends with the run: with other epochs it is another one.
 NEED_EPOCHS = ("cosine", "one-cycle")

@@ -1,3 +1,4 @@
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -13,33 +14,50 @@ def drawn(*series, **options):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_ticks_are_round_and_reach_from_end_to_end(whole):
+def test_ticks_are_round_and_as_many_as_fit(whole):
     rng = np.random.default_rng(0)
     for _ in range(500):
         low = rng.normal() * 10.0 ** rng.integers(-3, 4)
         high = low + rng.exponential() * 10.0 ** rng.integers(-3, 4)
+        if whole:
+            low, high = math.floor(low), math.floor(high) + 1
         found = ticks(low, high, whole)
         assert 2 <= len(found) <= 6
         step = (found[-1] - found[0]) / (len(found) - 1)
         slack = 1e-6 * step
-        assert found[0] <= low + slack and high <= found[-1] + slack
-        assert found[0] > low - step and found[-1] < high + step
+        assert low - slack <= found[0] < low + step
+        assert high - step < found[-1] <= high + slack
         np.testing.assert_allclose(np.diff(found), step, rtol=1e-5)
-        mantissa = step / 10.0 ** np.floor(np.log10(step * (1 + 1e-9)))
+        mantissa = step / 10.0 ** np.floor(np.log10(step * (1 + 1e-6)))
         assert min(abs(mantissa - m) for m in (1, 2, 5)) < 1e-4
         assert not whole or step >= 1
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, -3.0, 1e-9, 1e9])
-def test_ticks_around_a_level_line(value):
-    found = ticks(value, value)
-    assert found[0] < value < found[-1] or 0 in (value - found[0], found[-1] - value)
-    assert len(set(found)) == len(found) >= 2
+@pytest.mark.parametrize(
+    "value, whole",
+    [(1e-9, False), *((v, whole) for v in (0.0, 1.0, -3.0, 1e9) for whole in (0, 1))],
+)
+def test_a_level_line_is_in_the_middle(value, whole):
+    axis = Axis([value, value], 200, 100, whole)
+    assert axis.place(value) == 150
+    assert len(set(axis.ticks)) == len(axis.ticks) >= (1 if whole else 2)
+    assert all(100 <= axis.place(tick) <= 200 for tick in axis.ticks)
 
 
-def test_axes_put_values_in_proportion():
-    axis = Axis([0.0, 10.0], 200, 100)
-    assert [axis.place(v) for v in (0, 5, 10)] == [200, 150, 100]
+def test_axes_put_values_in_proportion_and_end_where_they_end():
+    axis = Axis([1.0, 8.0], 10, 150, whole=True)
+    assert [axis.place(v) for v in (1, 4.5, 8)] == [10, 80, 150]
+    assert axis.ticks == [2, 4, 6, 8]
+    assert Axis([1, 3128], 0, 100, whole=True).ticks[-1] == 3000
+
+
+def test_room_is_left_around_values_but_not_beyond_zero():
+    axis = Axis([10.0, 20.0], 0, 120, room=0.1)
+    assert [axis.place(v) for v in (9, 10, 20, 21)] == [0, 10, 110, 120]
+    axis = Axis([0.5, 20.0], 0, 100, room=0.1)
+    assert axis.place(0) == 0 and axis.place(20) < 100
+    axis = Axis([-5.0, 5.0], 0, 110, room=0.1)
+    assert [axis.place(v) for v in (-5, 5, 6)] == [0, 100, 110]
 
 
 def test_points_lie_where_their_titles_say():
@@ -64,6 +82,15 @@ def test_points_lie_where_their_titles_say():
     assert svg.get("aria-label") == "Loss <&>, at the end: a 0.5, b<i> 0.25"
 
 
+def test_a_curve_reaches_from_end_to_end():
+    for points in ([(1, 1.0), (8, 2.0)], [(1, 1.0), (3128, 0.5)], [(7, 3.0), (9, 1.0)]):
+        _, svg, _ = drawn(Series("a", points))
+        place = svg.find("path[@class='s0']").get("d")
+        left, right = svg.find("path[@class='axis']").get("d")[1:].split("H")
+        assert float(place[1:].split()[0]) == float(left.split()[0])
+        assert float(place.split("L")[1].split()[0]) == float(right)
+
+
 def test_all_lies_within_the_drawing():
     points = [(n, (-1) ** n * n) for n in range(1, 300)]
     _, svg, _ = drawn(Series("a", points))
@@ -81,6 +108,9 @@ def test_a_scale_from_zero():
     _, svg, _ = drawn(Series("lr", [(1, 0.1), (2, 0.09)]), from_zero=True, mark=False)
     labels = [t.text for t in svg.findall("text[@class='y']")]
     assert labels[0] == "0" and labels[-1] == "0.1"
+    ground = svg.find("path[@class='axis']").get("d").split("H")[0].split()[-1]
+    (zero, *_) = svg.findall("path[@class='grid']")
+    assert zero.get("d").split("H")[0].split()[-1] == f"{ground}.0"
     assert svg.findall("circle") == []
 
 

@@ -1,15 +1,20 @@
 import base64
 import io
+import json
 import re
+from dataclasses import fields
 
 import numpy as np
 import pytest
-from made_run import IMAGES, KERNELS, NASTY, PARTS
+from made_run import IMAGES, KERNELS, NASTY, PARTS, PROFILE, SESSION
 from PIL import Image
 from reading import Page
 
+from odyssey.report.background import subtitle
 from odyssey.report.page import SECTIONS, build_page
+from odyssey.training.learning_rate import SCHEDULERS, SHAPES, LearningRate
 from odyssey.training.recipe_file import recipe_text
+from odyssey.weights.checkpoint import save_checkpoint
 from odyssey.weights.files import remove_path
 
 
@@ -65,7 +70,7 @@ def test_what_files_and_users_say_is_text_and_nothing_else(page):
 
 def test_pictures_and_tables_say_what_they_are(page):
     assert all(image["alt"] for image in page.all("img"))
-    assert len(page.all("caption")) == len(page.all("table")) > 5
+    assert len(page.all("caption")) == len(page.all("table")) == 5
     assert all(svg.keys() & {"aria-label", "aria-hidden"} for svg in page.all("svg"))
     assert {th["scope"] for th in page.all("th")} == {"row", "col"}
 
@@ -86,10 +91,25 @@ def test_the_figures_of_the_last_epoch(page):
 def test_confusion_matrix_by_hand(page):
     rows = after(page.sections["Confusion matrix"][-12:], "cat", NASTY, "class 2")
     assert rows == [["2", "1", "1"], ["1", "1", "0"], ["0", "0", "0"]]
-    shares = [td["style"] for td in page.all("td") if "style" in td][:9]
-    assert shares == [
-        f"--share:{share:.3f}" for share in (0.5, 0.25, 0.25, 0.5, 0.5, 0, 0, 0, 0)
+    cells = [td for td in page.all("td") if "style" in td][:9]
+    right, wrong = ("right", 0.5), "wrong"  # up to the most frequent, half of a class
+    assert [(td.get("class", "right"), float(td["style"][8:])) for td in cells] == [
+        *(right, (wrong, 0.5), (wrong, 0.5)),
+        *((wrong, 1.0), right, (wrong, 0.0)),
+        *((wrong, 0.0), (wrong, 0.0), ("right", 0.0)),
     ]
+
+
+def test_a_matrix_without_a_mistake(run_dir):
+    arrays = dict(np.load(run_dir / "evaluation.npz"))
+    arrays["test_predicted"] = arrays["test_labels"]
+    for name in ("test_mistakes", "test_pictures"):
+        arrays[name] = arrays[name][:0]
+    np.savez(run_dir / "evaluation.npz", **arrays)
+    page = Page(build_page(run_dir, "t"))
+    cells = [td for td in page.all("td") if "style" in td][:9]
+    shares = [float(td["style"][8:]) for td in cells]
+    assert shares == [1, 0, 0, 0, 1, 0, 0, 0, 0]
 
 
 def test_precision_recall_and_f1_by_hand(page):
@@ -132,6 +152,26 @@ def test_time_per_layer_adds_up(page):
     ]
 
 
+def test_rows_of_a_step_have_names_that_people_use(run_dir):
+    """Functions that share a name share a row, at the place of the first."""
+    rows = [
+        {"name": "block_shortcut", "forward": 0.1},
+        {"name": "conv1", "forward": 0.05},
+        {"name": "subsample", "forward": 0.05, "backward": 0.1},
+        {"name": "sgd_momentum_update_inplace", "other": 0.1},
+    ]
+    (run_dir / "profile.json").write_text(json.dumps(PROFILE | {"rows": rows}))
+    page = Page(build_page(run_dir, "t"))
+    texts = page.sections["Time per layer"]
+    names = ["shortcuts", "conv1", "weight update", "between the layers"]
+    assert after(texts, *names) == [
+        ["150.00", "100.00", "50.00 %"],
+        ["50.00", "10.00 %"],
+        ["100.00", "20.00 %"],
+        ["100.00", "20.00 %"],
+    ]
+
+
 def test_recipe_and_versions(page):
     texts = page.sections["Recipe"]
     assert after(texts, "lr", "milestones", "augment") == [
@@ -148,6 +188,38 @@ def test_recipe_and_versions(page):
         ("last_step", "4"),
     ):
         assert texts[texts.index(name) + 1] == value
+
+
+def test_model_parameters_data_set_and_days(run_dir):
+    recipe = {"model": "resnet20", "width": 16, "dataset": "cifar10"}
+    save_checkpoint(run_dir, 5, {"w": KERNELS}, {"recipe": recipe})
+    assert subtitle(run_dir) == "resnet20 of width 16, cifar10, 2026-01-01"
+    newest = SESSION | {"parameters": 272_474, "ended": "2026-01-03T00:30:00+00:00"}
+    sessions = {"sessions": [SESSION, newest]}
+    (run_dir / "environment.json").write_text(json.dumps(sessions))
+    line = "resnet20 of width 16, 272,474 parameters, cifar10, 2026-01-01 to 2026-01-03"
+    assert subtitle(run_dir) == line
+    assert f'<p class="subtitle">{line}</p>' in build_page(run_dir, "t")
+    remove_path(run_dir / "checkpoints")
+    assert subtitle(run_dir) == "272,474 parameters, 2026-01-01 to 2026-01-03"
+    (run_dir / "environment.json").unlink()
+    assert subtitle(run_dir) == ""
+
+
+@pytest.mark.parametrize("scheduler", [*SCHEDULERS, "another"])
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_choices_of_other_schedules_are_left_out(run_dir, scheduler, warmup):
+    names = [field.name for field in fields(LearningRate)]
+    values = dict.fromkeys(names, 1) | {"lr_warmup_epochs": warmup}
+    values["lr_scheduler"] = scheduler
+    save_checkpoint(run_dir, 5, {"w": KERNELS}, {"recipe": values})
+    texts = Page(build_page(run_dir, "t")).sections["Recipe"]
+    shown = [text for text in texts if text in names]
+    own = SHAPES.get(scheduler, names[3:-2])
+    every = scheduler == "another" or warmup
+    common = ["epochs", "lr", "lr_scheduler"]
+    common += ["lr_warmup_epochs", "lr_warmup_decay"] if every else []
+    assert sorted(shown) == sorted([*common, *own])
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -169,7 +241,7 @@ def test_a_recipe_without_a_checkpoint(run_dir):
     values = {"model": "net", "lr": 1e-5, "milestones": [1, 2], "data_sha256": "0"}
     (run_dir / "recipe.yml").write_text(recipe_text(values))
     _, *texts = Page(build_page(run_dir, "t")).sections["Recipe"]
-    assert texts[-6:] == ["model", "net", "lr", "1e-05", "milestones", "[1, 2]"]
+    assert texts == ["model", "net", "lr", "1e-05", "milestones", "[1, 2]"]
 
 
 def test_an_older_run_has_its_curves_and_no_more(run_dir):
@@ -187,6 +259,22 @@ def test_a_log_of_steps_that_lost_its_lines(run_dir):
     (run_dir / "steps.jsonl").write_text('{"step": 1')
     page = Page(build_page(run_dir, "t"))
     assert "lr, epoch 2: 0.05" in page.sections["Curves"]
+
+
+def test_a_log_of_which_lines_were_lost(run_dir):
+    """As a resume leaves it that has set a damaged one aside."""
+    header, first, second = (run_dir / "metrics.csv").read_text().splitlines(True)
+    rows = [header, first, second.replace("2,", "4,", 1)]
+    (run_dir / "metrics.csv").write_text("".join(rows))
+    steps = (run_dir / "steps.jsonl").read_text().splitlines(True)
+    (run_dir / "steps.jsonl").write_text("".join([*steps[:1], *steps[3:]]))
+    page = Page(build_page(run_dir, "t"))
+    texts = page.sections["Result"]
+    assert texts[texts.index("epochs") + 1] == "4"
+    assert texts[texts.index("time of 2 of the epochs") + 1] == "1 h 1 min"
+    assert texts[-1] == "metrics.csv has no row of epoch 2, 3."
+    curves = page.sections["Curves"]
+    assert "test, epoch 4: 1.25" in curves and "train, epoch 1: 2" in curves
 
 
 def test_a_run_in_its_first_epoch(run_dir):

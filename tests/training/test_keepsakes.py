@@ -98,6 +98,7 @@ def test_sessions_follow_each_other(tmp_path):
     assert [second["first_step"], second["last_step"]] == [8, 15]
     assert first["started"] <= first["ended"] <= second["started"]
     assert {"odyssey", "NumPy", "Numba"} <= first["versions"].keys()
+    assert first["parameters"] == 50  # 10 classes of points of 5 numbers
     run(tmp_path, resume=True)  # nothing left to do
     assert sessions(tmp_path) == [first, second]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from schedule_cases import CASES, fields_of
 
-from odyssey.training.learning_rate import SCHEDULERS, LearningRate
+from odyssey.training.learning_rate import SCHEDULERS, SHAPES, LearningRate
 from odyssey.training.recipe import Recipe
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "schedules.npz"
@@ -40,6 +40,31 @@ def test_first_and_last_updates_on_both_sides_of_a_drop():
     recipe = Recipe("net", "cifar10", "a" * 64)
     rates = [recipe.lr_at(s, 391) for s in (0, 60 * 391 - 1, 60 * 391, 200 * 391 - 1)]
     assert rates == [0.01, 0.01, 0.01 * 0.2, 0.01 * 0.2**3]
+
+
+def test_the_fields_that_shape_a_schedule_are_those_that_change_it():
+    others = {
+        "lr_decay_epochs": 3,
+        "lr_decay_factor": 0.5,
+        "lr_milestones": (2, 5),
+        "lr_gamma": 0.5,
+        "lr_min": 0.005,
+        "lr_restart_epochs": 3,
+        "lr_restart_mult": 2,
+        "lr_cycle_peak": 0.5,
+        "lr_cycle_start": 0.5,
+    }
+    common = {"epochs": 12, "lr_milestones": (4,), "lr_restart_epochs": 2}
+    common["lr_decay_epochs"] = 5
+    for name, shape in SHAPES.items():
+
+        def rates(changes, name=name):
+            choice = LearningRate(**common | {"lr_scheduler": name} | changes)
+            return [choice.lr_at(step, 4) for step in range(48)]
+
+        usual = rates({})
+        changing = {f for f, v in others.items() if rates({f: v}) != usual}
+        assert changing == set(shape), name
 
 
 def test_default_milestones():
