@@ -29,8 +29,10 @@ from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
 from odyssey.data.dataset import DataError
 from odyssey.data.download import (
     ARCHIVE_MD5,
+    NO_SOURCE,
     SOURCES,
     DownloadError,
+    WrongArchiveError,
     download_cifar10,
 )
 from odyssey.data.transfer import Observer
@@ -43,8 +45,8 @@ from odyssey.training.signals import SIGNALS, handling
 
 MIB = 2**20
 HINT = (
-    "\nIf you can get the archive in another way, unpack it with --from-file, "
-    "or name an address with --url."
+    ". If you can get the archive in another way, unpack it with --from-file, "
+    "or name an address with --url"
 )
 
 
@@ -64,6 +66,10 @@ class Meter(Observer):
     def say(self, message: str) -> None:
         """Print a line of news."""
         click.echo(message)
+
+    def fail(self, message: str) -> None:
+        """Print what went wrong, so that the error at the end need not say it again."""
+        click.echo(message, err=True)
 
     def begin(self, done: int, total: int | None) -> None:
         """Show the size, and where the download starts or goes on."""
@@ -219,7 +225,9 @@ def main(no_progress: bool, debug: bool, **options) -> None:
         except KeyboardInterrupt:
             raise Interrupted(signums[0] if signums else signal.SIGINT) from None
         except DownloadError as error:
-            raise ProgramError(f"{error}{HINT}") from error
+            raise ProgramError(f"{NO_SOURCE}{HINT}") from error
+        except WrongArchiveError as error:
+            raise InputError(f"{NO_SOURCE}{HINT}") from error
         except DataError as error:
             raise InputError(
                 f"{error}{'' if options['from_file'] else HINT}"

@@ -10,6 +10,7 @@ A member that would be written elsewhere, a link or a device condemns the whole
 archive: none has a place in this one.  Other plain files are passed over.
 """
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -22,6 +23,8 @@ from typing import BinaryIO
 
 from odyssey.data.cifar10 import FORMATS, MAX_BATCH_BYTES, load_cifar10
 from odyssey.data.dataset import DataError, Dataset
+from odyssey.data.file_kinds import GZIP, HEAD_BYTES, TAR, kind_of
+from odyssey.training.errors import one_line
 from odyssey.weights.files import (
     TEMPORARY,
     fsync_directory,
@@ -81,12 +84,19 @@ def mismatch(
 def check_md5(archive: Path, file: BinaryIO, md5: str, size: int | None = None) -> None:
     """Raise `DataError` unless an archive, open as ``file``, has the sum ``md5``."""
     found = md5_of_file(file)
-    if found != md5:
-        raise DataError(f"{archive}: {mismatch(md5, size, found, file.tell())}")
+    if found == md5:
+        return
+    message, kind = mismatch(md5, size, found, file.tell()), _kind_at_start(file)
+    if kind == TAR:
+        hint = "as Safari leaves it; tar -xf FILE -C FOLDER unpacks it"
+        message = f"{TAR}, {hint} ({message})"
+    elif kind and kind != GZIP:
+        message = f"{kind} ({message})"
+    raise DataError(f"{archive}: {message}")
 
 
 def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> Dataset:
-    """Put the batches of a ``.tar.gz`` archive into ``data_dir``, all or none.
+    """Put the batches of a ``.tar.gz`` or ``.tar`` into ``data_dir``, all or none.
 
     Parameters
     ----------
@@ -156,7 +166,7 @@ def _extract(file: BinaryIO, staging: Path) -> Path:
 def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members that belong to the data set, in order."""
     try:
-        with gzip.GzipFile(fileobj=file) as unzipped:
+        with _unzipped(file) as unzipped:
             stream = _Limited(unzipped, MAX_UNPACKED_BYTES)
             with tarfile.open(mode="r|", fileobj=stream, bufsize=2**16) as tar:
                 for count, member in enumerate(tar):
@@ -168,7 +178,8 @@ def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
                     limit = _SIZES.get(folder, {}).get(base)
                     # Even to pass over a member takes time in proportion to its size.
                     if not 0 <= member.size <= (limit or MAX_UNPACKED_BYTES):
-                        raise DataError(f"member {name!r} claims {member.size:,} bytes")
+                        size = f"{member.size:,}"[:30]
+                        raise DataError(f"member {name[:200]!r} claims {size} bytes")
                     if limit and member.isfile():
                         yield name, tar.extractfile(member).read()
             # The checksum of gzip comes last, after what tar has an interest in.
@@ -177,7 +188,25 @@ def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     except DataError:
         raise
     except _DAMAGE as error:
-        raise DataError(f"damaged archive: {error}") from error
+        raise DataError(f"damaged archive: {one_line(str(error), 200)}") from error
+
+
+def _unzipped(file: BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+    """Return the tar within an archive; some have been unzipped on their way here."""
+    kind = _kind_at_start(file)
+    if kind == TAR:
+        return contextlib.nullcontext(file)
+    if kind not in ("", GZIP):
+        raise DataError(f"{kind}, not a .tar.gz")
+    return gzip.GzipFile(fileobj=file)
+
+
+def _kind_at_start(file: BinaryIO) -> str:
+    """Return what an open file is, and go back to its start."""
+    file.seek(0)
+    kind = kind_of(file.read(HEAD_BYTES))
+    file.seek(0)
+    return kind
 
 
 def _refuse_dangerous(member: tarfile.TarInfo) -> None:

@@ -36,8 +36,15 @@ ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 ARCHIVE_BYTES = 170_498_071
 
 
+NO_SOURCE = "no source has given the archive"
+
+
 class DownloadError(RuntimeError):
     """No source has given the archive; the message says why for each of them."""
+
+
+class WrongArchiveError(DataError):
+    """No source has given the archive, and one has given something else."""
 
 
 def download_cifar10(
@@ -184,8 +191,9 @@ def _fetch_from_any(
                 fetch(url, part, md5, session=session, observer=observer, **options)
                 return
             except SourceError as error:
-                observer.say(f"failed: {error}")
+                again = f"given up after {error.attempts} attempts"
+                observer.fail(again if error.attempts else f"{url}: {error}")
                 reasons.append(f"\n  {url}: {error}")
                 damaged |= isinstance(error, WrongContentError)
-    message = "no source has given the archive:" + "".join(reasons)
-    raise (DataError if damaged else DownloadError)(message)
+    message = f"{NO_SOURCE}:" + "".join(reasons)
+    raise (WrongArchiveError if damaged else DownloadError)(message)

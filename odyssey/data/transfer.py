@@ -27,6 +27,8 @@ import requests
 import urllib3
 
 from odyssey.data.archive import md5_of_file, mismatch
+from odyssey.data.file_kinds import GZIP, kind_of_file
+from odyssey.training.errors import one_line
 
 CHUNK_BYTES = 2**14  # as much as a time-out can lose
 MAX_BYTES = 2**30  # of a file whose size is not known
@@ -37,6 +39,8 @@ CONNECT_TIMEOUT = 10.0  # seconds
 
 class SourceError(Exception):
     """An address does not give the file; the message says why."""
+
+    attempts = 0  #: made in vain, if the observer has heard of the reason
 
 
 class BrokenOffError(SourceError):
@@ -52,6 +56,10 @@ class Observer:
 
     def say(self, message: str) -> None:
         """Take a line of news."""
+
+    def fail(self, message: str) -> None:
+        """Take a line about something that went wrong."""
+        self.say(message)
 
     def begin(self, done: int, total: int | None) -> None:
         """Take the bytes there at the start and, if known, those in the end."""
@@ -72,7 +80,9 @@ class Session(requests.Session):
         if target is not None and urlsplit(resp.url).scheme == "https":
             target = urljoin(resp.url, target)
             if urlsplit(target).scheme != "https":
-                raise SourceError(f"redirects from https to {target}: refused")
+                raise SourceError(
+                    f"redirects from https to {one_line(target, 200)}: refused"
+                )
         return target
 
 
@@ -120,7 +130,8 @@ def fetch(
     """
     observer = observer or Observer()
     most, failures, started_over = _size(part), 0, False
-    for _ in range(MAX_ATTEMPTS):
+    told = ""  # the last reason that the observer has heard of
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             start, kind = _transfer(session, url, part, size, timeout, observer)
         except BrokenOffError as error:
@@ -129,16 +140,22 @@ def fetch(
             if _size(part) > most:
                 most, failures = _size(part), 0
             failures += 1
+            known, told = str(error) == told, str(error)
             if failures > retries:
-                raise
+                if attempt == 1:
+                    raise
+                final = BrokenOffError(f"{error} ({attempt} attempts)")
+                final.attempts = attempt if known else 0
+                raise final from error
             wait = min(2.0 ** (failures - 1), MAX_WAIT)
-            observer.say(f"{error}; trying again in {wait:.0f} s")
+            reason = "" if known else f"{url}: {error}; "
+            observer.fail(f"{reason}trying again in {wait:.0f} s")
             sleep(wait)
             continue
         found = md5_of_file(part)
         if found == md5:
             return
-        received = _size(part)
+        received, kind = _size(part), _named_kind(part, kind)
         part.unlink(missing_ok=True)
         if start == 0 or started_over:
             raise WrongContentError(
@@ -198,11 +215,12 @@ def _receive(
         The content type, for messages.
     """
     status, headers = response.status_code, response.headers
-    kind = headers.get("Content-Type", "no content type")
+    kind = one_line(headers.get("Content-Type", "no content type"), 80)
+    answer = f"HTTP {status} {one_line(response.reason or '', 80)}".rstrip()
     if status == 429 or status >= 500:
-        raise BrokenOffError(f"HTTP {status} {response.reason}")
+        raise BrokenOffError(answer)
     if status not in (200, 206) and not (status == 416 and offset):
-        raise SourceError(f"HTTP {status} {response.reason}")
+        raise SourceError(answer)
     start, end = _extent(response, offset)
     if status != 200 and start is None:
         return offset, kind
@@ -249,6 +267,12 @@ def _extent(response: requests.Response, offset: int) -> tuple[int | None, int |
     return offset, int(found[2]) + 1 if found[3] == "*" else int(found[3])
 
 
+def _named_kind(part: Path, content_type: str) -> str:
+    """Return what has arrived, in words where its first bytes tell."""
+    kind = kind_of_file(part)
+    return content_type if kind in ("", GZIP) else kind
+
+
 def _size(path: Path) -> int:
     """Return the bytes of a file, 0 if there is none."""
     return path.stat().st_size if path.exists() else 0
@@ -257,7 +281,8 @@ def _size(path: Path) -> int:
 def _cause(error: BaseException) -> str:
     """Return the innermost reason of an error of requests, without object names."""
     while True:
-        inner = getattr(error, "reason", None) or (error.args[0] if error.args else "")
-        if not isinstance(inner, BaseException):
-            return str(error).split("): ", 1)[-1]
+        inner = [getattr(error, "reason", None), *error.args[:2]]
+        inner = next((e for e in inner if isinstance(e, BaseException)), None)
+        if inner is None:
+            return one_line(str(error).split("): ", 1)[-1], 200)
         error = inner

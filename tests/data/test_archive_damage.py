@@ -1,6 +1,7 @@
 """Archives cut short, with flipped bits, or made to fill memory and disk."""
 
 import gzip
+import re
 import tarfile
 
 import numpy as np
@@ -67,8 +68,14 @@ def test_the_last_sum_counts_however_far_it_is(files, data_dir, tmp_path):
 
 
 def test_what_is_no_gzip_is_refused(data_dir, tmp_path):
-    for content in (b"<html>log in</html>", b"PK\3\4" + bytes(100), bytes(2000)):
-        refused(content, data_dir, tmp_path, "damaged archive")
+    refused(bytes(2000), data_dir, tmp_path, "damaged archive: Not a gzipped file")
+    for content, kind in {
+        b"<html>log in</html>": "a web page (HTML)",
+        b"PK\3\4" + bytes(100): "a ZIP archive",
+        b"\xfd7zXZ\0" + bytes(100): "xz data (.xz)",
+    }.items():
+        match = f"archive.tar.gz: {re.escape(kind)}, not a .tar.gz$"
+        refused(content, data_dir, tmp_path, match)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,20 @@ def test_members_that_claim_too_much(name, size, files, data_dir, tmp_path):
     header = plain(name, size=size)[0].tobuf(tarfile.GNU_FORMAT)
     content = gzip.compress(header + gzip.decompress(tar_gz(files)), 1)
     refused(content, data_dir, tmp_path, f"claims {size:,} bytes")
+
+
+def test_endless_names_and_numbers_are_not_repeated(files, data_dir, tmp_path):
+    files.pop(BATCH)
+    for field, value in {"path": "x" * 9000, "size": "9" * 4000}.items():
+        record = f"{field}={value}\n"
+        record = f"{len(record) + 5} {record}".encode()
+        assert len(record) == int(record[:4])
+        header = plain("x", record, kind=tarfile.XHDTYPE)[0].tobuf(tarfile.GNU_FORMAT)
+        padded = record.ljust(-len(record) // 512 * -512, b"\0")
+        member = plain("y", size=2**33)[0].tobuf(tarfile.GNU_FORMAT)
+        content = header + padded + member + gzip.decompress(tar_gz(files))
+        match = r"archive.tar.gz: member '\w{1,200}' claims [\d,]{1,30} bytes$"
+        refused(gzip.compress(content, 1), data_dir, tmp_path, match)
 
 
 def test_bombs_stop_at_the_limit(files, data_dir, tmp_path, monkeypatch):

@@ -52,7 +52,12 @@ def test_sources_in_turn(packed, data_dir):
         lines = get(data_dir, packed, gone, busy, portal, lame, good)
         assert [len(s.paths) for s in (gone, busy, portal)] == [1, 4, 1]
         assert good.ranges == ["bytes=99-"]
-    assert "failed: HTTP 404 Not Found" in lines
+    assert f"{gone.url}: HTTP 404 Not Found" in lines
+    first = f"{busy.url}: HTTP 503 Service Unavailable; trying again in 1 s"
+    rest = ["trying again in 2 s", "trying again in 4 s", "given up after 4 attempts"]
+    start = lines.index(first)
+    assert lines[start : start + 4] == [first, *rest]
+    assert sum("503" in line for line in lines) == 1
     assert present(data_dir) == [FOLDER]
 
 
@@ -66,8 +71,9 @@ def test_every_source_is_named_with_its_reason(packed, data_dir):
     with Server(status(404)) as first, Server(status(500)) as second:
         with pytest.raises(DownloadError) as caught:
             get(data_dir, packed, first, second)
-    assert f"{first.url}: HTTP 404" in str(caught.value)
-    assert f"{second.url}: HTTP 500" in str(caught.value)
+    assert f"{first.url}: HTTP 404 Not Found\n" in str(caught.value)
+    reason = "HTTP 500 Internal Server Error (4 attempts)"
+    assert str(caught.value).endswith(f"{second.url}: {reason}")
     assert present(data_dir) == []
 
 

@@ -5,6 +5,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from downloading import News
 from fetching import BODY, KEPT, MD5, OTHER, fetch, fetch_fails
 from http_server import (
     Server,
@@ -46,13 +47,52 @@ def test_started_over_only_once_in_several_answers(part):
 
 
 def test_wrong_bytes_are_described_and_removed(part):
-    page = b"<html>Please log in</html>"
-    found = hashlib.md5(page).hexdigest()
-    with Server(whole(page, Content_Type="text/html")) as server:
-        match = rf"\(text/html\): expected MD5 {MD5}, got {found} \(26 bytes\)"
+    found = hashlib.md5(b"Please log in").hexdigest()
+    with Server(whole(b"Please log in", Content_Type="text/plain")) as server:
+        match = rf"\(text/plain\): expected MD5 {MD5}, got {found} \(13 bytes\)"
         fetch_fails(WrongContentError, server, part, match)
         assert len(server.paths) == 1
     assert not part.exists()
+
+
+def test_web_pages_are_known_whatever_the_server_calls_them(part):
+    page = b"\n<!DOCTYPE HTML><title>Please log in</title>"
+    with Server(whole(page, Content_Type="application/gzip")) as server:
+        match = r"sent another file \(a web page \(HTML\)\): expected MD5"
+        fetch_fails(WrongContentError, server, part, match)
+
+
+def test_what_a_server_says_is_cut_to_one_printable_line(part):
+    def verbose(handler):
+        handler.send_response(404, "\x1b[31m" + "x" * 60_000)
+        handler.end_headers()
+
+    with Server(verbose) as server:
+        fetch_fails(SourceError, server, part, r"^HTTP 404 \\x1b\[31mx+ \.\.\. x{20}$")
+    lengthy = whole(OTHER, Content_Type="x" * 60_000)
+    with Server(lengthy) as server:
+        fetch_fails(WrongContentError, server, part, r"\(x{50,80} \.\.\. x{20}\)")
+
+
+def test_a_connection_without_an_answer_is_told_in_words(part):
+    with Server(lambda handler: None) as server:
+        match = "^connection failed: Remote end closed connection without response$"
+        fetch_fails(BrokenOffError, server, part, match, retries=0)
+
+
+def test_a_reason_is_told_once_however_often_it_is_tried(part):
+    news = News()
+    with Server(status(503), status(503), cut(BODY, KEPT), status(500)) as server:
+        match = r"^HTTP 500 Internal Server Error \(5 attempts\)$"
+        options = {"retries": 2, "observer": news}
+        fetch_fails(BrokenOffError, server, part, match, **options)
+    busy, broken = f"{server.url}: HTTP 503 Service Unavailable", "of 100,000 bytes"
+    assert news.lines == [
+        f"{busy}; trying again in 1 s",
+        "trying again in 2 s",
+        f"{server.url}: broke off after 40,000 {broken}; trying again in 1 s",
+        f"{server.url}: HTTP 500 Internal Server Error; trying again in 2 s",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """download_cifar10.py as a program: its options, its messages, its exit statuses."""
 
+import gzip
 import hashlib
 import os
 import pty
@@ -163,10 +164,25 @@ def test_failed_downloads(answer, exit_code, packed, data_dir):
         options = ["--url", server.url, "--md5", md5_of(packed), "--retries", 0]
         result = run(data_dir, *options)
     assert result.exit_code == exit_code
-    assert f"\n  {server.url}: " in result.output
-    assert "--from-file" in result.output
-    assert "Traceback" not in result.output
+    reason, error = result.stderr.splitlines()
+    assert reason.startswith(f"{server.url}: ")
+    assert error.startswith("Error: no source has given the archive. If you can get")
     assert os.listdir(data_dir) == []
+
+
+def test_a_failure_is_printed_once(packed, data_dir, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with Server(status(404)) as first, Server(status(503)) as second:
+        options = ["--url", first.url, "--url", second.url, "--retries", 2]
+        result = run(data_dir, *options, "--md5", md5_of(packed))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[:-1] == [
+        f"{first.url}: HTTP 404 Not Found",
+        f"{second.url}: HTTP 503 Service Unavailable; trying again in 1 s",
+        "trying again in 2 s",
+        "given up after 3 attempts",
+    ]
+    assert result.stdout.count("HTTP") == 0
 
 
 def test_silent_server(packed, data_dir):
@@ -184,6 +200,41 @@ def test_debug_shows_where(archive, data_dir):
     assert result.returncode == 2
     assert "Traceback" in result.stderr
     assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b"<!DOCTYPE html>\n<title>Log in</title>",
+            "a web page (HTML) (expected MD5 c5",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17\n",
+            "a pointer of Git LFS, not the file itself; git lfs pull fetches that (exp",
+        ),
+    ],
+)
+def test_other_files_in_place_of_the_archive(content, said, archive, data_dir):
+    archive.write_bytes(content)
+    result = run(data_dir, "--from-file", archive)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {archive}: {said}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_archive_that_a_browser_has_unzipped(archive, packed, data_dir):
+    tar = archive.with_suffix("")
+    tar.write_bytes(gzip.decompress(packed))
+    result = run(data_dir, "--from-file", tar, "--md5", md5_of(tar.read_bytes()))
+    assert result.exit_code == 0, result.output
+    assert os.listdir(data_dir) == [FOLDER]
+    result = run(data_dir, "--from-file", tar)
+    assert result.exit_code == 2
+    assert (
+        f"Error: {tar}: a tar archive that is not compressed, as Safari leaves it; "
+        "tar -xf FILE -C FOLDER unpacks it (expected MD5 c58f"
+    ) in result.stderr
 
 
 def test_data_folder_that_cannot_be_made(archive, packed):
