@@ -12,8 +12,9 @@ Images*, 2009; https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 import os
+import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,9 @@ from odyssey.data.dataset import (
     interleave_planes,
     read_file,
 )
-from odyssey.data.unpickle import UnpickleError, as_pixels, read_batch
+from odyssey.data.layouts import not_a_folder, other_layout, subfolders
+from odyssey.data.pickled_arrays import as_labels, as_pixels
+from odyssey.data.unpickle import UnpickleError, read_batch
 
 MAX_BATCH_BYTES = 64 * 2**20  # the published batches have 31 MB
 MAX_NAMES_BYTES = 2**16
@@ -94,23 +97,48 @@ def holds_cifar10(data_dir: str | os.PathLike) -> bool:
 
 def _find(root: Path) -> tuple[Format, Path]:
     """Return the first form of which all files are there, and their folder."""
-    if not os.path.isdir(root):
-        raise DataError(f"{root}: no such folder")
+    _check_folder(root)
     incomplete = ""
-    places = [(form, root / form.folder) for form in FORMATS]
-    places += [(form, root) for form in FORMATS]
-    for form, folder in places:
-        # os.path.exists is false, not an error, for a folder that may not be entered.
-        missing = [f for f in form.files if not os.path.exists(folder / f)]
+    for form, folder, missing in _places(root):
         if not missing:
             return form, folder
         if not incomplete and len(missing) < len(form.files):
             incomplete = f"{folder}: missing {', '.join(missing)}"
-    raise DataError(
-        incomplete
-        or f"{root}: no CIFAR-10 here; expected cifar-10-batches-py/, "
-        f"cifar-10-batches-bin/ or {', '.join(FORMATS[-1].files)}"
+    raise DataError(incomplete or f"{root}: {_what_else(root)}")
+
+
+def _places(root: Path) -> Iterator[tuple[Format, Path, list[str]]]:
+    """Yield each form, where it may lie, and the files that are missing there."""
+    places = [(form, root / form.folder) for form in FORMATS]
+    places += [(form, root) for form in FORMATS]
+    for form, folder in places:
+        # os.path.exists is false, not an error, for a folder that may not be entered.
+        yield form, folder, [f for f in form.files if not os.path.exists(folder / f)]
+
+
+def _what_else(root: Path) -> str:
+    """Return what lies in a folder without CIFAR-10, or what should lie there."""
+    for folder in subfolders(root):
+        if any(not missing for *_, missing in _places(folder)):
+            return f"no CIFAR-10 here, but in {folder}"
+    return other_layout(root) or (
+        "no CIFAR-10 here; expected cifar-10-batches-py/, cifar-10-batches-bin/ or "
+        f"{', '.join(FORMATS[-1].files)}"
     )
+
+
+def _check_folder(root: Path) -> None:
+    """Raise ``DataError`` unless the data folder is one."""
+    try:
+        is_folder = stat.S_ISDIR(os.stat(root).st_mode)
+    except FileNotFoundError:
+        reason = "a link that leads nowhere" if root.is_symlink() else "no such folder"
+        raise DataError(f"{root}: {reason}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{root}: cannot be opened: {reason}") from error
+    if not is_folder:
+        raise DataError(f"{root}: {not_a_folder(root)}")
 
 
 def _read_python(path: Path) -> Part:
@@ -118,14 +146,12 @@ def _read_python(path: Path) -> Part:
     try:
         batch = read_batch(read_file(path, MAX_BATCH_BYTES))
         pixels = as_pixels(batch.get("data"))
+        labels = as_labels(batch.get("labels"))
     except UnpickleError as error:
         raise DataError(f"{path}: {error}") from error
-    labels = batch.get("labels")
-    if not isinstance(labels, list) or any(type(v) is not int for v in labels):
-        raise DataError(f"{path}: labels are not a list of integers")
     if len(labels) != len(pixels):
         raise DataError(f"{path}: {len(pixels)} images, but {len(labels)} labels")
-    return pixels, check_labels(path, np.array(labels, object))  # of any size
+    return pixels, check_labels(path, labels)
 
 
 def _read_binary(path: Path) -> Part:

@@ -1,9 +1,13 @@
 """What a data set is here: images in memory as uint8, their labels, class names."""
 
+import contextlib
 import os
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+
+from odyssey.data.file_kinds import HEAD_BYTES, kind_of
 
 #: Mean and standard deviation of each channel (red, green, blue) over all pixels of
 #: the 50,000 training images, on the scale 0 to 1.  The deviation is that of the data
@@ -46,21 +50,38 @@ def read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
     Raises
     ------
     DataError
-        If the file is missing, no regular file, too large or cannot be read.
+        If the file is missing, no regular file, too large, cannot be read, or is
+        something else altogether, such as a web page.
+    """
+    with open_file(path, max_bytes) as (file, size):
+        return file.read(size)
+
+
+@contextlib.contextmanager
+def open_file(
+    path: str | os.PathLike, max_bytes: int
+) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file for reading and yield it with its size, see `read_file`.
+
+    No more than the size is to be asked for: Python takes the memory for all that is
+    asked for, however little there is.
     """
     if not os.path.isfile(path):  # a pipe would block, a folder has no bytes
         reason = "not a regular file" if os.path.exists(path) else "no such file"
         raise DataError(f"{path}: {reason}")
     try:
         with open(path, "rb") as file:
-            content = file.read(max_bytes + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise DataError(
+                    f"{path}: larger than {max_bytes} bytes, not a file of this set"
+                )
+            if kind := kind_of(file.read(HEAD_BYTES)):
+                raise DataError(f"{path}: {kind}")
+            file.seek(0)
+            yield file, size
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > max_bytes:
-        raise DataError(
-            f"{path}: larger than {max_bytes} bytes, not a file of this set"
-        )
-    return content
 
 
 def check_labels(path: str | os.PathLike, labels: np.ndarray) -> np.ndarray:
@@ -68,9 +89,8 @@ def check_labels(path: str | os.PathLike, labels: np.ndarray) -> np.ndarray:
     wrong = np.flatnonzero((labels < 0) | (labels >= len(CIFAR10_CLASSES)))
     if wrong.size:
         first = wrong[0]
-        raise DataError(
-            f"{path}: label {labels[first]} of record {first} is not 0 to 9"
-        )
+        label = str(labels[first])[:30]  # of a pickle it may have hundreds of digits
+        raise DataError(f"{path}: label {label} of record {first} is not 0 to 9")
     return labels.astype(np.int64)
 
 

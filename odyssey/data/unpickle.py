@@ -5,33 +5,30 @@ A pickle is a program for a small stack machine, and two of its instructions tog
 ``pickle.load`` runs whatever its author liked.  The batches need little of that
 machine, so here is that little.  ``pickletools`` splits the file into instructions;
 the loop below knows those that build dicts, lists, tuples, strings and numbers, and
-where a batch calls NumPy it only writes down which of four known names was called
+where a batch calls NumPy it only writes down which of a few known names was called
 with what.  No name is ever looked up, nothing is ever called: NumPy's arrays are put
 together afterwards, from the checked parts of these notes.
 
-What Python 2 wrote in 2009 can be read, and what Python 3 writes in protocols 2 to 4
-under NumPy 1 and 2.  The instructions are documented in CPython's
-``Lib/pickletools.py``.
+What Python 2 wrote in 2009 can be read, and what Python 3 writes in protocols 2 to 5
+under NumPy 1 and 2, as long as the arrays are in the file itself.  The instructions are
+documented in CPython's ``Lib/pickletools.py``.
 """
 
-import math
 import pickletools
 from typing import Any
-
-import numpy as np
 
 #: A batch of 20,000 records written by Python 3 takes fewer than 200,000.
 MAX_INSTRUCTIONS = 500_000
 
-_RECONSTRUCT = "_reconstruct"
+RECONSTRUCT = "_reconstruct"  # an array, in protocols 2 to 4
+FROMBUFFER = "_frombuffer"  # an array, in protocol 5
+SCALAR = "scalar"  # one number, as an int64 of NumPy's
+DTYPE = ("numpy", "dtype")
 _ENCODE = ("_codecs", "encode")  # how protocol 2 writes bytes from Python 3
-_ALLOWED = {
-    ("numpy.core.multiarray", _RECONSTRUCT),  # NumPy 1
-    ("numpy._core.multiarray", _RECONSTRUCT),  # NumPy 2
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    _ENCODE,
-}
+_ALLOWED = {("numpy", "ndarray"), DTYPE, _ENCODE}
+for _core in ("numpy.core", "numpy._core"):  # NumPy 1, NumPy 2
+    _ALLOWED |= {(f"{_core}.multiarray", name) for name in (RECONSTRUCT, SCALAR)}
+    _ALLOWED.add((f"{_core}.numeric", FROMBUFFER))
 
 
 class UnpickleError(ValueError):
@@ -49,7 +46,7 @@ class _Name:
         self.key = (module, name)
 
 
-class _Call:
+class Call:
     """The note "this file calls name(*args)", and the state it then sets."""
 
     def __init__(self, name: _Name, args: tuple):
@@ -60,8 +57,8 @@ def read_batch(raw: bytes) -> dict[str, Any]:
     """Return the dict that the pickle ``raw`` holds, with its keys as ``str``.
 
     Strings of Python 2 come as bytes; arrays come as inert notes, to be read with
-    `as_pixels`.  As with pickle itself, bytes after the end of the pickle are not
-    looked at.
+    `odyssey.data.pickled_arrays`.  As with pickle itself, bytes after the end of the
+    pickle are not looked at.
 
     Raises
     ------
@@ -82,32 +79,6 @@ def read_batch(raw: bytes) -> dict[str, Any]:
         key.decode("latin-1") if isinstance(key, bytes) else key: value
         for key, value in batch.items()
     }
-
-
-def as_pixels(value: Any) -> np.ndarray:
-    """Return the array that a batch holds as (N, 3072) uint8.
-
-    Raises
-    ------
-    UnpickleError
-        If ``value`` is not the note of such an array, with as many bytes as it says.
-    """
-    if not isinstance(value, _Call) or value.key[1] != _RECONSTRUCT:
-        raise UnpickleError("data is not an array")
-    try:  # what ndarray.__reduce__ writes: version, shape, dtype, Fortran order, bytes
-        _, shape, dtype, fortran_order, raw = value.state
-        code, *_ = dtype.args
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UnpickleError("data is not an array as NumPy writes it") from error
-    if dtype.key != ("numpy", "dtype") or code not in ("u1", b"u1"):
-        raise UnpickleError("data is not of dtype uint8")
-    if not isinstance(shape, tuple) or any(type(size) is not int for size in shape):
-        raise UnpickleError("data has no proper shape")
-    if len(shape) != 2 or shape[0] < 1 or shape[1] != 3072 or fortran_order:
-        raise UnpickleError("data is not a C-ordered array (N, 3072) with N >= 1")
-    if not isinstance(raw, bytes) or len(raw) != math.prod(shape):
-        raise UnpickleError("data has not as many bytes as its shape says")
-    return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 def _interpret(raw: bytes) -> Any:
@@ -139,6 +110,8 @@ def _interpret(raw: bytes) -> Any:
             case "BININT" | "BININT1" | "BININT2" | "LONG1":
                 stack.append(arg)
             case "BINUNICODE" | "SHORT_BINUNICODE" | "BINBYTES" | "SHORT_BINBYTES":
+                stack.append(arg)
+            case "BYTEARRAY8":
                 stack.append(arg)
             case "BINSTRING" | "SHORT_BINSTRING":  # Python 2's str
                 stack.append(arg.encode("latin-1"))
@@ -188,11 +161,14 @@ def _interpret(raw: bytes) -> Any:
                 stack.append(result)
             case "BUILD":
                 state = stack.pop()
-                if not isinstance(stack[-1], _Call):
+                if not isinstance(stack[-1], Call):
                     raise UnpickleError("sets the state of something not an array")
                 stack[-1].state = state
+            case "NEXT_BUFFER":
+                raise UnpickleError("keeps its arrays in buffers outside of the file")
             case _:
-                raise UnpickleError(f"instruction {opcode.name} is refused")
+                hint = "; protocols 2 to 5 are read" if opcode.proto < 2 else ""
+                raise UnpickleError(f"instruction {opcode.name} is refused{hint}")
     raise UnpickleError("ends without a result")
 
 
@@ -219,7 +195,7 @@ def _note_call(name: Any, args: Any) -> Any:
     if not isinstance(name, _Name) or not isinstance(args, tuple):
         raise UnpickleError("calls something not a name")
     if name.key != _ENCODE:
-        return _Call(name, args)
+        return Call(name, args)
     text, codec = args
     if codec not in ("latin1", b"latin1") or not isinstance(text, str):
         raise UnpickleError("encodes something not bytes")

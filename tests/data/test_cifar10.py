@@ -1,3 +1,6 @@
+import pickle
+import tracemalloc
+
 import numpy as np
 import pytest
 from tiny_cifar import BATCHES, CLASSES, python2_pickle, write_tiny_cifar
@@ -147,6 +150,30 @@ def test_files_too_large_to_be_batches_are_not_parsed(tmp_path, form):
         file.truncate(2**26 + 1)  # sparse: takes no room on the disk
     with pytest.raises(DataError, match=r"larger than|promises"):
         load_cifar10(tmp_path)
+
+
+@pytest.mark.parametrize("there", [0, 2**29])  # bytes after the header
+def test_no_more_memory_is_taken_than_a_file_needs(tmp_path, form, there):
+    write_tiny_cifar(tmp_path, form, records=2)
+    names = {"python": "data_batch_1", "binary": "data_batch_1.bin"}
+    path = tmp_path / FOLDERS.get(form, ".") / names.get(form, "train_labels.idx")
+    with path.open("r+b") as file:
+        file.write(b"\0\0\x08\1\xff\xff\xff\xff")  # as many labels as can be said
+        file.truncate(8 + there)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=f"^{path}: "):
+            load_cifar10(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_endless_labels_are_not_repeated(tmp_path):
+    batch = {b"data": np.zeros((1, 3072), np.uint8), b"labels": [10**600]}
+    raw = pickle.dumps(batch, 2)
+    message = damaged(tmp_path, "python", "data_batch_4", lambda _: raw)
+    assert message.endswith(f": label 1{'0' * 29} of record 0 is not 0 to 9")
 
 
 def test_a_folder_in_place_of_a_batch(tmp_path):

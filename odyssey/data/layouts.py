@@ -1,0 +1,120 @@
+"""Data folders in other forms than CIFAR-10's own: recognised, and answered.
+
+None of them is read.  What is said of each is what it is and what to do; IDX files,
+which are easily written, take images from everywhere (`odyssey.data.idx`).
+"""
+
+import itertools
+import os
+from pathlib import Path
+
+from odyssey.data.file_kinds import kind_of_file
+
+MAX_ENTRIES = 1000  # of a folder that are looked at
+
+_TO_IDX = "odyssey/data/idx.py shows how to write it as IDX files, which are"
+_ARCHIVES = ("cifar-10-python", "cifar-10-binary", "cifar-10-batches-py")
+_KAGGLE = {"trainLabels.csv", "sampleSubmission.csv", "train.7z", "test.7z"}
+_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+
+#: Other forms in which data sets are published, by the end of a file's name.
+_FORMS = {
+    ".npz": "arrays of NumPy",
+    ".npy": "an array of NumPy",
+    ".parquet": "a table in Parquet's format, as from Hugging Face",
+    ".arrow": "a table in Arrow's format, as from Hugging Face",
+    ".tfrecord": "TensorFlow's records",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".mat": "Matlab's form",
+}
+
+
+def other_layout(root: Path) -> str:
+    """Return what a folder without CIFAR-10 holds and what to do, "" if not known.
+
+    Names are looked at, and no contents; two folders deep, a thousand in each.
+    """
+    entries, folders = _entries(root), subfolders(root)
+    for name in entries:
+        if _is_archive(name):
+            return f"holds {name}, still packed; {_how_to_unpack(root / name)}"
+    if "cifar-100-python" in entries or {"train", "test", "meta"} <= set(entries):
+        return "holds CIFAR-100, which is not read; CIFAR-10 is"
+    if found := [name for name in entries if name in _KAGGLE]:
+        return (
+            f"holds CIFAR-10 as Kaggle has it ({', '.join(found)}), which is not read; "
+            "take the published files, which have labels for the test images too"
+        )
+    for folder in (root / "train", root):
+        classes = [path for path in subfolders(folder) if _image_in(path)]
+        if len(classes) > 1:
+            first = classes[0].relative_to(root)
+            return (
+                f"holds images in a folder for each class ({first}{os.sep}, ...), "
+                f"which is not read; {_TO_IDX}"
+            )
+    for folder in (root, *folders):
+        for name in _entries(folder):
+            if form := _form(name):
+                place = (folder / name).relative_to(root)
+                return f"holds {place}, {form}, which is not read; {_TO_IDX}"
+    for folder in (root, *folders):
+        if name := _image_in(folder):
+            place = (folder / name).relative_to(root)
+            return (
+                f"holds images without labels ({place}); inference.py --images "
+                "classifies them"
+            )
+    return ""
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, in order."""
+    return [folder / name for name, is_folder in _entries(folder).items() if is_folder]
+
+
+def not_a_folder(path: Path) -> str:
+    """Return what the file is that was given as data folder, and what to do."""
+    if _is_archive(path.name):
+        return f"an archive, not a folder; {_how_to_unpack(path)}"
+    if form := _form(path.name):
+        return f"{form}, which is not read; {_TO_IDX}"
+    return f"{kind_of_file(path) or 'a file'}, not the folder that the data lies in"
+
+
+def _entries(folder: Path) -> dict[str, bool]:
+    """Return the names in a folder, in order, and whether each is a folder too."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(itertools.islice(found, MAX_ENTRIES))
+        return {e.name: e.is_dir() for e in sorted(entries, key=lambda e: e.name)}
+    except OSError:
+        return {}
+
+
+def _image_in(folder: Path) -> str:
+    """Return the name of an image file in a folder, "" if there is none."""
+    for name, is_folder in _entries(folder).items():
+        if not is_folder and Path(name).suffix.lower() in _IMAGES:
+            return name
+    return ""
+
+
+def _form(name: str) -> str:
+    """Return the form of a file with this name, "" if it is none of those above."""
+    suffix = ".tfrecord" if ".tfrecord" in name else Path(name).suffix.lower()
+    return _FORMS.get(suffix, "")
+
+
+def _is_archive(name: str) -> bool:
+    """Tell whether this is the name of a published archive of CIFAR-10."""
+    stem, _, suffix = name.partition(".")
+    return stem in _ARCHIVES and suffix in ("tar.gz", "tgz", "tar")
+
+
+def _how_to_unpack(archive: Path) -> str:
+    """Return the command that unpacks an archive; of a ``.tar`` no sum is known."""
+    if archive.suffix == ".tar":
+        return f"tar -xf {archive.name} unpacks it"
+    return f"download_cifar10.py --from-file {archive.name} unpacks it"
