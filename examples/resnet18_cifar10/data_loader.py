@@ -1,6 +1,7 @@
 """The data of this example: which set, which images for validation, which batches."""
 
 import os
+import shlex
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,29 @@ from odyssey.data.streams import SPLIT_STREAM
 DATASETS = ("cifar10", "synthetic")
 
 
-def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
+def how_to_download(data_dir: str | os.PathLike) -> str:
+    """Return the sentence that says how to get CIFAR-10 into a folder."""
+    command = ["python", "examples/resnet18_cifar10/download_cifar10.py"]
+    if os.path.isdir(data_dir) or not os.path.exists(data_dir):
+        command += ["--data-dir", os.fspath(data_dir)]
+    return f"To download CIFAR-10: {shlex.join(command)}"
+
+
+def load_dataset(
+    dataset: str, data_dir: str | os.PathLike, *, advice: str | None = None
+) -> Dataset:
     """Return a data set, whole in memory.
 
     Parameters
     ----------
     dataset : "cifar10", read from ``data_dir``, or "synthetic", drawn on the spot
     data_dir : see `load_cifar10`; not looked at for "synthetic"
+    advice : what to do where CIFAR-10 is missing; None for both ways there are
 
     Raises
     ------
     DataError
-        If the files are missing or damaged; the message says how to get them.
+        If the files are missing or damaged; the message ends with the advice.
     """
     if dataset == "synthetic":
         from odyssey.data.synthetic import make_synthetic
@@ -37,11 +49,9 @@ def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
     try:
         return load_cifar10(data_dir)
     except DataError as error:
-        raise DataError(
-            f"{error}\nTo download CIFAR-10: python "
-            f"examples/resnet18_cifar10/download_cifar10.py --data-dir {data_dir}\n"
-            "To do without: --dataset synthetic"
-        ) from error
+        if advice is None:
+            advice = f"To do without: --dataset synthetic. {how_to_download(data_dir)}"
+        raise DataError(f"{error}. {advice}") from error
 
 
 def split_validation(

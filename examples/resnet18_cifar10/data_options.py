@@ -90,7 +90,8 @@ DATASET_OPTIONS = [
     option(
         "--data-dir",
         group=DATA,
-        type=click.Path(file_okay=False),
+        type=click.Path(),  # of a file in its place `load_cifar10` says what it is
+        metavar="DIR",
         default="datasets/cifar10",
         help="Folder that holds CIFAR-10.",
     ),

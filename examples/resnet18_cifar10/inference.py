@@ -17,25 +17,25 @@ if __name__ == "__main__":
     startup.prepare()
 
 import json
-import os
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 
 import click
 import numpy as np
 from architecture import fold
-from data_loader import load_dataset, make_eval_loader
+from data_loader import how_to_download, load_dataset, make_eval_loader
 from data_options import dataset_options
+from image_files import classify_files, number
+from image_files import read_image as read_image
 from model import forward
 from saved_model import open_model
 from weights import LoadedWeights, estimate_running_statistics
 
 from odyssey.cli.command import Command
 from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
-from odyssey.data.augment import normalize_batch
-from odyssey.data.dataset import CIFAR10_CLASSES, DataError
-from odyssey.ops.loss import softmax
-from odyssey.training.errors import InputError, warn
+from odyssey.data.dataset import CIFAR10_CLASSES
+from odyssey.training.errors import EXIT_USAGE, InputError, one_line, warn
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
 from odyssey.training.option_types import WholeNumber
 from odyssey.training.program import exit_statuses, threads_option
@@ -43,7 +43,6 @@ from odyssey.training.program import exit_statuses, threads_option
 #: Training images that running statistics are estimated from, and in batches of how
 #: many: as many as in training, because the variance of a batch depends on its size.
 RECALIBRATION_IMAGES, RECALIBRATION_BATCH = 2048, 128
-SIDE = 32  # pixels
 
 
 def make_predict(model: LoadedWeights, tta: bool) -> Callable[[np.ndarray], np.ndarray]:
@@ -70,71 +69,6 @@ def recalibrated(model: LoadedWeights, images: np.ndarray) -> LoadedWeights:
     batches = (x for x, _ in loader.epoch(0))
     state = estimate_running_statistics(model.params, model.config, batches)
     return model._replace(state=state, has_statistics=True)
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Return an image file as (1, 3, 32, 32) uint8: upright, RGB, on white, resized.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged or no image.
-    """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise InputError(
-            "--images needs Pillow: pip install pillow (the extra odyssey[images])"
-        ) from None
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode[0] in "IF":  # greys that `convert` would cut off at 255
-                image = Image.fromarray(eight_bits(np.asarray(image)))
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image).convert("RGB")
-            image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    # Pillow's plugins let many kinds of error through where a file is damaged.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read as an image: {reason}") from error
-    return np.asarray(image).transpose(2, 0, 1)[None]
-
-
-def eight_bits(greys: np.ndarray) -> np.ndarray:
-    """Return greys of 16 or 32 bits as uint8.
-
-    White is 65535 and, for floating-point greys, 1; where some exceed that, the next
-    white that is usual.
-    """
-    greys = np.nan_to_num(greys)
-    whites = (1, 255, 65535) if greys.dtype.kind == "f" else (65535, 2**31 - 1)
-    white = next((w for w in whites if greys.max() <= w), whites[-1])
-    return np.rint(greys * (255.0 / white)).clip(0, 255).astype(np.uint8)
-
-
-def classify_files(
-    paths: Sequence[str], predict: Callable, classes: Sequence[str], dtype: np.dtype
-) -> list[dict]:
-    """Return the three most probable classes of each image file."""
-    predictions = []
-    for path in paths:
-        image = read_image(path)
-        x = np.empty(image.shape, dtype)
-        normalize_batch(image, x)
-        p = softmax(predict(x))[0]  # (K,)
-        top = [
-            {"class": classes[k], "label": int(k), "probability": number(p[k])}
-            for k in np.argsort(-p, kind="stable")[:3]
-        ]
-        predictions.append({"file": str(path), "top": top})
-    return predictions
-
-
-def number(value: float) -> float | None:
-    """Return ``value`` for JSON, which has no NaN and no infinity: None."""
-    return float(value) if np.isfinite(value) else None
 
 
 def percent(value: float | None) -> str:
@@ -187,11 +121,20 @@ def print_report(values: dict) -> None:
         click.echo(f"{name:{width}}" + "".join(f"{count:6}" for count in row))
 
 
-def print_predictions(predictions: list[dict]) -> None:
-    """Print the best classes of each image file, a line each."""
-    for prediction in predictions:
-        best = (f"{t['class']} {percent(t['probability'])}" for t in prediction["top"])
-        click.echo(f"{prediction['file']}: {', '.join(best)}")
+def report_files(results: Iterable[dict], as_json: bool) -> None:
+    """Print what `classify_files` yields, and end with status 2 if any is an error."""
+    predictions, errors = [], []
+    for result in results:
+        (errors if "error" in result else predictions).append(result)
+        if "top" in result and not as_json:
+            best = (f"{t['class']} {percent(t['probability'])}" for t in result["top"])
+            click.echo(f"{result['file']}: {', '.join(best)}")
+    if as_json:
+        click.echo(json.dumps({"predictions": predictions, "errors": errors}))
+    for result in errors:
+        click.echo(f"Error: {one_line(result['error'])}", err=True)
+    if errors:
+        raise click.exceptions.Exit(EXIT_USAGE)
 
 
 def class_names(model: LoadedWeights, weights_dir: str) -> list[str]:
@@ -246,7 +189,7 @@ def numbered(names: Sequence[str], K: int) -> list[str]:
     group=DATA,
     multiple=True,
     metavar="FILE...",
-    help="Classify these image files instead of the test set.",
+    help="Classify these image files, or all in a folder, instead of the test set.",
 )
 @option(
     "--recalibrate",
@@ -266,8 +209,10 @@ def numbered(names: Sequence[str], K: int) -> list[str]:
 def main(debug: bool, **options) -> None:
     """Classify the test set, or image files, with trained weights."""
     if options["more_images"] and not options["images"]:
-        unknown = options["more_images"][0]
-        raise click.UsageError(f"Got unexpected extra argument ({unknown})")
+        files = shlex.join(options["more_images"])
+        raise click.UsageError(
+            f"Got unexpected extra argument; to classify images: --images {files}"
+        )
     with exit_statuses(debug):
         classify(SimpleNamespace(**options))
 
@@ -278,8 +223,12 @@ def classify(options: SimpleNamespace) -> None:
     K, learnt = model.config.num_classes, class_names(model, options.weights_dir)
     data = None
     if options.recalibrate or not options.images:
-        data = load_dataset(options.dataset, options.data_dir)
         trained_on = model.metadata.get("dataset")
+        if trained_on == "synthetic":
+            advice = "These weights learnt from the synthetic set: --dataset synthetic"
+        else:
+            advice = how_to_download(options.data_dir)
+        data = load_dataset(options.dataset, options.data_dir, advice=advice)
         ours, theirs = len(learnt) or K, len(data.class_names)
         if ours != theirs:
             raise InputError(
@@ -293,11 +242,8 @@ def classify(options: SimpleNamespace) -> None:
     if options.images:
         files = [*options.images, *options.more_images]
         dtype = model.params["fc_bias"].dtype
-        found = classify_files(files, predict, numbered(learnt, K), dtype)
-        if options.as_json:
-            click.echo(json.dumps({"predictions": found}))
-        else:
-            print_predictions(found)
+        results = classify_files(files, predict, numbered(learnt, K), dtype)
+        report_files(results, options.as_json)
         return
     test = data.test_images[: options.limit], data.test_labels[: options.limit]
     loader = make_eval_loader(*test, options.batch_size)
