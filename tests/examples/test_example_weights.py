@@ -144,13 +144,13 @@ def test_a_copy_that_stopped_half_way_is_no_smaller_model(tmp_path):
 
 
 def test_tensor_of_another_dtype_is_named_without_a_manifest_too(tmp_path):
-    original_folder(tmp_path)
-    path = tmp_path / "s1b1_conv1_kernel.weights"
+    original_folder(tmp_path / "original")
+    path = tmp_path / "original" / "s1b1_conv1_kernel.weights"
     save_tensor(load_tensor(path).astype("f8"), path, path.stem)
     with pytest.warns(UserWarning), pytest.raises(WeightsError) as error:
-        load_weights(tmp_path)
+        load_weights(path.parent)
     assert str(error.value) == (
-        f"{tmp_path}: not resnet18's tensors: s1b1_conv1_kernel is float64, "
+        f"{path.parent}: not resnet18's tensors: s1b1_conv1_kernel is float64, "
         "all others float32"
     )
 

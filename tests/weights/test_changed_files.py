@@ -108,7 +108,7 @@ def test_other_damage_is_said_beside_it(folder):
         load_folder(folder)
     assert str(caught.value) == (
         f"{folder}: does not match its manifest.json: 1 missing: {files[2].name}; "
-        f"{files[0].name}: {LFS}; {files[1]}: 5 bytes, the manifest says 79"
+        f"{files[0].name}: {LFS}; {files[1]}: 5 bytes, the manifest says 76"
     )
 
 
