@@ -46,10 +46,14 @@ def show(
     epochs = choices[0].epochs
     steps = sample_steps(epochs * steps_per_epoch)
     columns = shutil.get_terminal_size().columns
-    curves = {}
+    curves = {
+        choice.lr_scheduler: [choice.lr_at(step, steps_per_epoch) for step in steps]
+        for choice in choices
+    }
+    if image is not None:  # first, for printing may end with its reader
+        atomic_write_bytes(image, png(curves, [s / steps_per_epoch for s in steps]))
     for choice in choices:
-        rates = [choice.lr_at(step, steps_per_epoch) for step in steps]
-        curves[choice.lr_scheduler] = rates
+        rates = curves[choice.lr_scheduler]
         click.echo(f"{choice.lr_scheduler}: {MEANING[choice.lr_scheduler]}")
         click.echo("\n".join(draw(rates, epochs, columns)))
         click.echo(
@@ -57,7 +61,6 @@ def show(
             f"highest {max(rates):.6g}, last step {rates[-1]:.6g}\n"
         )
     if image is not None:
-        atomic_write_bytes(image, png(curves, [s / steps_per_epoch for s in steps]))
         click.echo(f"image written to {image}")
 
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.__main__ import main
-from odyssey.schedule_plot import ROWS, draw, sample_steps
-from odyssey.training.learning_rate import SCHEDULERS
+from odyssey.schedule_plot import ROWS, draw, sample_steps, show
+from odyssey.training.learning_rate import SCHEDULERS, LearningRate
 
 without_matplotlib = importlib.util.find_spec("matplotlib") is None
 
@@ -141,3 +141,15 @@ def test_image(tmp_path):
     missing = tmp_path / "no" / "a.png"
     result = schedule("step", "--png", missing, status=1)
     assert str(missing) in result.stderr
+
+
+@pytest.mark.skipif(without_matplotlib, reason="needs Matplotlib")
+def test_the_image_is_written_though_nobody_reads_the_curves(tmp_path, monkeypatch):
+    def echo(*arguments, **options):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("click.echo", echo)
+    choice, image = LearningRate(epochs=2), tmp_path / "a.png"
+    with pytest.raises(BrokenPipeError):
+        show([choice], 10, image)
+    assert image.read_bytes().startswith(b"\x89PNG")
