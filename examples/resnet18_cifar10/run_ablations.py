@@ -30,20 +30,17 @@ import click
 import numba
 from ablation_process import Child
 from ablation_results import Epochs, Result, read_epochs, report
-from ablations import EPOCHS, ROWS, SETS, describe, row_options, words
-from architecture import MODELS
-from data_options import dataset_options
+from ablations import ROWS, SETS, describe, row_options, words
+from series_options import SeveralValues, series_options
 from train import main as train_command
 
-from odyssey.cli.choice import Choice
-from odyssey.cli.command import Command
-from odyssey.cli.option import DATA, MODEL, RUN, debug_option, option
+from odyssey.cli.command import unexpected
+from odyssey.cli.option import debug_option
 from odyssey.training.errors import InputError, Interrupted, ProgramError, os_reason
 from odyssey.training.log_lines import listed, missing
 from odyssey.training.lr_options import learning_rate
-from odyssey.training.option_types import WholeNumber
 from odyssey.training.output import goes_on_unheard
-from odyssey.training.program import available_cores, exit_statuses
+from odyssey.training.program import exit_statuses
 from odyssey.training.signals import StopRequested
 
 TRAIN = Path(__file__).with_name("train.py")
@@ -203,97 +200,8 @@ def run_series(options: SimpleNamespace) -> None:
         raise ProgramError(f"{failed} of {len(runs)} runs failed")
 
 
-class SeveralValues(Command):
-    """A command where an option that may be repeated takes several values at once."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Make ``--seeds 1 2`` into ``--seeds 1 --seeds 2``, up to a ``--``."""
-        several = {o for p in self.params if p.multiple for o in p.opts}
-        end = args.index("--") if "--" in args else len(args)
-        spread, option = [], None
-        for previous, word in zip(["", *args], args[:end], strict=False):
-            if word.startswith("-"):
-                option = word if word in several else None
-            elif option and previous != option:
-                spread.append(option)
-            spread.append(word)
-        return super().parse_args(ctx, [*spread, *args[end:]])
-
-
-COUNT = WholeNumber(min=1)
-SEED = WholeNumber(0, 2**63 - 1)
-
-
 @click.command(cls=SeveralValues)
-@option("--list", "list_", group=RUN, is_flag=True, help="Print the rows there are.")
-@option(
-    "--config",
-    group=RUN,
-    type=Choice([*ROWS, *SETS]),
-    multiple=True,
-    metavar="NAME...",
-    help="Rows to run, or sets of rows; --list prints their names.",
-)
-@option("--all", group=RUN, is_flag=True, help="Run all rows.")
-@option("--seed", group=RUN, type=SEED, default=0, help="Seed of the runs.")
-@option(
-    "--seeds",
-    group=RUN,
-    type=SEED,
-    multiple=True,
-    metavar="N...",
-    help="Run every row once with each of these seeds, instead of --seed.",
-)
-@option(
-    "--dry-run",
-    group=RUN,
-    is_flag=True,
-    help="Print the commands and run nothing.",
-)
-@option(
-    "--epochs",
-    group=RUN,
-    type=COUNT,
-    default=EPOCHS,
-    help="Number of epochs of each run.",
-)
-@option(
-    "--model",
-    group=MODEL,
-    type=Choice(MODELS),
-    metavar="NAME",
-    show_default="resnet18",
-    help=f"Network of the rows that are not about the network: {', '.join(MODELS)}.",
-)
-@dataset_options  # --dataset, --data-dir
-@option(
-    "--limit-train",
-    group=DATA,
-    type=COUNT,
-    help="Train on the first N training images only.",
-)
-@option(
-    "--val-split",
-    group=DATA,
-    type=WholeNumber(min=0),
-    default=0,
-    help="Number of training images to hold out for validation; with 0 the table has "
-    "no best epoch.",
-)
-@option(
-    "--results-dir",
-    group=RUN,
-    type=click.Path(file_okay=False),
-    default="ablation_results",
-    help="Folder for the runs, the table and the figure.",
-)
-@option(
-    "--threads",
-    group=RUN,
-    type=WholeNumber(1, available_cores()),
-    show_default="all cores",
-    help="Number of CPU threads of each run; results do not depend on it.",
-)
+@series_options
 @debug_option
 @click.argument("more", nargs=-1, metavar="[-- OPTIONS OF train.py]")
 def main(debug: bool, **options) -> None:
@@ -306,10 +214,10 @@ def main(debug: bool, **options) -> None:
     if chosen.list_:
         click.echo(describe())
         return
-    if chosen.all == bool(chosen.config):
-        raise click.UsageError("give either --config NAME... or --all (see --list).")
     if chosen.more and not chosen.more[0].startswith("-"):
-        raise click.UsageError(f"Got unexpected extra argument ({chosen.more[0]})")
+        raise click.UsageError(unexpected(chosen.more[0], click.get_current_context()))
+    if chosen.all == bool(chosen.config):
+        raise click.UsageError("Give either --config NAME... or --all (see --list).")
     for name in (word.partition("=")[0] for word in chosen.more):
         if name in OWN:
             raise click.UsageError(

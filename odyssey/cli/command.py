@@ -3,7 +3,9 @@
 All programs are made by these: what one of them can do, all can.
 """
 
+import contextlib
 import textwrap
+from collections.abc import Iterator
 
 import click
 
@@ -11,6 +13,7 @@ from odyssey import __version__
 from odyssey.cli import other_tools
 from odyssey.cli.meant import did_you_mean
 from odyssey.cli.option import GROUPS, RUN, Option, option_names
+from odyssey.training.errors import one_line
 
 DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make them of --
 WIDEST = 28  # columns of an option's name and value in the help
@@ -23,6 +26,16 @@ class _Shared:
         super().__init__(*args, **attrs)
         self.context_settings = {"show_default": True, **self.context_settings}
         self.params.append(_version())
+
+    def make_context(self, *args, **more) -> click.Context:
+        """Read the command line, with errors that are one line of readable length."""
+        with _short_errors():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context):
+        """Run the command, with such errors."""
+        with _short_errors():
+            return super().invoke(ctx)
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Return the names that the help is asked for by."""
@@ -118,6 +131,16 @@ def unexpected(word: str, ctx: click.Context) -> str:
     if equals and (question := did_you_mean(name, option_names(ctx))):
         return f"{message}; {question[:-1]}={value}?"
     return message
+
+
+@contextlib.contextmanager
+def _short_errors() -> Iterator[None]:
+    """Shorten what is quoted of a command line, which may be long or binary."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.message = one_line(error.message)
+        raise
 
 
 def _wrapped(text: str, columns: int) -> str:

@@ -55,9 +55,9 @@ class Milestones(click.ParamType):
         if isinstance(value, tuple):
             return value
         if not value.strip():
-            self.fail("needs at least one; a constant rate has no drops.", param, ctx)
+            self.fail("needs at least one number of epochs.", param, ctx)
         numbers = WholeNumber(min=1)
         parts = tuple(numbers.convert(part, param, ctx) for part in value.split(","))
         if list(parts) != sorted(set(parts)):
-            self.fail(f"{value} does not rise.", param, ctx)
+            self.fail(f"{value} is not in increasing order.", param, ctx)
         return parts

@@ -11,6 +11,7 @@ import odyssey
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command, Group
 from odyssey.cli.option import DATA, GROUPS, LOGGING, MODEL, RUN, Option, option
+from odyssey.training.errors import MAX_MESSAGE
 from odyssey.training.option_types import FiniteFloat, WholeNumber
 
 
@@ -132,6 +133,18 @@ def test_a_group_that_there_is_not():
 )
 def test_what_cannot_be_used_is_answered(words, message):
     assert message in error(*words)
+
+
+@pytest.mark.parametrize("word", ["x" * 5000, "x\ny\x1b[31m\0"])
+@pytest.mark.parametrize("option", ["--model", "--lr", "--seed", "--"])
+def test_what_is_quoted_is_a_line_of_readable_length(option, word):
+    if option == "--":
+        message = error("--" + word)
+        assert message.startswith("No such option: --x")
+    else:
+        message = error(option, word)
+        assert message.startswith(f"Invalid value for '{option}': 'x")
+    assert len(message) < MAX_MESSAGE + 40 and message.isprintable()
 
 
 def test_what_can_be_used():

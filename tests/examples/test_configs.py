@@ -182,7 +182,7 @@ def test_epochs_rescale_the_schedule_of_the_file(reached):
         ("lr_milestones: 100,150", "write [100, 150]"),
         ("lr_milestones: 100", "write [100]"),
         ("lr_milestones: [100, '150']", "'150' is text, not a whole number"),
-        ("lr_milestones: [150, 100]", "lr_milestones: 150,100 does not rise"),
+        ("lr_milestones: [150, 100]", "150,100 is not in increasing order"),
         ("randaugment: [2]", "randaugment: "),
         ("randaugment: [2, 31]", "randaugment: 31 is not in the range"),
         (

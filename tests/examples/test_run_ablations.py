@@ -130,6 +130,10 @@ def test_the_list_names_every_row():
         (["--config", "cosin"], "'cosin' is not one of"),
         (["--config", "cosine", "--seeds", "-1"], "--seeds"),
         (["--all", "--model", "resnet20", "constant"], "argument (constant)"),
+        (["cosine"], "argument (cosine); did you mean --config cosine?"),
+        (["--all", "--width", "4"], "--width; options of train.py come after --"),
+        (["--all", "--wd", "4"], "No such option: --wd"),
+        (["--config", "--all"], "'--config' needs a value, but the option '--all'"),
         (["--all", "--epochs", "0"], "--epochs"),
         (["--all", "--", "--seed", "7"], "--seed cannot come after --"),
         (

@@ -73,7 +73,7 @@ def test_names_of_pytorchs_scripts():
     "options, message",
     [
         (["--lr-scheduler", "linear"], "--lr-scheduler"),
-        (["--lr-milestones", "5,4"], "5,4 does not rise"),
+        (["--lr-milestones", "5,4"], "5,4 is not in increasing order"),
         (["--lr-milestones", "0,4"], "--lr-milestones"),
         (["--lr-milestones", "4.5"], "--lr-milestones"),
         (["--lr-gamma", "nan"], "--lr-gamma"),
