@@ -187,7 +187,7 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
-        raise click.BadParameter("must end in .html", param_hint="--output")
+        raise click.BadParameter("must end in .html.", param_hint="--output")
     from odyssey.training.program import exit_statuses
 
     with exit_statuses(debug):

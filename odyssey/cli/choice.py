@@ -33,3 +33,7 @@ class Choice(click.Choice):
             param,
             ctx,
         )
+
+    def get_missing_message(self, param, ctx=None) -> str:
+        """Return what a value could be, for who gives none, in one line."""
+        return f"Choose from {', '.join(self.choices)}."

@@ -15,6 +15,7 @@ from odyssey.cli.meant import did_you_mean
 from odyssey.cli.option import GROUPS, RUN, Option, option_names
 from odyssey.training.errors import one_line
 
+SWITCHED = ("true", "false", "yes", "no", "on", "off")
 DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make them of --
 WIDEST = 28  # columns of an option's name and value in the help
 
@@ -126,6 +127,8 @@ def unexpected(word: str, ctx: click.Context) -> str:
         if word in names and isinstance(param, click.Option):
             return f"{message}; did you mean {param.opts[0]} {word}?"
     name, equals, value = word.partition("=")
+    if word.lower() in SWITCHED:
+        return f"{message}; a switch has no value: --x turns it on, --no-x off."
     if word[:1] in DASHES:
         return f"{message}; options begin with two hyphens, this is another dash."
     if equals and (question := did_you_mean(name, option_names(ctx))):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 MOST = 3  # a longer list of suggestions helps nobody
-CUTOFF = 0.65  # of difflib's ratio, below which two names are not alike
+CUTOFF = 0.7  # of difflib's ratio, below which two names are not alike
 
 #: What a name stands for in other tools: names of ours.
 Aliases = Mapping[str, tuple[str, ...]]
@@ -37,13 +37,13 @@ def meant(name: str, known: Iterable[str], aliases: Aliases | None = None) -> li
     known, word = list(known), squashed(name)
     same = [one for one in known if squashed(one) == word]
     others = [squashed(one) for one in (aliases or {}).get(word, ())]
-    theirs = [one for one in known if squashed(one) in others]
+    theirs = [one for other in others for one in known if squashed(one) == other]
     if len(word) > 1:
         begun = [one for one in known if squashed(one).startswith(word)]
         parts = [one for one in known if word in map(squashed, _parts(one))]
     else:  # a letter begins too many
         begun = parts = []
-    for found in (same, theirs, begun, parts):
+    for found in (same, theirs, begun, parts, _more_than(word, known)):
         if 0 < len(found) <= MOST:
             return found
     return _alike(name, known)
@@ -65,6 +65,16 @@ def did_you_mean(
 
 def _parts(name: str) -> list[str]:
     return [part for part in re.split("[-_ ]+", name.lower()) if part]
+
+
+def _more_than(word: str, known: list[str]) -> list[str]:
+    """Return the longest known name that this one goes on from: dropout-rate."""
+    fit = [
+        one
+        for one in known
+        if re.match(rf"{squashed(one)}(?!\d)", word) and len(squashed(one)) > 3
+    ]
+    return [max(fit, key=len)] if fit else []
 
 
 def _alike(name: str, known: list[str]) -> list[str]:

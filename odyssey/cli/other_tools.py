@@ -25,7 +25,7 @@ CALLED: Aliases = {
         "bs batch b trainbatchsize batchsizetrain": "--batch-size",
         "ep numepochs nepochs numtrainepochs maxepochs": "--epochs",
         "scheduler sched lrsched lrschedule schedule lrpolicy": "--lr-scheduler",
-        "arch a architecture network net modelname": "--model",
+        "arch a architecture network net modelname depth layers": "--model",
         "data": "--data-dir --dataset",
         "datapath dataroot root datasetdir datafolder": "--data-dir",
         "datasetname": "--dataset",
@@ -75,6 +75,9 @@ MISSING = {
             "training runs in one process, on one machine"
         ),
         "dampening": "momentum has no dampening",
+        "patience earlystopping earlystop": (
+            "there is no early stopping, a run has all its --epochs"
+        ),
         "compile": "kernels are compiled when first used",
     }.items()
     for theirs in names.split()

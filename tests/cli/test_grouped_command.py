@@ -28,7 +28,9 @@ def main():
 @option("--weights-dir", group=RUN, type=click.Path(file_okay=False), help="Folder.")
 @option("--model", group=MODEL, type=Choice(["net1", "net2"]), help="Network.")
 @option("--pair", group=DATA, type=(WholeNumber(0), WholeNumber(0)), help="Two.")
-@option("--fast/--not-fast", group=MODEL, default=False, help="Hurry " + "up " * 30)
+@option(
+    "--fast/--not-fast", group=MODEL, default=False, help="Hurry " + "--not-fast " * 30
+)
 def train(**options):
     """Train."""
     click.echo(sorted(options.items()))
@@ -88,8 +90,8 @@ def test_values_and_defaults_in_the_help():
     assert "--lr X Rate. [x>0]" in text
     assert "--weights-dir DIR Folder." in text and "--log FILE Log file." in text
     assert "--model [net1|net2] Network." in text
-    assert "[default: not-fast]" in text  # not split at its hyphen
-    assert "not-fast]" in run("train", "--help")
+    assert "[default: not-fast]" in text
+    assert not re.search(r"-$", run("train", "--help"), re.MULTILINE)  # split words
 
 
 def test_a_group_that_there_is_not():
@@ -108,6 +110,7 @@ def test_a_group_that_there_is_not():
         (["--amp"], "No such option: --amp; all numbers are float32, there is no "),
         (["net1"], "Got unexpected extra argument (net1); did you mean --model net1?"),
         (["lr=1"], "Got unexpected extra argument (lr=1); did you mean --lr=1?"),
+        (["--fast", "yes"], "argument (yes); a switch has no value: --x turns it on"),
         (["—lr", 1], "(—lr); options begin with two hyphens, this is another dash."),
         (["--lr", 1, "2"], "Got unexpected extra argument (2)"),
         (["--lr"], "Option '--lr' requires an argument."),
@@ -152,6 +155,16 @@ def test_what_can_be_used():
     output = run("train", *given)
     assert "('weights_dir', '-odd')" in output and "('title', '')" in output
     assert "('lr', 2.0)" in output  # the last one counts
+
+
+def test_a_choice_that_is_missing():
+    @click.command(cls=Command)
+    @click.argument("name", metavar="NAME", type=Choice(["net1", "net2"]))
+    def show(name):
+        pass
+
+    line = run(command=show, status=2).splitlines()[-1]
+    assert line == "Error: Missing argument 'NAME'. Choose from net1, net2."
 
 
 def test_commands_that_there_are_not():

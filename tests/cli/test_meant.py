@@ -39,8 +39,13 @@ OPTIONS += ["--dataset", "--threads", "--batch-size", "--epochs"]
         ("--epoch", OPTIONS, ["--epochs"]),
         ("--weight", OPTIONS, ["--weight-decay", "--weights-dir"]),
         ("--wieght-decay", OPTIONS, ["--weight-decay"]),
+        ("--momentum-value", OPTIONS, ["--momentum"]),
+        ("--lr-scheduler-type", OPTIONS, ["--lr-scheduler"]),
+        ("--lrx", OPTIONS, ["--lr"]),
+        ("resnet500", MODELS, []),
+        ("resnet50v2", MODELS, ["resnet50"]),
         ("--zzz", OPTIONS, []),
-        ("--l", OPTIONS, ["--lr"]),
+        ("--l", OPTIONS, []),
         ("", OPTIONS, []),
         ("--", OPTIONS, []),
     ],
@@ -81,6 +86,7 @@ def test_how_it_is_asked():
         ("--scheduler", "did you mean --lr-scheduler?"),
         ("--arch", "did you mean --model?"),
         ("--data", "did you mean --data-dir or --dataset?"),
+        ("--depth", "did you mean --model?"),
         ("--output-dir", "did you mean --weights-dir?"),
         ("--resume", None),  # not an option of this command
         (
