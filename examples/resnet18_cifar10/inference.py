@@ -160,7 +160,7 @@ def numbered(names: Sequence[str], K: int) -> list[str]:
     group=RUN,
     type=click.Path(),
     default="resnet18_weights",
-    help="Folder of the trained weights.",
+    help="Folder of the trained weights, of a run or of a checkpoint.",
 )
 @dataset_options  # --dataset, --data-dir
 @option(

@@ -42,6 +42,7 @@ from odyssey.training.lr_options import learning_rate
 from odyssey.training.output import goes_on_unheard
 from odyssey.training.program import exit_statuses
 from odyssey.training.signals import StopRequested
+from odyssey.weights.files import make_directory
 
 TRAIN = Path(__file__).with_name("train.py")
 LAST_LINES = 5  # of the log of a run that failed
@@ -192,7 +193,7 @@ def run_series(options: SimpleNamespace) -> None:
     if options.dry_run:
         click.echo("\n".join(shlex.join(run.command) for run in runs))
         return
-    Path(options.results_dir).mkdir(parents=True, exist_ok=True)
+    make_directory(Path(options.results_dir))
     results = train_all(runs, options.epochs)
     report(results, Path(options.results_dir), shlex.join(shared(options)))
     failed = sum(result.wanted - len(result.runs) for result in results)

@@ -25,7 +25,7 @@ from odyssey.weights.checkpoint import (
     load_newest_checkpoint,
     step_number,
 )
-from odyssey.weights.files import WeightsError
+from odyssey.weights.files import WeightsError, dead_link
 from odyssey.weights.folder import has_manifest
 from odyssey.weights.tensor_set import weight_files
 
@@ -41,7 +41,9 @@ def open_model(weights_dir: str, allow_nonfinite: bool) -> LoadedWeights:
     try:
         model = load_model(Path(weights_dir))
     except OSError as error:
-        if os.path.lexists(weights_dir):
+        if what := dead_link(weights_dir):
+            raise InputError(f"{weights_dir}: {what}") from error
+        if os.path.exists(weights_dir):
             raise InputError(os_reason(error)) from error
         raise InputError(
             f"{weights_dir}: no such folder of weights; "

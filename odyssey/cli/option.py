@@ -45,6 +45,8 @@ class Option(click.Option):
     def _refuse_no_value(self, ctx: click.Context, word: str) -> None:
         if word == "" and not self.may_be_empty:
             raise click.BadParameter("must not be empty.", ctx, self)
+        if "\0" in word and isinstance(self.type, click.Path):  # none can be called so
+            raise click.BadParameter("must not hold a NUL character.", ctx, self)
         if word.startswith("-") and word.partition("=")[0] in option_names(ctx):
             name = self.opts[0]
             message = f"Option {name!r} needs a value, but the option {word!r} follows."

@@ -27,6 +27,7 @@ from odyssey.training.observers import Observer
 from odyssey.training.pictures import confusion_picture, contact_sheet, denormalize
 from odyssey.training.recipe import Recipe
 from odyssey.training.state import Tensors, TrainingState
+from odyssey.weights.files import make_directory
 
 VERSION = "brain.Event:2"  # of the format, the first event of a file
 LAST = "epoch"  # the tag that is written last of an epoch
@@ -78,7 +79,7 @@ class TensorBoard(Observer):
             )
         self._begun = False
         with naming(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self.directory)
             self._earlier = event_files(self.directory)
             file = next_event_file(self.directory)
             self._records = tensorboardX.record_writer.RecordWriter(str(file))

@@ -7,7 +7,10 @@ PowerShell; and Git LFS puts pointers in the place of files.
 from collections.abc import Sequence
 from pathlib import Path
 
+from odyssey.data.file_kinds import kind_of
 from odyssey.weights.files import WeightsError
+
+HEAD_BYTES = 4096  # enough for `changed_how`
 
 CARRIAGE_RETURN = (
     "a carriage return: Windows line ends (CRLF), as git's autocrlf or an editor "
@@ -17,10 +20,6 @@ _MARKS = (
     (b"\xef\xbb\xbf", "a byte-order mark (BOM) at its start, put there by an editor"),
     (b"\xff\xfe", "UTF-16, as PowerShell's > writes it"),
     (b"\xfe\xff", "UTF-16"),
-    (
-        b"version https://git-lfs.github.com/spec/",
-        "a pointer of Git LFS, not the file itself; git lfs pull fetches that",
-    ),
 )
 
 
@@ -33,16 +32,17 @@ class ChangedFileError(WeightsError):
 
 
 def changed_how(head: bytes) -> str:
-    """Return in a few words what a file is now that begins so, "" if not known.
+    """Return in a few words what a file is now that cannot be read and begins so.
 
-    Parameters
-    ----------
-    head : its first line at least, unless that is long
+    That is "" if it is not known.  A good file may be taken for another: a tensor can
+    have any name, and that stands first.
     """
     for mark, what in _MARKS:
         if head.startswith(mark):
             return what
-    return CARRIAGE_RETURN if b"\r\n" in head[: head.find(b"\n") + 1] else ""
+    if b"\r\n" in head[: head.find(b"\n") + 1]:
+        return CARRIAGE_RETURN
+    return kind_of(head)
 
 
 def listed(names: Sequence[str], most: int = 5, separator: str = ", ") -> str:

@@ -59,13 +59,19 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        place, what = Path(error.filename), "a file where a folder belongs"
-        if place.is_symlink() and not place.exists():
-            what = f"a link to {os.readlink(place)}, which does not exist"
+        place = error.filename
+        what = dead_link(place) or "a file where a folder belongs"
         raise FileExistsError(errno.EEXIST, what, os.fspath(place)) from None
     for folder in missing:
         with contextlib.suppress(PermissionError):  # one may write where none may read
             fsync_directory(folder.parent)
+
+
+def dead_link(path: str | os.PathLike) -> str:
+    """Return what is to be said of a link that leads nowhere, "" if it is none."""
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"a link to {os.readlink(path)}, which does not exist"
+    return ""
 
 
 def file_size(path: str | os.PathLike) -> int:

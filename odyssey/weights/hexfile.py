@@ -27,6 +27,7 @@ import numpy as np
 from odyssey.checks import check_array
 from odyssey.weights.changed_files import (
     CARRIAGE_RETURN,
+    HEAD_BYTES,
     ChangedFileError,
     changed_how,
 )
@@ -128,13 +129,20 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
     path = Path(path)
     file_size(path)
     with open(path, "rb") as file:
-        first = _read_header_line(file, path, 1)
-        name = _decode_name(first[:-1], path)
-        second = _read_header_line(file, path, 2)
-        dtype, shape = _decode_form(second.removesuffix(b"\n"), path)
-        if not second.endswith(b"\n") and math.prod(shape):
-            raise _damaged(path, 2, _TOO_FEW_LINES)
-        digits = _read_digits(file, path, dtype, shape)
+        try:
+            first = _read_header_line(file, path, 1)
+            name = _decode_name(first[:-1], path)
+            second = _read_header_line(file, path, 2)
+            dtype, shape = _decode_form(second.removesuffix(b"\n"), path)
+            if not second.endswith(b"\n") and math.prod(shape):
+                raise _damaged(path, 2, _TOO_FEW_LINES)
+            digits = _read_digits(file, path, dtype, shape)
+        except WeightsError as error:
+            file.seek(0)
+            what = changed_how(file.read(HEAD_BYTES))
+            if what and not isinstance(error, ChangedFileError):
+                raise ChangedFileError(path, what) from None
+            raise
     if digest is not None:
         for line in (first, second, digits):
             digest.update(line)
@@ -153,8 +161,6 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
 
 def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
     line = file.readline(_MAX_LINE + 1)
-    if what := changed_how(line):
-        raise ChangedFileError(path, what, number)
     if not line.isascii():
         raise _damaged(path, number, "not ASCII")
     if len(line.removesuffix(b"\n")) > _MAX_LINE:
@@ -162,6 +168,8 @@ def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
     # The last newline may be missing, and that of line 2 is it if line 3 is empty.
     if not line or (number == 1 and not line.endswith(b"\n")):
         raise _damaged(path, number, _TOO_FEW_LINES)
+    if line.endswith(b"\r\n"):
+        raise ChangedFileError(path, CARRIAGE_RETURN, number)
     return line
 
 

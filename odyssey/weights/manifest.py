@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from odyssey.weights.changed_files import changed_how
+from odyssey.weights.changed_files import HEAD_BYTES, changed_how
 from odyssey.weights.files import WeightsError, file_size
 from odyssey.weights.hexfile import DTYPES, MAX_NDIM
 from odyssey.weights.strict_json import parse_json
@@ -97,7 +97,7 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
         manifest = parse_json(data)
     except ValueError as error:
         # Line ends do not matter to JSON: they are not what is wrong.
-        error = changed_how(data[:4096].replace(b"\r\n", b"\n")) or error
+        error = changed_how(data[:HEAD_BYTES].replace(b"\r\n", b"\n")) or error
         raise WeightsError(f"{path}: damaged manifest: {error}") from None
 
     def check(condition: bool, reason: str) -> None:

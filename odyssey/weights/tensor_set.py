@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from odyssey.weights.changed_files import (
+    HEAD_BYTES,
     ChangedFileError,
     changed_how,
     listed,
@@ -27,8 +28,6 @@ from odyssey.weights.manifest import (
     check_names,
     encode_manifest,
 )
-
-HEAD = 4096  # bytes of a file to tell what has become of it
 
 
 def check_set(
@@ -148,7 +147,7 @@ def _read_entry(
             size = path.stat().st_size
             if size != entry["bytes"]:
                 with open(path, "rb") as file:
-                    if what := changed_how(file.readline(HEAD)):
+                    if what := changed_how(file.read(HEAD_BYTES)):
                         raise ChangedFileError(path, what)
                 raise WeightsError(
                     f"{path}: {size} bytes, the manifest says {entry['bytes']}"

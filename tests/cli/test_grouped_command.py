@@ -121,6 +121,7 @@ def test_a_group_that_there_is_not():
             ["--weights-dir", ""],
             "Invalid value for '--weights-dir': must not be empty.",
         ),
+        (["--weights-dir", "a\0b"], "'--weights-dir': must not hold a NUL character."),
         (["--lr", ""], "Invalid value for '--lr': must not be empty."),
         (["--pair", 1], "Option '--pair' requires 2 arguments."),
         (["--pair", 1, -1], "Invalid value for '--pair': -1 is not in the range x>=0."),

@@ -93,6 +93,13 @@ def test_weights_that_are_a_file(infer, weights):
     assert f"Error: {file / 'x'}: no such" in infer(weights_dir=file / "x", status=2)
 
 
+def test_weights_behind_a_link_that_leads_nowhere(infer, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("unplugged")
+    output = infer(weights_dir=link, status=2)
+    assert output == f"Error: {link}: a link to unplugged, which does not exist\n"
+
+
 @pytest.mark.parametrize("classes", [None, 10, "airplane", [1] * 10, ["\n"] * 10])
 def test_classes_that_are_no_names(infer, weights, picture, classes):
     change_manifest(weights, classes=classes)

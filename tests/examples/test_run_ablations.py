@@ -246,6 +246,13 @@ def test_a_damaged_row_of_a_run_is_named(tmp_path, stand_in):
         assert "1/1 cosine-seed0: FAILED, " in output and reason in output
 
 
+def test_results_behind_a_link_that_leads_nowhere(tmp_path, stand_in):
+    link = tmp_path / "link"
+    link.symlink_to("unplugged")
+    output = ablate("--config", "cosine", "--results-dir", link, status=1)
+    assert output == f"Error: {link}: a link to unplugged, which does not exist\n"
+
+
 def test_goes_on_where_a_file_has_the_place_of_a_folder(tmp_path, stand_in):
     (tmp_path / "cosine-seed0").touch()
     (tmp_path / "constant-seed0" / "metrics.csv").mkdir(parents=True)

@@ -268,6 +268,12 @@ def test_a_folder_with_events_is_another_runs_unless_said_otherwise(whole):
         TensorBoard(whole / "tb", recipe(), CLASSES)
 
 
+def test_a_link_that_leads_nowhere_is_no_folder_that_exists(tmp_path):
+    (tmp_path / "tb").symlink_to("unplugged")
+    with pytest.raises(OSError, match="a link to unplugged, which does not exist"):
+        TensorBoard(tmp_path / "tb", recipe(), CLASSES)
+
+
 def test_a_fresh_run_hides_the_older_one(tmp_path):
     watched(tmp_path / "old", tmp_path / "tb", every=1)
     watched(tmp_path / "new", tmp_path / "tb", every=5, goes_on=True, max_steps=5)

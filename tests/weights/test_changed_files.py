@@ -7,7 +7,7 @@ from odyssey.weights.changed_files import CARRIAGE_RETURN, listed
 from odyssey.weights.checkpoint import load_newest_checkpoint, save_checkpoint
 from odyssey.weights.files import WeightsError
 from odyssey.weights.folder import load_folder, save_folder, verify_folder
-from odyssey.weights.hexfile import load_tensor, save_tensor
+from odyssey.weights.hexfile import load_tensor, load_tensor_with_name, save_tensor
 
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
@@ -18,6 +18,10 @@ LFS = "a pointer of Git LFS, not the file itself; git lfs pull fetches that"
 CHANGES = {
     "CRLF": (lambda data: data.replace(b"\n", b"\r\n"), CARRIAGE_RETURN),
     "Git LFS": (lambda data: POINTER, LFS),
+    "NumPy": (
+        lambda data: b"\x93NUMPY\x01\0v\0{'descr': '<f4'}\n",
+        "a NumPy array (.npy)",
+    ),
     "BOM": (
         lambda data: b"\xef\xbb\xbf" + data,
         "a byte-order mark (BOM) at its start, put there by an editor",
@@ -129,6 +133,13 @@ def test_checkpoint_is_passed_over(tmp_path):
     ((_, error),) = said
     assert CARRIAGE_RETURN in str(error) and "\n" not in str(error)
     assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize("name", [POINTER.splitlines()[0].decode(), "PAR1", "%PDF-"])
+def test_names_that_other_files_begin_with(tmp_path, name):
+    save_tensor(np.ones(3), tmp_path / "a", name)
+    read, tensor = load_tensor_with_name(tmp_path / "a")
+    assert (read, tensor.tolist()) == (name, [1.0] * 3)
 
 
 def test_listed():
