@@ -137,7 +137,7 @@ class KernelCache(FunctionCache):
             if hash_of_kernels() == stamp():
                 super().save_overload(sig, data)
         except Exception as error:
-            _warn_that_nothing_is_kept(self.cache_path, error)
+            warn_that_nothing_is_kept(self.cache_path, error)
 
 
 class _Files(IndexDataCacheFile):
@@ -188,28 +188,39 @@ class _Files(IndexDataCacheFile):
             file.write(contents)
 
 
-#: What a folder was complained about; once is enough.
-_said: set[tuple[str, str]] = set()
+#: Messages that have been given; once is enough.
+_said: set[str] = set()
+_kept = True
+
+
+def can_keep() -> bool:
+    """Tell whether all that was compiled so far could be kept."""
+    return _kept
+
+
+def warn_that_nothing_is_kept(folder: str = "", error: Exception | None = None) -> None:
+    """Say once that kernels are lost when the process ends, and what helps."""
+    global _kept
+    _kept = False
+    what = "there is no folder to keep compiled kernels in"
+    if error is not None:
+        what = f"compiled kernels cannot be kept in {folder} ({_reason(error)})"
+    _warn_once(
+        f"{what}, so every run compiles its own; the environment variable "
+        "NUMBA_CACHE_DIR can name one that can be written to",
+        f"cannot be kept: {folder}",
+    )
 
 
 def _warn_of_damage(folder: str, file: str, error: Exception) -> None:
     _warn_once(
-        folder,
         f"compiled kernels in {folder} cannot be used ({file}: {_reason(error)}); "
         "they are compiled anew",
+        f"damaged: {folder}",
     )
 
 
-def _warn_that_nothing_is_kept(folder: str, error: Exception) -> None:
-    _warn_once(
-        folder,
-        f"compiled kernels cannot be kept in {folder} ({_reason(error)}); the "
-        "environment variable NUMBA_CACHE_DIR can name another folder",
-    )
-
-
-def _warn_once(folder: str, message: str) -> None:
-    kind = (folder, message.split(folder)[0])
+def _warn_once(message: str, kind: str) -> None:
     if kind not in _said:
         _said.add(kind)
         warnings.warn(message, RuntimeWarning, stacklevel=4)
@@ -217,8 +228,3 @@ def _warn_once(folder: str, message: str) -> None:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-
-
-def can_keep() -> bool:
-    """Tell whether no kernel has failed to be kept so far."""
-    return not any("kept" in start for _, start in _said)

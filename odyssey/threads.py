@@ -113,6 +113,11 @@ def adopt(kernel: Any) -> None:
         kernel.__class__ = _class
 
 
+def kernels() -> tuple[CPUDispatcher, ...]:
+    """Return the parallel kernels that have been imported."""
+    return tuple(_kernels)
+
+
 def start() -> None:
     """Start the threads of the kernels, unless that is done.
 

@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike
 from tqdm import tqdm
 
 from odyssey import kernels
+from odyssey.compiling import Silence, reporting
 from odyssey.data.augment import augment_batch, normalize_batch
 from odyssey.kernel_cache import kernel_modules
 from odyssey.ops.activation import relu, relu_backward
@@ -139,15 +140,18 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
     work = [(call, np.dtype(d).name) for d in dtypes for call in calls(d)]
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     columns, rows = shutil.get_terminal_size()
-    with tqdm(
-        total=len(work),
-        desc="compiling",
-        bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}",
-        ncols=columns,
-        nrows=rows,
-        leave=False,
-        disable=not is_terminal,
-    ) as bar:
+    with (
+        reporting(Silence()),
+        tqdm(
+            total=len(work),
+            desc="compiling",
+            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}",
+            ncols=columns,
+            nrows=rows,
+            leave=False,
+            disable=not is_terminal,
+        ) as bar,
+    ):
         for number, (call, dtype) in enumerate(work, 1):
             name = f"{dtype} {_describe(call)}"
             bar.set_description_str(name)

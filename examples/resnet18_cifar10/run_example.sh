@@ -57,3 +57,11 @@ echo "== the weights, checked"
 echo "== inference"
 "$python" "$here/inference.py" --dataset "$dataset" --data-dir "$data" \
     --weights-dir "$weights"
+
+# Without --weights-dir inference.py looks for those of the full recipe.
+echo "== with these weights"
+printf '%q ' "$python" "$here/inference.py" --dataset "$dataset" --data-dir "$data" \
+    --weights-dir "$weights"
+printf '\n'
+printf '%q ' "$python" "$here/inference.py" --weights-dir "$weights" --images photo.jpg
+printf '\n'

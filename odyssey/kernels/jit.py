@@ -16,15 +16,14 @@ Inf instead of raising, as in NumPy.
 Compiled kernels are kept in a folder for the next run, see ``odyssey.kernel_cache``.
 """
 
-import functools
-import warnings
 from collections.abc import Callable
 
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
+import odyssey.compiling  # noqa: F401  (tells of what is compiled)
 from odyssey import threads
-from odyssey.kernel_cache import KernelCache
+from odyssey.kernel_cache import KernelCache, warn_that_nothing_is_kept
 
 threads.wait_briefly()
 FASTMATH = frozenset({"contract", "nsz"})
@@ -40,7 +39,7 @@ def _compiler(**options: bool) -> Callable[[Callable], Callable]:
             try:
                 kernel._cache = KernelCache(function)  # Numba has no public name for it
             except RuntimeError:  # no folder that can be written to
-                _warn_that_nothing_is_kept()
+                warn_that_nothing_is_kept()
             except (AttributeError, TypeError):  # a Numba that is made in another way
                 kernel.enable_caching()
         if options.get("parallel"):
@@ -48,16 +47,6 @@ def _compiler(**options: bool) -> Callable[[Callable], Callable]:
         return kernel
 
     return decorate
-
-
-@functools.cache
-def _warn_that_nothing_is_kept() -> None:
-    warnings.warn(
-        "there is no folder to keep compiled kernels in, so every run compiles its "
-        "own; the environment variable NUMBA_CACHE_DIR can name one",
-        RuntimeWarning,
-        stacklevel=3,
-    )
 
 
 #: Compiles a helper that runs in the calling thread.

@@ -8,7 +8,6 @@ an epoch printed and told to the observers, neither of which may cost what was l
 if a kill comes in between, the next session tells those who have not heard of it.
 """
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +22,13 @@ import odyssey
 from odyssey.data.loader import BatchLoader
 from odyssey.training.clock import Stopwatch
 from odyssey.training.errors import Interrupted, NonFiniteError, os_reason, warn
-from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
+from odyssey.training.evaluation import Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
 from odyssey.training.observers import Observer, Observers
 from odyssey.training.output import goes_on_unheard
 from odyssey.training.progress import Progress
+from odyssey.training.readiness import ready_kernels
 from odyssey.training.recipe import Recipe
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
@@ -125,8 +125,7 @@ class Trainer:
             click.echo("nothing left to do: raise --epochs or --max-steps to go on")
             self._bring_weights_up_to_date()
         else:
-            click.echo("compiling kernels (they are kept for the next start) ...")
-            click.echo(f"kernels ready after {self.warm_up():.1f} s")
+            click.echo(self.warm_up())
         rows_done = state.epoch + (self.finished() and state.batch > 0)
         validation = "val" in self.evaluated
         self.steps_log = StepLog(self.folder.steps, state.step)
@@ -151,19 +150,10 @@ class Trainer:
             self.steps_log.close()
             self.metrics_log.close()
 
-    def warm_up(self) -> float:
-        """Have the kernels compiled before the clock starts; return the seconds.
-
-        A step and a prediction are done with a copy of the state and thrown away.
-        """
-        watch = Stopwatch()
-        scratch = self.state.copy_tensors()
+    def warm_up(self) -> str:
+        """Have the kernels compiled before the clock starts; return what to say."""
         x, labels = next(self.train.epoch(0))
-        # If the loss is not finite, the first real step says so.
-        with contextlib.suppress(NonFiniteError):
-            self.model.train_step(scratch, x, labels, self.recipe.lr)
-        self.model.predictor(scratch)(x[:BATCH_SIZE])
-        return watch.lap()
+        return ready_kernels(self.model, self.state, x, labels, self.recipe.lr)
 
     def _bring_weights_up_to_date(self) -> None:
         """Save the weights unless those of this very position lie there whole."""

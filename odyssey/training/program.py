@@ -11,6 +11,7 @@ import click
 import numba
 
 from odyssey.cli.option import RUN, option
+from odyssey.compiling import Counter, reporting
 from odyssey.data.dataset import DataError
 from odyssey.info import environment as environment
 from odyssey.threads import available_cores as available_cores
@@ -81,7 +82,7 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     prefix = "Error: "
     try:
         ctrl_c_raises = handling(signal.default_int_handler, signal.SIGINT)
-        with ctrl_c_raises, warnings.catch_warnings():
+        with ctrl_c_raises, warnings.catch_warnings(), reporting(Counter()):
             if not debug:
                 warnings.showwarning = lambda message, *place: warn(str(message))
             yield

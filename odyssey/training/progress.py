@@ -1,7 +1,9 @@
 """Where a run stands: a bar on a terminal, plain lines anywhere else."""
 
 import shutil
+import statistics
 import sys
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +12,9 @@ from tqdm import tqdm
 
 from odyssey.training.output import is_terminal
 from odyssey.training.state import TrainingState
+
+#: Steps that the time left is estimated from.
+RECENT = 101
 
 
 def duration(seconds: float) -> str:
@@ -52,7 +57,7 @@ class Progress:
         self.use_bar = is_terminal(sys.stderr) if bar is None else bar
         self._of = " of mixed labels" if mixed else ""
         self._bar: tqdm | None = None
-        self._step_seconds = self._steps = 0
+        self._seconds: deque[float] = deque(maxlen=RECENT)  # of the newest steps
         self._evaluation_seconds = 0.0
 
     def begin_epoch(self, epoch: int, batch: int) -> None:
@@ -73,8 +78,7 @@ class Progress:
 
     def step(self, state: TrainingState, seconds: float) -> None:
         """Show a step that took ``seconds``; loss and accuracy are the epoch's."""
-        self._steps += 1
-        self._step_seconds += seconds
+        self._seconds.append(seconds)
         sums = state.sums
         numbers = f"loss {sums.mean_loss:.4f}, accuracy {sums.accuracy:.2%}{self._of}, "
         numbers += f"{sums.images_per_second:.1f} images/s, ETA {self.eta(state.step)}"
@@ -86,9 +90,13 @@ class Progress:
             click.echo(f"{epoch}, step {state.step}/{self.last_step}: {numbers}")
 
     def eta(self, step: int) -> str:
-        """Return the time that the steps and evaluations after ``step`` will take."""
+        """Return the time that the steps and evaluations after ``step`` will take.
+
+        It is the median of recent steps that counts: neither the first ones, which are
+        slow, nor what else the machine did an hour ago.
+        """
         left = self.last_step - step
-        steps = left * self._step_seconds / max(1, self._steps)
+        steps = left * statistics.median(self._seconds or [0.0])
         evaluations = -(-left // self.steps_per_epoch) * self._evaluation_seconds
         return duration(steps + evaluations)
 

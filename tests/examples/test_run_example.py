@@ -1,6 +1,7 @@
 """The two ways into the example, with a stand-in for Python that only takes notes."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,9 +29,9 @@ def stand_in(tmp_path):
 
 
 def run(python, at_download):
-    """Run run_example.sh; return its status and the programs that it started."""
+    """Run run_example.sh; return status, the programs that it started, its output."""
     notes = python.with_name("notes")
-    status = subprocess.run(
+    result = subprocess.run(
         [EXAMPLE / "run_example.sh", "weights"],
         env={
             **os.environ,
@@ -39,10 +40,12 @@ def run(python, at_download):
             "AT_DOWNLOAD": at_download,
         },
         start_new_session=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
         timeout=60,
-    ).returncode
-    return status, [Path(line).stem for line in notes.read_text().splitlines()]
+    )
+    started = [Path(line).stem for line in notes.read_text().splitlines()]
+    return result.returncode, started, result.stdout
 
 
 @pytest.mark.parametrize(
@@ -58,14 +61,19 @@ def run(python, at_download):
     ],
 )
 def test_stopped_during_the_download(stand_in, at_download, status):
-    assert run(stand_in, at_download) == (status, ["-c", "download_cifar10"])
+    assert run(stand_in, at_download)[:2] == (status, ["-c", "download_cifar10"])
 
 
 @pytest.mark.parametrize("failure", [1, 2])
 def test_without_a_download_it_goes_on(stand_in, failure):
-    status, started = run(stand_in, f"exit {failure}")
+    status, started, printed = run(stand_in, f"exit {failure}")
     assert status == 0
     assert started == ["-c", "download_cifar10", "-c", "train", "-m", "inference"]
+    *_, again, with_images = map(shlex.split, printed.splitlines())
+    assert again[:2] == [str(stand_in), "examples/resnet18_cifar10/inference.py"]
+    assert again[2:4] == ["--dataset", "synthetic"]
+    assert again[-2:] == ["--weights-dir", "weights"]
+    assert with_images[2:] == ["--weights-dir", "weights", "--images", "photo.jpg"]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")

@@ -121,7 +121,7 @@ def test_signal_during_evaluation_and_resume(tmp_path, whole):
             return real(state)
 
         trainer.model = trainer.model._replace(predictor=predictor)
-        trainer.warm_up = lambda: 0.0
+        trainer.warm_up = lambda: None
 
     with pytest.raises(Interrupted, match="step-00000010") as error:
         run(directory, hook=hook)
@@ -134,7 +134,7 @@ def test_signal_before_the_first_step_leaves_a_checkpoint(tmp_path, whole):
     directory = tmp_path / "stopped"
 
     def hook(trainer):
-        trainer.warm_up = lambda: os.kill(os.getpid(), signal.SIGINT) or 0.0
+        trainer.warm_up = lambda: os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted, match="step-00000000"):
         run(directory, hook=hook)

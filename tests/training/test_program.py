@@ -186,6 +186,20 @@ def test_eta_counts_the_evaluations_to_come():
     assert progress.eta(4) == duration(6 * 2 + 2 * 30)
 
 
+def test_eta_is_of_recent_steps():
+    """Neither of a slow start, nor of what the machine did an hour ago."""
+    progress = Progress(1, 1000, 1000, bar=False)
+    for seconds in (90.0, 2.0, 2.0):
+        progress.step(after(3, 0, 3), seconds)
+    assert progress.eta(3) == duration(997 * 2)
+    for _ in range(60):
+        progress.step(after(63, 0, 63), 0.5)
+    assert progress.eta(63) == duration(937 * 0.5)
+    for _ in range(60):
+        progress.step(after(123, 0, 123), 4.0)
+    assert progress.eta(123) == duration(877 * 4)
+
+
 def test_bar_only_on_a_terminal(monkeypatch, capsys):
     class Terminal:
         def isatty(self):

@@ -56,7 +56,7 @@ def test_a_row_that_an_interrupted_run_still_owed_has_the_rate_of_its_epoch(tmp_
             return real(state)
 
         trainer.model = trainer.model._replace(predictor=predictor)
-        trainer.warm_up = lambda: 0.0
+        trainer.warm_up = lambda: None
 
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", changes=COSINE, hook=hook)

@@ -43,7 +43,7 @@ def watched(directory, events=None, *, every=2, goes_on=False, step=train_step, 
     )
 
     def hook(trainer):
-        trainer.train, trainer.warm_up = Pictures(), lambda: 0.0
+        trainer.train, trainer.warm_up = Pictures(), lambda: None
 
     def flat_step(state, x, labels, lr):
         return step(state, x.reshape(len(x), -1)[:, :5].copy(), labels, lr)
