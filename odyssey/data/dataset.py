@@ -43,6 +43,10 @@ class Dataset(NamedTuple):
     test_labels: np.ndarray  # (M,) integers, 0 to 9
     class_names: tuple[str, ...]  # the label is the index
 
+    def __repr__(self) -> str:
+        images = f"{len(self.train_images):,} training, {len(self.test_images):,} test"
+        return f"Dataset({images} images, {len(self.class_names)} classes)"
+
 
 def read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
     """Return the content of a regular file of at most ``max_bytes`` bytes.

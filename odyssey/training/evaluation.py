@@ -21,6 +21,10 @@ class Evaluation(NamedTuple):
     predicted: np.ndarray  # (total,) int64: class of the greatest logit, by image
     probability: np.ndarray  # (total,) that the softmax gives it
 
+    def __repr__(self) -> str:
+        right = f"{self.correct} of {self.total} right"
+        return f"Evaluation({right}, loss {self.loss:.4f})"
+
     @property
     def accuracy(self) -> float:
         """Return the fraction of images classified rightly."""

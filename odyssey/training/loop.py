@@ -48,6 +48,10 @@ class StepResult(NamedTuple):
     grad_norm: float  # 2-norm of all gradients together
     grads: Tensors | None = None  # as the update used them, for observers
 
+    def __repr__(self) -> str:
+        loss, norm = f"loss {self.loss:.6g}", f"gradient norm {self.grad_norm:.6g}"
+        return f"StepResult({loss}, {self.correct} correct, {norm})"
+
 
 class Model(NamedTuple):
     """What training knows of a model.

@@ -8,6 +8,7 @@ import numpy as np
 
 from odyssey.training.errors import InputError
 from odyssey.training.finite import listed
+from odyssey.weights.tensor_set import summary
 
 Tensors = dict[str, np.ndarray]
 
@@ -43,7 +44,7 @@ class EpochSums:
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainingState:
     """All that the next step depends on, besides the recipe and the data.
 
@@ -61,6 +62,11 @@ class TrainingState:
     sums: EpochSums = field(default_factory=EpochSums)
     row: dict[str, Any] | None = None  # the newest of metrics, up to the next update
     averages: Tensors = field(default_factory=dict)  # of params and running, or empty
+
+    def __repr__(self) -> str:
+        place = f"{self.step} steps, {self.epoch} epochs done"
+        averaged = ", averages" if self.averages else ""
+        return f"TrainingState({place}; {summary(self.params)}{averaged})"
 
     @classmethod
     def fresh(
