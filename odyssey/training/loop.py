@@ -9,11 +9,9 @@ if a kill comes in between, the next session tells those who have not heard of i
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -25,6 +23,8 @@ from odyssey.training.errors import Interrupted, NonFiniteError, os_reason, warn
 from odyssey.training.evaluation import Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
+from odyssey.training.model import Model as Model
+from odyssey.training.model import StepResult as StepResult
 from odyssey.training.observers import Observer, Observers
 from odyssey.training.output import goes_on_unheard
 from odyssey.training.progress import Progress
@@ -32,41 +32,12 @@ from odyssey.training.readiness import ready_kernels
 from odyssey.training.recipe import Recipe
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
-from odyssey.training.state import Tensors, TrainingState
+from odyssey.training.state import TrainingState
 from odyssey.weights.checkpoint import save_checkpoint
 from odyssey.weights.files import WeightsError
 
 #: Epochs between two savings of the weights, besides those at a stop and at the end.
 WEIGHTS_EVERY = 10
-
-
-class StepResult(NamedTuple):
-    """What a training step reports."""
-
-    loss: float  # mean over the batch
-    correct: float  # of the batch's images before the update, see `count_correct`
-    grad_norm: float  # 2-norm of all gradients together
-    grads: Tensors | None = None  # as the update used them, for observers
-
-    def __repr__(self) -> str:
-        loss, norm = f"loss {self.loss:.6g}", f"gradient norm {self.grad_norm:.6g}"
-        return f"StepResult({loss}, {self.correct} correct, {norm})"
-
-
-class Model(NamedTuple):
-    """What training knows of a model.
-
-    ``train_step(state, x, labels, lr)`` does one update of the tensors of ``state``, or
-    raises `NonFiniteError` before it.  ``predictor(state)`` returns a function from
-    images to logits (N, K), good until the state changes.  ``save(state)`` writes the
-    weights into the run's folder, with ``step`` and ``epoch`` in their manifest.
-    ``origin``, JSON, goes into each checkpoint: what a recipe does not say, as classes.
-    """
-
-    train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
-    predictor: Callable[[TrainingState], Callable[[np.ndarray], np.ndarray]]
-    save: Callable[[TrainingState], None]
-    origin: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass

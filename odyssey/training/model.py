@@ -1,0 +1,38 @@
+"""What training knows of a model: three functions, and what a step reports."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from odyssey.training.state import Tensors, TrainingState
+
+
+class StepResult(NamedTuple):
+    """What a training step reports."""
+
+    loss: float  # mean over the batch
+    correct: float  # of the batch's images before the update, see `count_correct`
+    grad_norm: float  # 2-norm of all gradients together
+    grads: Tensors | None = None  # as the update used them, for observers
+
+    def __repr__(self) -> str:
+        loss, norm = f"loss {self.loss:.6g}", f"gradient norm {self.grad_norm:.6g}"
+        return f"StepResult({loss}, {self.correct} correct, {norm})"
+
+
+class Model(NamedTuple):
+    """What training knows of a model.
+
+    ``train_step(state, x, labels, lr)`` does one update of the tensors of ``state``, or
+    raises `NonFiniteError` before it.  ``predictor(state)`` returns a function from
+    images to logits (N, K), good until the state changes.  ``save(state)`` writes the
+    weights into the run's folder, with ``step`` and ``epoch`` in their manifest.
+    ``origin``, JSON, goes into each checkpoint: what a recipe does not say, as classes.
+    """
+
+    train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
+    predictor: Callable[[TrainingState], Callable[[np.ndarray], np.ndarray]]
+    save: Callable[[TrainingState], None]
+    origin: Mapping[str, Any] = MappingProxyType({})
