@@ -312,6 +312,19 @@ def test_what_is_not_finite_has_a_norm_and_no_histogram(tmp_path):
     assert sorted(histograms) == ["gradients/one", "weights/w"]
 
 
+def test_a_histogram_of_numbers_that_lie_close_together(tmp_path):
+    # fewer float32 numbers between them than a histogram has bins
+    near = np.float32(1) - np.arange(16, dtype=np.float32) * np.float32(2**-24)
+
+    def step(state, x, labels, lr):
+        return train_step(state, x, labels, lr)._replace(grads={"w": near})
+
+    watched(tmp_path, step=step, changes={"epochs": 1})
+    histogram = read(tmp_path / "tb").Histograms("gradients/w")[0].histogram_value
+    assert (histogram.num, sum(histogram.bucket)) == (16, 16)
+    assert (histogram.min, histogram.max) == (near[-1], 1)
+
+
 @pytest.mark.parametrize("missing", ["tensorboardX", "PIL"])
 def test_without_the_extra_the_error_says_what_to_install(
     tmp_path, monkeypatch, missing
