@@ -102,17 +102,6 @@ def test_the_extra_all_is_all_that_a_user_can_want():
         assert f"`{name}`" in requirements
 
 
-def test_the_weights_of_make_example_are_where_the_readme_says():
-    text = (ROOT / "README.md").read_text("utf-8")
-    script = (ROOT / "examples/resnet18_cifar10/run_example.sh").read_text("utf-8")
-    (folder,) = re.findall(r"^weights=\$\{1:-(\w+)\}$", script, re.M)
-    assert f"--weights-dir {folder}`" in text
-    (default,) = re.findall(r"into `(\w+)` unless `--weights-dir` says", text)
-    for program in ("train", "inference"):
-        path = ROOT / "examples" / "resnet18_cifar10" / f"{program}.py"
-        assert f'"{default}"' in path.read_text("utf-8")
-
-
 @pytest.fixture(scope="module")
 def own_network(tmp_path_factory):
     """The folder in which the page's code has run, and the names that it made."""

@@ -1,6 +1,7 @@
 """The two ways into the example, with a stand-in for Python that only takes notes."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -95,3 +96,14 @@ def test_make_example_where_a_path_has_a_space(tmp_path, stand_in):
     )
     assert made.returncode == 0, made.stderr
     assert notes.read_text() == "started\n"
+
+
+def test_the_weights_are_where_the_readme_says():
+    text = (ROOT / "README.md").read_text("utf-8")
+    script = (EXAMPLE / "run_example.sh").read_text("utf-8")
+    (folder,) = re.findall(r"^weights=\$\{1:-(\w+)\}$", script, re.M)
+    assert f"--weights-dir {folder}`" in text
+    (default,) = re.findall(r"into `(\w+)` unless `--weights-dir` says", text)
+    for program in ("train", "inference"):
+        options = {option.name: option for option in __import__(program).main.params}
+        assert options["weights_dir"].default == default
