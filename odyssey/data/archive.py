@@ -27,9 +27,9 @@ from odyssey.data.file_kinds import GZIP, HEAD_BYTES, TAR, kind_of
 from odyssey.training.errors import one_line
 from odyssey.weights.files import (
     TEMPORARY,
+    discard,
     fsync_directory,
     remove_leftovers,
-    remove_path,
     temporary_directory,
     write_new_file,
 )
@@ -260,4 +260,4 @@ def _settle(target: Path) -> None:
     if not os.path.lexists(target):
         os.rename(old, target)
     else:
-        remove_path(old)
+        discard(old, f"{STAGING}-old")

@@ -159,7 +159,7 @@ def leaving(directory: Path) -> Iterator[None]:
             _not_cleared.add(directory)
             warnings.warn(
                 f"{error.filename or directory}: cannot be cleared away "
-                f"({error.strerror or error}); it stays, and the next save tries again",
+                f"({error.strerror or error}); it stays, and is tried again later",
                 stacklevel=3,
             )
 

@@ -1,5 +1,7 @@
 """What a download makes of that which lies in the data folder."""
 
+import errno
+import os
 import shutil
 import threading
 
@@ -42,6 +44,30 @@ def test_data_that_is_there_is_left_alone(packed, tmp_path):
 def test_force_replaces_it(packed, files, tmp_path):
     data_dir = tmp_path / "other"
     tiny_files(data_dir, records=3)
+    with Server(ranged(packed)) as server:
+        get(data_dir, packed, server, force=True)
+    assert {k: v for k, v in listing(data_dir).items() if v} == files
+
+
+def test_replaced_data_that_cannot_be_deleted_stays(
+    packed, files, tmp_path, monkeypatch
+):
+    data_dir, real = tmp_path / "other", os.unlink
+    tiny_files(data_dir, records=3)
+    (data_dir / FOLDER / ".nfs0001").touch()  # NFS: somebody has it open
+
+    def unlink(path, *args, **kwargs):
+        if os.path.basename(path) == ".nfs0001":
+            raise OSError(errno.EBUSY, "Device or resource busy", path)
+        real(path, *args, **kwargs)
+
+    with Server(ranged(packed)) as server, monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        with pytest.warns(UserWarning, match=r"nfs0001: cannot be cleared away"):
+            get(data_dir, packed, server, force=True)
+        get(data_dir, packed, server, force=True)
+    (left,) = data_dir.glob(".tmp-*")
+    assert [path.name for path in left.rglob("*")] == [".nfs0001"]
     with Server(ranged(packed)) as server:
         get(data_dir, packed, server, force=True)
     assert {k: v for k, v in listing(data_dir).items() if v} == files
