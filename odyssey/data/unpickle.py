@@ -197,6 +197,7 @@ def _note_call(name: Any, args: Any) -> Any:
     if name.key != _ENCODE:
         return Call(name, args)
     text, codec = args
-    if codec not in ("latin1", b"latin1") or not isinstance(text, str):
+    codec = codec.decode("latin-1") if isinstance(codec, bytes) else codec
+    if codec != "latin1" or not isinstance(text, str):
         raise UnpickleError("encodes something not bytes")
     return text.encode("latin-1")

@@ -1,6 +1,7 @@
 """What happens before a program has begun: signals, closed streams, no installation."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -123,6 +124,47 @@ def test_a_checkout_needs_no_installation(tmp_path, script):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"Usage: {script}.py [OPTIONS]")
+
+
+#: Runs programs one after the other in one process: one start of Python for them all.
+PROGRAMS_IN_TURN = """
+import json, sys
+import inference, train
+from odyssey.__main__ import main as odyssey
+for name, *words in json.loads(sys.argv[1]):
+    program = {"inference": inference.main, "train": train.main, "odyssey": odyssey}
+    try:
+        program[name](words)
+    except SystemExit as end:
+        assert end.code == 0, (name, words)
+"""
+
+
+@pytest.mark.parametrize("form", ["python", "binary", "idx"])
+def test_text_and_bytes_are_never_compared(tmp_path, form):
+    """``python -bb`` makes an error of it, and of a text that shows bytes."""
+    write_tiny_cifar(tmp_path / "data", form)
+    data, run = ["--data-dir", tmp_path / "data"], ["--weights-dir", tmp_path / "run"]
+    small = [*data, *run, *SMALL, "--limit-train", 20]
+    programs = [["train", *small, "--max-steps", 1]]
+    if form == "python":
+        programs += [
+            ["train", *small, "--resume"],
+            ["inference", *data, *run],
+            ["odyssey", "verify", tmp_path / "run"],
+            ["odyssey", "report", tmp_path / "run"],
+            ["odyssey", "info"],
+        ]
+    words = json.dumps([[str(word) for word in program] for program in programs])
+    path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
+    result = subprocess.run(
+        [sys.executable, "-bb", "-c", PROGRAMS_IN_TURN, words],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "BytesWarning" not in result.stderr
 
 
 SESSION = """
