@@ -169,12 +169,13 @@ print("and after", file=sys.stderr)
 
 def start(rule, stdout, *flags, **environment):
     command = [sys.executable, "-X", "dev", *flags, "-c", PROGRAM, rule]
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
         command,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        env={**buffered, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
     )
 
 

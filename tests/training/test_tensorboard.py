@@ -211,16 +211,18 @@ def test_an_epoch_cut_short_is_made_whole_at_the_resume(
             raise Killed
         real(self, step, **content)
 
+    # Of another run, which this one hides.
+    watched(tmp_path / "other", tmp_path / "tb", changes={"lr": 0.5})
     calls = iter(range(100))
     monkeypatch.setattr(TensorBoard, "_write_event", write_event)
     with pytest.raises(Killed):
-        watched(tmp_path)
+        watched(tmp_path, goes_on=True)
     monkeypatch.undo()
     if epoch < 3:  # the first tells what is missing, and trains nothing
         with pytest.raises(KeyboardInterrupt):
             watched(tmp_path, resume=True, goes_on=True, step=interrupt)
-    watched(tmp_path, resume=True, goes_on=True)
-    watched(tmp_path, resume=True, goes_on=True)
+    for _ in range(3):  # after the first there is nothing left to do
+        watched(tmp_path, resume=True, goes_on=True)
     shown, expected = scalars(tmp_path / "tb"), scalars(whole / "tb")
     assert shown.keys() == expected.keys()
     for tag in expected.keys() - {"seconds", "images_per_second"}:
