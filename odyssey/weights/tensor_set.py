@@ -19,7 +19,12 @@ from odyssey.weights.changed_files import (
     listed,
     summed_up,
 )
-from odyssey.weights.files import WeightsError, fsync_directory, write_new_file
+from odyssey.weights.files import (
+    WeightsError,
+    file_size,
+    fsync_directory,
+    write_new_file,
+)
 from odyssey.weights.hexfile import check_tensor, encode_tensor, read_tensor
 from odyssey.weights.manifest import (
     MANIFEST,
@@ -144,7 +149,9 @@ def _read_entry(
     for folder in folders:
         path = folder / entry["file"]
         try:
-            size = path.stat().st_size
+            size = file_size(path)  # refuses a pipe, which may hang
+            if path.is_dir():
+                raise WeightsError(f"{path}: a directory where a file belongs")
             if size != entry["bytes"]:
                 with open(path, "rb") as file:
                     if what := changed_how(file.read(HEAD_BYTES)):
