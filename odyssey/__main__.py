@@ -68,7 +68,7 @@ def verify(ctx: click.Context, directory: Path) -> None:
 @main.command()
 @option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
 def info(as_json: bool) -> None:
-    """Print versions, threads, BLAS and where compiled kernels are kept."""
+    """Print versions, threads, BLAS and where kernels are kept."""
     from odyssey.training.program import exit_statuses
 
     with exit_statuses():

@@ -73,6 +73,12 @@ def test_help_fits_a_terminal(command):
     assert isinstance(command, Command) or command is odyssey_main
 
 
+def test_the_list_of_commands_is_not_cut_short():
+    commands = run(odyssey_main, "--help").partition("\nCommands:\n")[2].splitlines()
+    assert len(commands) == len(odyssey_main.commands)
+    assert all(re.fullmatch(r"  \w+ +[A-Z].*[^.]\.", line) for line in commands)
+
+
 def test_an_option_is_shown_once_and_whole(command):
     """In a line of its own, and nowhere split at its hyphens."""
     text = run(command, "--help")
