@@ -97,10 +97,9 @@ def _model_of_checkpoint(checkpoint: LoadedCheckpoint) -> LoadedWeights:
     model = model_of(
         learned_tensors(checkpoint.tensors), manifest | _options(recipe), path
     )
+    step, epoch = position.values()
     click.echo(
-        f"weights of the checkpoint {path}: {position['step']} steps, "
-        f"{position['epoch']} epochs done",
-        err=True,
+        f"weights of the checkpoint {path}: step {step}, whole epochs {epoch}", err=True
     )
     return model
 

@@ -279,8 +279,8 @@ def main(debug: bool, **options) -> None:
 
     Epochs are counted from 1 in all output.  Without --lr-scheduler the learning rate
     is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
-    from a file.  Ctrl-C saves a checkpoint; --resume continues from it and gives the
-    same result as a run that was never stopped.
+    from a file.  Ctrl-C saves the weights and a checkpoint, from which --resume goes on
+    to the same result as a run that was never stopped.
     """
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")

@@ -13,8 +13,8 @@ from odyssey.weights.files import WeightsError
 HEAD_BYTES = 4096  # enough for `changed_how`
 
 CARRIAGE_RETURN = (
-    "a carriage return: Windows line ends (CRLF), as git's autocrlf or an editor "
-    "makes them"
+    "Windows line ends (carriage returns), as editors make them, and git unless "
+    ".gitattributes has '*.weights -text'"
 )
 _MARKS = (
     (b"\xef\xbb\xbf", "a byte-order mark (BOM) at its start, put there by an editor"),

@@ -75,7 +75,7 @@ def test_model_of_a_checkpoint_is_that_of_the_weights(
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err == (
-            f"weights of the checkpoint {checkpoint}: 3 steps, 1 epochs done\n"
+            f"weights of the checkpoint {checkpoint}: step 3, whole epochs 1\n"
         )
     same_model(load_model(tmp_path / "copy"), saved)
 
@@ -95,7 +95,7 @@ def test_damaged_newest_checkpoint(tmp_path, capsys):
     np.testing.assert_array_equal(model.params["fc_bias"], older.params["fc_bias"])
     said = capsys.readouterr().err
     assert f"Warning: damaged, trying the one before: {newest}" in said
-    assert "step-00000003: 3 steps" in said
+    assert "step-00000003: step 3, " in said
     with pytest.raises(WeightsError, match="step-00000005"):
         load_model(newest)  # asked for by name
     (tmp_path / "checkpoints" / "step-00000003" / "manifest.json").unlink()
@@ -157,4 +157,4 @@ def test_program_answers_as_with_the_weights(train, data, tmp_path):
         result = run_here("inference", *options, place)
         assert result.exit_code == 0, result.output
         assert json.loads(result.stdout) == json.loads(with_weights)
-        assert f"weights of the checkpoint {checkpoint}: 3 steps" in result.stderr
+        assert f"weights of the checkpoint {checkpoint}: step 3, " in result.stderr
