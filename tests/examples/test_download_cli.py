@@ -245,7 +245,8 @@ def test_data_folder_that_cannot_be_made(archive, packed):
 
 
 @pytest.mark.parametrize(
-    ("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("signum", "exit_code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_signals_keep_the_part(signum, exit_code, packed, data_dir):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
