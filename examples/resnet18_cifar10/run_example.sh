@@ -18,6 +18,7 @@ data=${ODYSSEY_CIFAR10:-datasets/cifar10}
 export PYTHONPATH="$PWD:$PWD/$here${PYTHONPATH:+:$PYTHONPATH}"
 
 # A program that was stopped stops the script, which Bash decides by other rules.
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -58,6 +58,7 @@ def run(python, at_download):
         ("trap 'exit 143' TERM; kill -TERM 0", 143),
         ("kill -INT $PPID", 130),  # to the script alone
         ("kill -TERM $PPID", 143),
+        ("kill -HUP $PPID", 129),  # a lost connection
         ("kill -INT $$", 130),  # to the download alone
     ],
 )
