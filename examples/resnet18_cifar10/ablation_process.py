@@ -1,5 +1,6 @@
 """A run of train.py as a process: its output in a file, our signals passed on to it."""
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -35,6 +36,8 @@ class Child(StopFlag):
             If a signal came, when the child has ended on it.
         """
         self.check()
+        if log.is_fifo():  # to open one waits for a reader
+            raise OSError(errno.EINVAL, "not a regular file", str(log))
         with open(log, "ab") as file:
             start = file.tell()
             self.process = subprocess.Popen(

@@ -17,7 +17,8 @@ _NAME = re.compile(r"events\.out\.tfevents\.([0-9]{10})\..*", re.ASCII)
 
 def event_files(directory: Path) -> list[Path]:
     """Return the event files of a folder in the order in which they are read."""
-    return sorted(directory.glob("events.out.tfevents.*"))
+    found = directory.glob("events.out.tfevents.*")
+    return sorted(path for path in found if not path.is_fifo())  # to open one may hang
 
 
 def next_event_file(directory: Path) -> Path:

@@ -28,7 +28,8 @@ from odyssey.training.observers import Observer
 from odyssey.training.profile import Clocks, profile
 from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
 from odyssey.training.state import TrainingState
-from odyssey.weights.files import atomic_write_bytes, atomic_write_text
+from odyssey.weights.files import atomic_write_bytes, atomic_write_text, file_size
+from odyssey.weights.strict_json import parse_json
 
 #: Pictures kept of the images that were classified wrongly with most confidence.
 MOST_MISTAKES = 24
@@ -154,7 +155,11 @@ def encode(
 def earlier_sessions(path: Path) -> list[dict[str, Any]]:
     """Return the sessions that ``environment.json`` lists; none if it is unreadable."""
     try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["sessions"])
+        file_size(path)  # refuses a pipe, which may hang
+        found = parse_json(path.read_bytes())["sessions"]
+        if not all(isinstance(session, dict) for session in found):
+            raise TypeError
+        return list(found)
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):

@@ -253,6 +253,14 @@ def test_results_behind_a_link_that_leads_nowhere(tmp_path, stand_in):
     assert output == f"Error: {link}: a link to unplugged, which does not exist\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_a_log(tmp_path, stand_in):
+    os.mkfifo(tmp_path / "cosine-seed0.log")
+    arguments = ["--config", "cosine", "--results-dir", tmp_path, "--epochs", 3]
+    output = ablate(*arguments, status=1)
+    assert f"{tmp_path / 'cosine-seed0.log'}: not a regular file" in output
+
+
 def test_goes_on_where_a_file_has_the_place_of_a_folder(tmp_path, stand_in):
     (tmp_path / "cosine-seed0").touch()
     (tmp_path / "constant-seed0" / "metrics.csv").mkdir(parents=True)

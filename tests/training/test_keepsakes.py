@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import sys
 from functools import partial
 
@@ -142,14 +143,41 @@ def test_no_session_ends_before_it_began(tmp_path, monkeypatch):
     assert session["started"] == session["ended"] == moments[0]
 
 
-def test_a_damaged_list_of_sessions_stops_no_run(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "content", ["{", '{"sessions": [1]}', '{"sessions": 1}', "[" * 100_000, "1"]
+)
+def test_a_damaged_list_of_sessions_stops_no_run(tmp_path, capsys, content):
     run(tmp_path, max_steps=7)
-    (tmp_path / "environment.json").write_text("{")
+    (tmp_path / "environment.json").write_text(content)
     run(tmp_path, resume=True)
     assert [s["first_step"] for s in sessions(tmp_path)] == [8]
-    assert (
-        f"Warning: {tmp_path / 'environment.json'}: damaged" in capsys.readouterr().err
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Warning: {tmp_path / 'environment.json'}: damaged")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["environment.json", "evaluation.npz", "profile.json"])
+def test_a_pipe_in_the_place_of_a_file_stops_no_run(tmp_path, capsys, name):
+    run(tmp_path / "whole")
+    folder = tmp_path / "run"
+    run(folder, max_steps=7)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    run(folder, resume=True)
+    *_, line = capsys.readouterr().err.splitlines()
+    assert f"{folder / name}: not a regular file" in line
+    assert losses(folder) == losses(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["steps.jsonl", "metrics.csv", "recipe.yml"])
+def test_a_pipe_in_the_place_of_a_log_is_named(tmp_path, name):
+    run(tmp_path, max_steps=7)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match="not a regular file") as error:
+        run(tmp_path, resume=True)
+    assert error.value.filename == str(tmp_path / name)
 
 
 def test_no_folder_of_this_machine_is_kept(tmp_path, monkeypatch):
