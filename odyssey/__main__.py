@@ -12,6 +12,7 @@ import click
 from odyssey.cli.command import Group
 from odyssey.cli.option import LOGGING, RUN, SCHEDULE, debug_option, option
 from odyssey.training.environment import check_environment
+from odyssey.training.errors import one_line
 from odyssey.training.learning_rate import LearningRate
 from odyssey.training.lr_options import COUNT, Scheduler, learning_rate, shape_options
 from odyssey.training.output import ends_unheard, goes_on_unheard
@@ -198,7 +199,7 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
 
 def _say(text: str, *, err: bool = False) -> None:
     """Print one line; what cannot stand in a line, as a path may hold, is escaped."""
-    click.echo("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), err=err)
+    click.echo(one_line(text), err=err)
 
 
 if __name__ == "__main__":
