@@ -34,7 +34,7 @@ from odyssey.cpu_quota import cores_of_quota, cpu_quota
 
 #: Turns of GNU OpenMP's waiting loop before a thread sleeps; its own are 300,000.  On
 #: a quiet machine nothing is lost by it, see docs/PERFORMANCE.md.
-SPIN_COUNT = 10_000
+SPIN_COUNT = 1_000
 
 #: Variables by which a user says how OpenMP's threads shall wait.
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

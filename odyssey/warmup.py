@@ -23,7 +23,7 @@ from tqdm import tqdm
 from odyssey import kernels
 from odyssey.compiling import Silence, reporting
 from odyssey.data.augment import augment_batch, normalize_batch
-from odyssey.kernel_cache import kernel_modules
+from odyssey.kernel_cache import can_keep, kernel_modules
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add, add_backward
 from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
@@ -191,4 +191,6 @@ def run(dtypes: Iterable[DTypeLike]) -> None:
         done += f", {loaded} others were there" if loaded else ""
     else:
         done = f"all {loaded} kernels were there"
+    if compiled and not can_keep():
+        raise ProgramError(f"{done} ({seconds:.1f} s), but not all could be kept")
     click.echo(f"{done} ({seconds:.1f} s); they are kept in {folder()}")

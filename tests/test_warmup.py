@@ -11,7 +11,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 from tiny_cifar import write_tiny_cifar
 
-from odyssey import warmup
+from odyssey import kernel_cache, warmup
 from odyssey.training.errors import ProgramError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,6 +129,14 @@ def test_what_is_said_in_the_end(monkeypatch, capsys, counts, text):
     line = capsys.readouterr().out
     assert line.startswith(text)
     assert warmup.folder() in line
+
+
+def test_it_is_not_said_that_kernels_are_kept_where_they_are_not(monkeypatch, capsys):
+    monkeypatch.setattr(warmup, "warm_up", lambda dtypes: (5, 0))
+    monkeypatch.setattr(kernel_cache, "_kept", False)
+    with pytest.raises(ProgramError, match=r"^5 kernels compiled \(.*not all could be"):
+        warmup.run(["float32"])
+    assert capsys.readouterr().out == ""
 
 
 def test_what_is_said_on_the_way(monkeypatch, capsys):
