@@ -129,7 +129,8 @@ def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> 
                 folder = _extract(file, staging)
                 dataset = load_cifar10(staging)
             except DataError as error:
-                reason = str(error).replace(f"{staging}{os.sep}", "")
+                reason = str(error).removeprefix(f"{staging}: ")
+                reason = reason.replace(f"{staging}{os.sep}", "")
                 raise DataError(f"{archive}: {reason}") from error
             _swap_in(folder, data_dir / folder.name)
             staging.rmdir()

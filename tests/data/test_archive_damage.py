@@ -67,6 +67,11 @@ def test_the_last_sum_counts_however_far_it_is(files, data_dir, tmp_path):
     refused(bytes(content), data_dir, tmp_path, "damaged archive: CRC")
 
 
+def test_an_archive_without_a_batch(files, data_dir, tmp_path):
+    few = {name: files[name] for name in files if name.endswith("meta")}
+    refused(tar_gz(few), data_dir, tmp_path, "archive.tar.gz: no CIFAR-10 here; exp")
+
+
 def test_what_is_no_gzip_is_refused(data_dir, tmp_path):
     refused(bytes(2000), data_dir, tmp_path, "damaged archive: Not a gzipped file")
     for content, kind in {
