@@ -119,6 +119,27 @@ def test_pixels_of_another_form_in_protocol_5(pixels, reason):
         as_pixels(batch["data"])
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        b"cnumpy\ndtype\n)R",  # without its arguments
+        b"cnumpy\ndtype\nU\2i8\x85R",  # without its state
+        b"cnumpy\ndtype\nU\2i8\x85R}b",  # with a state that is no tuple
+        b"cnumpy\ndtype\nU\2i8\x85R(tb",  # with an empty one
+        b"cnumpy\ndtype\n]\x85R",
+        b"N",
+    ],
+)
+def test_dtypes_that_are_cut_short(dtype):
+    array = b"cnumpy.core.numeric\n_frombuffer\n(U\0%sK\0\x85U\1Ct" % dtype
+    raw = b"\x80\x02}(U\6labels%sRU\4data%sRu." % (array, array)
+    batch = read_batch(raw)
+    with pytest.raises(UnpickleError, match="not an array as NumPy writes it"):
+        as_labels(batch["labels"])
+    with pytest.raises(UnpickleError, match="not an array as NumPy writes it"):
+        as_pixels(batch["data"])
+
+
 def test_arrays_outside_of_the_file_are_refused_by_name():
     raw = pickle.dumps({"data": PIXELS}, 5, buffer_callback=lambda buffer: None)
     with pytest.raises(UnpickleError, match="buffers outside of the file"):
