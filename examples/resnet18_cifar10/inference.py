@@ -224,10 +224,9 @@ def classify(options: SimpleNamespace) -> None:
     data = None
     if options.recalibrate or not options.images:
         trained_on = model.metadata.get("dataset")
+        advice = how_to_download(options.data_dir)
         if trained_on == "synthetic":
             advice = "These weights learnt from the synthetic set: --dataset synthetic"
-        else:
-            advice = how_to_download(options.data_dir)
         data = load_dataset(options.dataset, options.data_dir, advice=advice)
         ours, theirs = len(learnt) or K, len(data.class_names)
         if ours != theirs:

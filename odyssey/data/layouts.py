@@ -12,7 +12,9 @@ from odyssey.data.file_kinds import kind_of_file
 
 MAX_ENTRIES = 1000  # of a folder that are looked at
 
-_TO_IDX = "odyssey/data/idx.py shows how to write it as IDX files, which are"
+_UNREAD = (
+    "a form that is not read; odyssey/data/idx.py shows how to write IDX files instead"
+)
 _ARCHIVES = ("cifar-10-python", "cifar-10-binary", "cifar-10-batches-py")
 _KAGGLE = {"trainLabels.csv", "sampleSubmission.csv", "train.7z", "test.7z"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
@@ -43,8 +45,8 @@ def other_layout(root: Path) -> str:
         return "holds CIFAR-100, which is not read; CIFAR-10 is"
     if found := [name for name in entries if name in _KAGGLE]:
         return (
-            f"holds CIFAR-10 as Kaggle has it ({', '.join(found)}), which is not read; "
-            "take the published files, which have labels for the test images too"
+            f"holds CIFAR-10 as Kaggle has it ({', '.join(found)}), a form that is not "
+            "read; take the published files, which have labels for the test images too"
         )
     for folder in (root / "train", root):
         classes = [path for path in subfolders(folder) if _image_in(path)]
@@ -52,13 +54,13 @@ def other_layout(root: Path) -> str:
             first = classes[0].relative_to(root)
             return (
                 f"holds images in a folder for each class ({first}{os.sep}, ...), "
-                f"which is not read; {_TO_IDX}"
+                f"{_UNREAD}"
             )
     for folder in (root, *folders):
         for name in _entries(folder):
             if form := _form(name):
                 place = (folder / name).relative_to(root)
-                return f"holds {place}, {form}, which is not read; {_TO_IDX}"
+                return f"holds {place}, {form}, {_UNREAD}"
     for folder in (root, *folders):
         if name := _image_in(folder):
             place = (folder / name).relative_to(root)
@@ -79,7 +81,7 @@ def not_a_folder(path: Path) -> str:
     if _is_archive(path.name):
         return f"an archive, not a folder; {_how_to_unpack(path)}"
     if form := _form(path.name):
-        return f"{form}, which is not read; {_TO_IDX}"
+        return f"{form}, {_UNREAD}"
     return f"{kind_of_file(path) or 'a file'}, not the folder that the data lies in"
 
 

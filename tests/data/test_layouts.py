@@ -12,7 +12,7 @@ from odyssey.data.cifar10 import holds_cifar10, load_cifar10
 from odyssey.data.dataset import DataError
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 31035704\n"
-TO_IDX = "which is not read; odyssey/data/idx.py shows how to write it as IDX files"
+TO_IDX = "a form that is not read; odyssey/data/idx.py shows how to write IDX files"
 
 
 def write(root, *names):
@@ -48,7 +48,7 @@ def said_of(root):
         (
             ["trainLabels.csv", "train/1.png", "test/1.png", "sampleSubmission.csv"],
             "holds CIFAR-10 as Kaggle has it (sampleSubmission.csv, trainLabels.csv), "
-            "which is not read; take the published files",
+            "a form that is not read; take the published files",
         ),
         (
             ["train.7z", "test.7z"],
