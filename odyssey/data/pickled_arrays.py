@@ -27,7 +27,7 @@ from odyssey.data.unpickle import (
 
 #: Labels may be of any of these dtypes.
 _INTEGERS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)}
-_MALFORMED = (TypeError, ValueError, LookupError, AttributeError)
+_MALFORMED = (TypeError, ValueError, LookupError, AttributeError, BytesWarning)
 
 
 def as_pixels(value: Any) -> np.ndarray:
@@ -77,7 +77,7 @@ def _parts(what: str, note: Any) -> tuple[str, tuple[int, ...], bool, Any]:
             c_ordered = not fortran_order
         else:
             raw, dtype, shape, order, *_ = note.args
-            c_ordered = order == "C"
+            c_ordered = _text(order) == "C"
         dtype = _integer_dtype(dtype)
     except _MALFORMED as error:
         raise UnpickleError(f"{what} is not an array as NumPy writes it") from error

@@ -30,6 +30,9 @@ for _core in ("numpy.core", "numpy._core"):  # NumPy 1, NumPy 2
     _ALLOWED |= {(f"{_core}.multiarray", name) for name in (RECONSTRUCT, SCALAR)}
     _ALLOWED.add((f"{_core}.numeric", FROMBUFFER))
 
+#: What damaged instructions raise; the last by mixed keys under ``python -bb`` only.
+_DAMAGE = (ValueError, TypeError, LookupError, OverflowError, BytesWarning)
+
 
 class UnpickleError(ValueError):
     """The pickle is damaged, or asks for what no CIFAR-10 batch needs."""
@@ -70,7 +73,7 @@ def read_batch(raw: bytes) -> dict[str, Any]:
         batch = _interpret(raw)
     except UnpickleError:
         raise
-    except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+    except _DAMAGE as error:
         # No value goes into the message: its repr could be endless.
         raise UnpickleError(f"damaged pickle ({type(error).__name__})") from error
     if not isinstance(batch, dict):

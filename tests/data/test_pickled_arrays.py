@@ -2,6 +2,8 @@
 
 import contextlib
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -138,6 +140,28 @@ def test_dtypes_that_are_cut_short(dtype):
         as_labels(batch["labels"])
     with pytest.raises(UnpickleError, match="not an array as NumPy writes it"):
         as_pixels(batch["data"])
+
+
+def test_strings_and_bytes_mixed_are_refused_where_python_forbids_it():
+    keys = b"\x80\2}(U\4dataK\1X\4\0\0\0dataK\2u."
+    one = b"\x96\1" + bytes(7) + b"C"  # a bytearray in the place of a string
+    order = b"\x80\2}U\4datacnumpy.core.numeric\n_frombuffer\n(U\0N)%stRs." % one
+    code = f"""
+from odyssey.data.pickled_arrays import as_pixels
+from odyssey.data.unpickle import UnpickleError, read_batch
+for raw in ({keys!r}, {order!r}):
+    try:
+        as_pixels(read_batch(raw)["data"])
+    except UnpickleError as error:
+        print(error)
+"""
+    command = [sys.executable, "-bb", "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "damaged pickle (BytesWarning)",
+        "data is not an array as NumPy writes it",
+    ]
 
 
 def test_arrays_outside_of_the_file_are_refused_by_name():
