@@ -173,6 +173,7 @@ class Trainer:
         """Return the learning rate of the update after ``step`` others."""
         return self.recipe.lr_at(step, self.train.num_batches)
 
+    @np.errstate(all="ignore")  # what is not finite is refused, and by name
     def _step(self, x: np.ndarray, labels: np.ndarray) -> StepResult:
         try:
             return self.model.train_step(self.state, x, labels, self._lr)
@@ -187,6 +188,7 @@ class Trainer:
             f"last good checkpoint: {self.checkpoint_path or 'none yet'}"
         )
 
+    @np.errstate(all="ignore")
     def evaluate(self, loader: BatchLoader) -> Evaluation:
         """Return loss and accuracy on images that are not trained on."""
         return evaluate(

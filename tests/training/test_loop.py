@@ -214,6 +214,19 @@ def test_nonfinite_weights_never_reach_a_checkpoint(tmp_path):
     assert [p.name for p in list_checkpoints(tmp_path)] == ["step-00000005"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_too_large_end_in_an_error_and_no_warning(tmp_path):
+    def large(state, x, labels, lr):
+        result = train_step(state, x, labels, lr)
+        if state.step == 4:
+            state.params["w"][:] = 3e38
+            state.params["w"] * np.float32(10)  # overflows in training as well
+        return result
+
+    with pytest.raises(NonFiniteError, match="test loss"):
+        run(tmp_path, step=large)
+
+
 def test_evaluation_leaves_no_trace_in_training(tmp_path, whole):
     def hook(trainer):
         trainer.evaluated = {"test": Batches(3, 2, seed=9)}
