@@ -1,8 +1,8 @@
 """Says that kernels are being compiled, for which a first call waits a second each.
 
 Numba tells of each compilation as an event.  A program shows on its terminal how many
-kernels it has come to, elsewhere it prints a line now and then.  Whoever uses the
-library at a terminal gets one line, once.
+kernels it has come to; training, whose output may be a file, prints a line now and
+then.  Whoever uses the library at a terminal gets one line, once.
 """
 
 import contextlib
@@ -57,11 +57,17 @@ class Silence:
 class Counter:
     """How many kernels there are so far, of those that the program may come to.
 
-    On a terminal this is a line that goes away, elsewhere one every `INTERVAL` seconds.
+    On a terminal this is a line of stderr that goes away.
+
+    Parameters
+    ----------
+    lines : bool
+        Elsewhere, print a line every `INTERVAL` seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines: bool = False) -> None:
         self.compiled = 0  # so far
+        self._lines = lines
         self._since = self._said = 0.0
         self._shown = ""
 
@@ -74,12 +80,12 @@ class Counter:
         if is_terminal(sys.stderr):
             self._shown = text
             click.echo(f"\r{text}", nl=False, err=True)
-        elif self.compiled == 1:
+        elif self._lines and self.compiled == 1:
             self._since = self._said = now
-            click.echo("compiling kernels ...", err=True)
-        elif now - self._said >= INTERVAL:
+            click.echo("compiling kernels ...")
+        elif self._lines and now - self._said >= INTERVAL:
             self._said = now
-            click.echo(f"{text}, {now - self._since:.0f} s so far", err=True)
+            click.echo(f"{text}, {now - self._since:.0f} s so far")
 
     def end(self) -> None:
         """Take the line away."""

@@ -100,10 +100,10 @@ def test_a_program_counts_at_a_terminal(terminal, kernel):
     assert stream.getvalue() == f"\r{text}\r{' ' * len(text)}\r"
 
 
-def test_elsewhere_there_is_a_line_every_so_often(monkeypatch, capsys):
+def test_elsewhere_training_prints_a_line_every_so_often(monkeypatch, capsys):
     clock = iter([100.0, 101.0, 109.9, 110.1, 115.0, 120.3])
     monkeypatch.setattr(compiling.time, "perf_counter", lambda: next(clock))
-    counter = compiling.Counter()
+    counter = compiling.Counter(lines=True)
     for _ in range(6):
         counter.begin()
         counter.end()
@@ -112,8 +112,17 @@ def test_elsewhere_there_is_a_line_every_so_often(monkeypatch, capsys):
         r"compiling kernels \.\.\.\n"
         r"compiling kernels: \d+ of at most \d+, 10 s so far\n"
         r"compiling kernels: \d+ of at most \d+, 20 s so far\n",
-        capsys.readouterr().err,
+        capsys.readouterr().out,
     )
+
+
+def test_elsewhere_other_programs_say_nothing(capsys):
+    """Their output is what somebody reads, a file or another program."""
+    counter = compiling.Counter()
+    counter.begin()
+    counter.end()
+    assert counter.compiled == 1
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_stream_that_cannot_be_written_stops_no_kernel(monkeypatch, kernel):

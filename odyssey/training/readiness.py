@@ -26,7 +26,7 @@ def ready_kernels(
     """
     watch = Stopwatch()
     scratch = state.copy_tensors()
-    with reporting(Counter()) as counter, np.errstate(all="ignore"):
+    with reporting(Counter(lines=True)) as counter, np.errstate(all="ignore"):
         with contextlib.suppress(NonFiniteError):
             model.train_step(scratch, x, labels, lr)
         model.predictor(scratch)(x[:BATCH_SIZE])
