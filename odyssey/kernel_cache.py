@@ -15,6 +15,7 @@ changed.  For kernels that is not enough, in three ways.
 """
 
 import hashlib
+import os
 import pickle
 import pkgutil
 import sys
@@ -48,7 +49,7 @@ SHAPING = {
     "NUMBA_DIFF_IR": ("DIFF_IR", 0),
     "NUMBA_USE_RVSDG_FRONTEND": ("USE_RVSDG_FRONTEND", 0),
     "NUMBA_USE_LEGACY_TYPE_SYSTEM": ("USE_LEGACY_TYPE_SYSTEM", 1),
-    # These two are in Numba's own key as well.
+    # These two are in Numba's own key as well, as is NUMBA_ENABLE_AVX.
     "NUMBA_CPU_NAME": ("CPU_NAME", None),
     "NUMBA_CPU_FEATURES": ("CPU_FEATURES", None),
 }
@@ -62,6 +63,9 @@ def settings() -> dict[str, Any]:
         value = getattr(value, "_raw_value", value)  # of NUMBA_OPT "max" is a 3
         if value != usual:
             found[variable] = value
+    # What is usual depends on the processor, so that it counts where it is set.
+    if "NUMBA_ENABLE_AVX" in os.environ and not config.ENABLE_AVX:
+        found["NUMBA_ENABLE_AVX"] = 0
     return found
 
 

@@ -92,8 +92,12 @@ def test_the_settings_that_are_not_as_usual(monkeypatch):
     assert kernel_cache.settings() == {}
     monkeypatch.setattr(numba.config, "LOOP_VECTORIZE", 0)
     monkeypatch.setattr(numba.config, "OPT", type(numba.config.OPT)("max"))
-    usual = {"NUMBA_OPT": "max", "NUMBA_LOOP_VECTORIZE": 0}
-    assert kernel_cache.settings() == usual
+    unusual = {"NUMBA_OPT": "max", "NUMBA_LOOP_VECTORIZE": 0}
+    assert kernel_cache.settings() == unusual
+    monkeypatch.setattr(numba.config, "ENABLE_AVX", 0)
+    assert kernel_cache.settings() == unusual  # as an old processor has it
+    monkeypatch.setenv("NUMBA_ENABLE_AVX", "0")
+    assert kernel_cache.settings() == {**unusual, "NUMBA_ENABLE_AVX": 0}
 
 
 DAMAGE = {
