@@ -129,7 +129,7 @@ def start() -> None:
     if _class is _First:
         begun = getattr(parallel, "_is_initialized", True)  # and set by somebody else
         numba.get_num_threads()  # has Numba choose a layer
-        if not begun:
+        if not begun and "NUMBA_NUM_THREADS" not in os.environ:
             numba.set_num_threads(default_threads())
         in_turns = numba.threading_layer() == "workqueue"
         _become(_InTurns if in_turns else CPUDispatcher)

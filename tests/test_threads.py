@@ -123,6 +123,21 @@ def test_a_policy_of_the_user_is_left_alone():
     assert f"GOMP_SPINCOUNT = '{threads.SPIN_COUNT}'" not in stderr
 
 
+COUNT = """
+import odyssey.threads
+odyssey.threads.cpu_quota = lambda: 0.5
+print(json.dumps([relu(), numba.get_num_threads()]))
+"""
+
+
+@pytest.mark.parametrize("told, threads", [(None, 1), ("3", 3)])
+def test_the_first_kernel_fits_a_quota_unless_it_is_told(monkeypatch, told, threads):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    variables = {} if told is None else {"NUMBA_NUM_THREADS": told}
+    (out, number), _ = run(COUNT, **variables)
+    assert (out, number) == ([0.0, 2.0], threads)
+
+
 def test_a_kernel_that_runs_is_numbas_own_and_looks_nothing_up():
     assert threads.num_threads() == numba.get_num_threads()
     plain = numba.threading_layer() != "workqueue"
