@@ -1,6 +1,7 @@
 # make test      set up .venv and run the tests (under 10 minutes on 2 cores)
 # make example   set up .venv, train a shortened ResNet-18, classify with its weights
 # make lint      ruff, format and rules
+# make stub      write odyssey/__init__.pyi anew, after a public name was added
 #
 # PYTHON=python3.12 make test    chooses the interpreter (3.10 or newer)
 
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test example lint clean
+.PHONY: test example lint stub clean
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -21,6 +22,11 @@ example: $(VENV)/.base
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+stub: $(VENV)/.base
+	$(BIN)/python -c 'import odyssey; from odyssey import lazy; \
+		print(lazy.stub(odyssey._HOMES), end="")' > $(VENV)/stub.pyi
+	mv $(VENV)/stub.pyi odyssey/__init__.pyi
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed" >&2; exit 1; }

@@ -3,7 +3,7 @@
     python benchmarks/bench_methods.py
     python benchmarks/bench_methods.py --stride 2 --json methods.json
 
-The rule of "auto" (``worthwhile`` in `odyssey/ops/winograd.py`) goes by channels and by
+The rule of "auto" (``worthwhile`` in `odyssey/ops/conv/winograd.py`) goes by channels and by
 the number of tiles; so the shapes here go from few of both to many.  Results of the two
 ways are compared first.
 """

@@ -29,12 +29,10 @@ from options import size_options, write_json
 from recording import Recorder, Row
 
 # isort: split
-import bottleneck
 import layers
-import model
 import odyssey_model
-import preactivation
-from architecture import ResNetConfig
+from resnet18_cifar10 import bottleneck, model, preactivation
+from resnet18_cifar10.architecture import ResNetConfig
 
 
 def measure_steps(

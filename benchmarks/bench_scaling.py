@@ -20,10 +20,10 @@ import numba
 from measuring import WARM_UPS
 from options import THREADS, write_json
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "resnet18_cifar10"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import odyssey_model
-from architecture import ResNetConfig
+from resnet18_cifar10.architecture import ResNetConfig
 
 BATCHES = (1, 2, 8, 32, 64, 256, 512)
 WIDTHS = (8, 16, 32, 96)

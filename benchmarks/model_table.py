@@ -23,7 +23,7 @@ from tables import ratios
 from workers import WorkerError, Workers
 
 # isort: split
-from summary import layer_table
+from resnet18_cifar10.summary import layer_table
 
 PEERS = "pytorch", "pytorch-channels-last"
 COLUMNS = (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "resnet18_cifar10"
-sys.path.insert(0, str(EXAMPLE))
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))
 
-from architecture import MODELS  # noqa: E402 - from the example, found just now
+from resnet18_cifar10.architecture import MODELS  # noqa: E402 - from the example, found just now
 
 
 def model_option(command):

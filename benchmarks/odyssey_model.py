@@ -2,10 +2,10 @@
 
 import numba
 import numpy as np
-from architecture import ResNetConfig, fold, initialize
 from measuring import Task
-from model import backward, forward
 from op_cases import LR, MOMENTUM
+from resnet18_cifar10.architecture import ResNetConfig, fold, initialize
+from resnet18_cifar10.model import backward, forward
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace

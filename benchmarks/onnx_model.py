@@ -6,15 +6,15 @@ operator as `examples/resnet18_cifar10/model.py` goes; both fold and fuse as the
 
 import numpy as np
 import onnx
-from architecture import (
+from measuring import Task
+from onnx import TensorProto, helper, numpy_helper
+from resnet18_cifar10.architecture import (
     ResNetConfig,
     block_layers,
     model_name,
     network_blocks,
     network_layers,
 )
-from measuring import Task
-from onnx import TensorProto, helper, numpy_helper
 
 SIDE = 32  # pixels of an image
 OPSET, IR_VERSION = 17, 8  # from 2022: what writes it may be newer than what reads it

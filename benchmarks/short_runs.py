@@ -22,13 +22,13 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from networks import MODELS  # isort: skip (puts the example onto the path)
-import train
-from architecture import ResNetConfig, initialize
-from data_loader import make_train_loader
-from data_options import loader_options
+from resnet18_cifar10 import train
+from resnet18_cifar10.architecture import ResNetConfig, initialize
 
+from odyssey.cli.data_options import loader_options
+from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import Dataset
-from odyssey.training.program import exit_statuses
+from odyssey.data.sets import make_train_loader
 from odyssey.training.state import TrainingState
 
 MEAN_OF = 5  # steps at the beginning, and at the end

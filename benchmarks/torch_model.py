@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from architecture import ResNetConfig, network_blocks, network_layers
 from measuring import Task
 from op_cases import LR, MOMENTUM
+from resnet18_cifar10.architecture import ResNetConfig, network_blocks, network_layers
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval

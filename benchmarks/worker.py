@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from architecture import MODELS
 from measuring import median_seconds, peak_memory_mib
+from resnet18_cifar10.architecture import MODELS
 
 INPUTS = "inputs.npz"
 MODEL_JOBS = "train", "train64", "eval"

@@ -1,4 +1,4 @@
-"""The public names, for editors and type checkers; ``__init__.py`` imports late."""
+"""The public names, for editors and type checkers, see odyssey.lazy."""
 
 from odyssey.data.batching import compute_num_batches as compute_num_batches
 from odyssey.data.batching import extract_batch_pair as extract_batch_pair
@@ -13,8 +13,8 @@ from odyssey.ops.addition import add_backward as add_backward
 from odyssey.ops.batch_norm import batch_norm2d as batch_norm2d
 from odyssey.ops.batch_norm import batch_norm2d_backward as batch_norm2d_backward
 from odyssey.ops.batch_statistics import batch_statistics as batch_statistics
-from odyssey.ops.conv import conv2d as conv2d
-from odyssey.ops.conv import conv2d_backward as conv2d_backward
+from odyssey.ops.conv.convolution import conv2d as conv2d
+from odyssey.ops.conv.convolution import conv2d_backward as conv2d_backward
 from odyssey.ops.dropout import dropout as dropout
 from odyssey.ops.dropout import dropout_backward as dropout_backward
 from odyssey.ops.linear import linear as linear

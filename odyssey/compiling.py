@@ -11,11 +11,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import click
 from numba.core import event
 
 from odyssey import kernel_cache, threads
-from odyssey.training.output import is_terminal
+from odyssey.output import is_terminal, say, show
 
 #: Seconds between two lines where there is no terminal.
 INTERVAL = 10.0
@@ -34,7 +33,7 @@ class Notice:
         self._said = True
         if is_terminal(sys.stderr):
             after = "kept for later runs" if kernel_cache.can_keep() else "not kept"
-            click.echo(
+            say(
                 "odyssey: compiling kernels, each when it is first called; they are "
                 f"{after} (python -m odyssey warmup compiles all)",
                 err=True,
@@ -79,18 +78,18 @@ class Counter:
         now = time.perf_counter()
         if is_terminal(sys.stderr):
             self._shown = text
-            click.echo(f"\r{text}", nl=False, err=True)
+            show(f"\r{text}")
         elif self._lines and self.compiled == 1:
             self._since = self._said = now
-            click.echo("compiling kernels ...")
+            say("compiling kernels ...")
         elif self._lines and now - self._said >= INTERVAL:
             self._said = now
-            click.echo(f"{text}, {now - self._since:.0f} s so far")
+            say(f"{text}, {now - self._since:.0f} s so far")
 
     def end(self) -> None:
         """Take the line away."""
         if self._shown:
-            click.echo(f"\r{' ' * len(self._shown)}\r", nl=False, err=True)
+            show(f"\r{' ' * len(self._shown)}\r")
             self._shown = ""
 
 

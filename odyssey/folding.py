@@ -19,6 +19,8 @@ import numpy as np
 
 from odyssey.checks import check_floating, check_ndim, check_number, check_shape
 
+__all__ = ["fold_batch_norm"]
+
 
 def fold_batch_norm(
     kernel: np.ndarray,

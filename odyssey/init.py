@@ -7,12 +7,14 @@ through many layers: He et al. 2015, arXiv:1502.01852.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from odyssey import checks
+
+__all__ = ["he_normal", "uniform_fan_in"]
 
 
 def _check_arguments(
@@ -97,3 +99,42 @@ def uniform_fan_in(
     shape, dtype, fan_in = _check_arguments(op, shape, rng, dtype, fan_in)
     bound = 1 / math.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape).astype(dtype)
+
+
+def initialize_by_name(
+    shapes: Mapping[str, tuple[int, ...]],
+    seed: int,
+    dtype: DTypeLike = np.float32,
+) -> dict[str, np.ndarray]:
+    """Draw the parameters of a network, each by what its name says that it is.
+
+    ======================== ===================================================
+    ``*_kernel``             ``he_normal``
+    ``fc*_weights``          ``uniform_fan_in``
+    ``fc*_bias``             ``uniform_fan_in`` with the inputs of its weights
+    ``*_gamma``              one
+    everything else          zero
+    ======================== ===================================================
+
+    Parameters
+    ----------
+    shapes : by name, in the order in which they are drawn
+    seed : of the generator
+    dtype : float32 or float64; both are the same numbers
+
+    Returns
+    -------
+    params : arrays with the names and in the order of ``shapes``
+    """
+    rng = np.random.default_rng(seed)
+    params = {}
+    for name, shape in shapes.items():
+        layer, _, kind = name.rpartition("_")
+        if layer.startswith("fc"):
+            fan_in = shapes[f"{layer}_weights"][1]
+            params[name] = uniform_fan_in(shape, rng, dtype, fan_in=fan_in)
+        elif kind == "kernel":
+            params[name] = he_normal(shape, rng, dtype)
+        else:
+            params[name] = np.full(shape, kind == "gamma", dtype)
+    return params

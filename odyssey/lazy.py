@@ -6,9 +6,13 @@ that the module does not have (PEP 562); here that is the moment to import.
 """
 
 import importlib
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+_ALL = re.compile(r"^__all__ = \[(.*?)\]", re.MULTILINE | re.DOTALL)
 
 
 def attach(
@@ -47,3 +51,53 @@ def attach(
         return sorted(modules() if public is None else public)
 
     return __getattr__, __dir__
+
+
+def exports(package: str, homes: Iterable[str]) -> dict[str, str]:
+    """Return the names that modules list in ``__all__``, each with its module.
+
+    The files are read as text: nothing is imported.
+
+    Parameters
+    ----------
+    package : its ``__name__``
+    homes : modules of it, without its name; of packages all modules count
+    """
+    root = Path(sys.modules[package].__path__[0])
+    found = {}
+    for home in homes:
+        for path in _files(root.joinpath(*home.split("."))):
+            module = ".".join([package, *path.relative_to(root).with_suffix("").parts])
+            if listed := _ALL.search(path.read_text(encoding="utf-8")):
+                found |= dict.fromkeys(re.findall(r'"(\w+)"', listed[1]), module)
+    return found
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """Yield the file of a module, or the files of a package's modules."""
+    if place.is_dir():
+        yield from sorted(p for p in place.rglob("[!._]*.py"))
+    else:
+        yield place.with_suffix(".py")
+
+
+def stub(homes: Mapping[str, str]) -> str:
+    """Return ``odyssey/__init__.pyi``, which tells editors and type checkers the names.
+
+    ``make stub`` writes it, and a test compares.
+    """
+    own = {"gradcheck": "odyssey.gradcheck"}
+    pairs = sorted((module, name) for name, module in {**homes, **own}.items())
+    return "\n".join(
+        [
+            '"""The public names, for editors and type checkers, see odyssey.lazy."""',
+            "",
+            *(f"from {module} import {name} as {name}" for module, name in pairs),
+            "",
+            "from . import reference as reference",
+            "",
+            "__version__: str",
+            "__all__: list[str]",
+            "",
+        ]
+    )

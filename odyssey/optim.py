@@ -18,11 +18,15 @@ write.
 import itertools
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey import checks, layout
 from odyssey.kernels import update
+
+__all__ = ["clip_grad_norm_inplace", "global_grad_norm", "sgd_momentum_update_inplace"]
 
 Gradients = Mapping[str, np.ndarray] | Iterable[np.ndarray]
 
@@ -207,3 +211,12 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
         for grad in named.values():
             grad *= grad.dtype.type(max_norm / (norm + 1e-6))
     return norm
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    x = np.ones((2, 3), dtype)
+    return [
+        partial(sgd_momentum_update_inplace, x.copy(), x, x.copy(), 0.1),
+        partial(clip_grad_norm_inplace, [x.copy()], 1.0),
+    ]

@@ -18,6 +18,8 @@ from itertools import pairwise
 
 from odyssey import checks
 
+__all__ = ["step_decay"]
+
 
 def constant_lr(step: int, lr: float) -> float:
     """Return ``lr``, whatever the time.

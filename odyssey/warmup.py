@@ -1,98 +1,46 @@
 """Compile the kernels ahead of their use, and keep them for later runs.
 
 Numba compiles a kernel when it is first called, anew for each combination of types.
-So every public function is called here once, with arrays as small as they may be.  The
-memory layout makes no further combination: kernels see all arrays in the same one.
+So every public function is called here once, with arrays as small as they may be, as
+the ``kernel_calls`` of its module say.  The memory layout makes no further combination:
+kernels see all arrays in the same one.
 ``tests/test_warmup.py`` sees that no kernel is left out.
 """
 
 import importlib
+import pkgutil
 import shutil
 import sys
 import time
 from collections.abc import Iterable
 from functools import partial
 
-import click
 import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import DTypeLike
 from tqdm import tqdm
 
-from odyssey import kernels
+from odyssey import kernels, ops
 from odyssey.compiling import Silence, reporting
-from odyssey.data.augment import augment_batch, normalize_batch
+from odyssey.errors import ProgramError
 from odyssey.kernel_cache import can_keep, kernel_modules
-from odyssey.ops.activation import relu, relu_backward
-from odyssey.ops.addition import add, add_backward
-from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
-from odyssey.ops.conv import conv2d, conv2d_backward
-from odyssey.ops.linear import linear, linear_backward
-from odyssey.ops.pooling import (
-    avgpool2d,
-    avgpool2d_backward,
-    global_avgpool2d,
-    global_avgpool2d_backward,
-    maxpool2d,
-    maxpool2d_backward,
-)
-from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
-from odyssey.training.errors import ProgramError
+from odyssey.output import say
+
+#: Modules besides the operations that use kernels.
+OTHERS = ("odyssey.optim", "odyssey.data.augment")
 
 
 def calls(dtype: DTypeLike) -> list[partial]:
-    """Return calls that between them reach every kernel."""
-    x = np.ones((2, 3, 4, 4), dtype)
-    kernel = np.ones((3, 3, 3, 3), x.dtype)
-    c = np.ones(3, x.dtype)  # one value a channel
-    rows, weights = np.ones((2, 3), x.dtype), np.ones((3, 3), x.dtype)
-    pixel = x[:, :, :1, :1]
-    images, out = np.zeros(x.shape, np.uint8), np.empty_like(x)
-    found = []
-    for method in ("direct", "winograd"):
-        found += [
-            partial(conv2d, x, kernel, c, padding=1, method=method),
-            partial(conv2d_backward, x, x, kernel, padding=1, method=method),
-        ]
-    strided = {"stride": 2, "padding": 1, "method": "winograd"}
-    found += [
-        partial(conv2d, x, kernel, c, **strided),
-        partial(conv2d_backward, x[:, :, :2, :2], x, kernel, **strided),
-    ]
-    for training in (True, False):
-        found += [
-            partial(batch_norm2d, x, c, c, c, c, training=training),
-            partial(batch_norm2d_backward, x, x, c, c, c, c, training=training),
-        ]
-    return [
-        *found,
-        partial(relu, x),
-        partial(relu_backward, x, x),
-        partial(add, x, x),
-        partial(add_backward, x, x, x),
-        partial(avgpool2d, x, 4),
-        partial(avgpool2d_backward, pixel, x, 4),
-        partial(maxpool2d, x, 4),
-        partial(maxpool2d_backward, pixel, x, 4),
-        partial(global_avgpool2d, x),
-        partial(global_avgpool2d_backward, pixel, x),
-        partial(linear, rows, weights, c),
-        partial(linear_backward, rows, rows, weights),
-        partial(sgd_momentum_update_inplace, x.copy(), x, x.copy(), 0.1),
-        partial(clip_grad_norm_inplace, [x.copy()], 1.0),
-        partial(normalize_batch, images, out),
-        partial(augment_batch, images, np.arange(2), out, seed=0, epoch=0),
-        partial(
-            augment_batch,
-            images,
-            np.arange(2),
-            out,
-            seed=0,
-            epoch=0,
-            randaugment_ops=1,
-        ),
-    ]
+    """Return calls that between them reach every kernel.
+
+    They are those of the modules' ``kernel_calls``; of `odyssey.ops`, all modules are
+    asked.
+    """
+    names = [m.name for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
+    modules = map(importlib.import_module, [*names, *OTHERS])
+    found = [getattr(module, "kernel_calls", lambda dtype: []) for module in modules]
+    return [call for kernel_calls in found for call in kernel_calls(dtype)]
 
 
 def all_kernels() -> dict[str, Dispatcher]:
@@ -159,7 +107,7 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
             call()
             seconds = time.perf_counter() - start
             if not is_terminal and counts()[0] > compiled:
-                click.echo(f"{number}/{len(work)} {name}: {seconds:.1f} s")
+                say(f"{number}/{len(work)} {name}: {seconds:.1f} s")
             bar.update()
     after = counts()
     return after[0] - before[0], after[1] - before[1]
@@ -193,4 +141,4 @@ def run(dtypes: Iterable[DTypeLike]) -> None:
         done = f"all {loaded} kernels were there"
     if compiled and not can_keep():
         raise ProgramError(f"{done} ({seconds:.1f} s), but not all could be kept")
-    click.echo(f"{done} ({seconds:.1f} s); they are kept in {folder()}")
+    say(f"{done} ({seconds:.1f} s); they are kept in {folder()}")

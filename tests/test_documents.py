@@ -168,7 +168,7 @@ def test_a_report_of_your_own_run_has_its_curves(own_network, tmp_path):
 def test_a_resnet_of_another_depth_is_one_line(monkeypatch):
     example = ROOT / "examples" / "resnet18_cifar10"
     monkeypatch.syspath_prepend(str(example))
-    import architecture
+    from resnet18_cifar10 import architecture
 
     page = (ROOT / "docs" / "your_own_network.md").read_text("utf-8")
     (line,) = re.findall(r'^    ("resnet10": .*)$', page, re.M)

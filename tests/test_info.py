@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 import odyssey
 from odyssey import info, threads
 from odyssey.__main__ import main
+from odyssey.cli import program
 from odyssey.cpu_quota import cpu_quota
 from odyssey.kernels.elementwise import relu_forward
-from odyssey.training import program
 
 
 @pytest.fixture(scope="module")

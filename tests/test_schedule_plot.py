@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.__main__ import main
-from odyssey.schedule_plot import ROWS, draw, sample_steps, show
+from odyssey.report.schedule_plot import ROWS, draw, sample_steps, show
 from odyssey.training.learning_rate import SCHEDULERS, LearningRate
 
 without_matplotlib = importlib.util.find_spec("matplotlib") is None

@@ -12,7 +12,7 @@ from numba.core.dispatcher import Dispatcher
 from tiny_cifar import write_tiny_cifar
 
 from odyssey import kernel_cache, warmup
-from odyssey.training.errors import ProgramError
+from odyssey.errors import ProgramError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,13 +10,18 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.folding import fold_batch_norm
-from odyssey.init import he_normal, uniform_fan_in
+from odyssey.init import initialize_by_name
+from odyssey.layers.context import Context, Tensors
+from odyssey.layers.conv_norm import ConvCache
+from odyssey.layers.norm import NORM_TENSORS
+from odyssey.layers.shortcut import shortcut
 
-Tensors = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int, ...]]
 
+MAX_COUNT = 2**31 - 1  # of channels and the like, to be believed from a manifest
+MAX_BLOCKS = 1000
+CHANCES = ("drop_path", "dropout")  # options that are drawn, in training alone
 EXPANSION = 4  # channels that leave a bottleneck, for each one within
-NORM_TENSORS = ("gamma", "beta", "running_mean", "running_var")  # of a batch norm
 
 
 class ResNetConfig(NamedTuple):
@@ -56,6 +61,20 @@ def model_name(config: ResNetConfig) -> str:
     return "resnet"
 
 
+def check(config: ResNetConfig) -> None:
+    """Raise ``ValueError`` for options that no network of the family has."""
+    for name in ("width", "num_classes"):
+        if not 0 < getattr(config, name) <= MAX_COUNT:
+            raise ValueError(f"{name} must be 1 to {MAX_COUNT}")
+    if not config.blocks or min(config.blocks) < 1 or sum(config.blocks) > MAX_BLOCKS:
+        raise ValueError(f"blocks must be 1 to {MAX_BLOCKS} in all, in each stage one")
+    if config.shortcut not in ("A", "B"):
+        raise ValueError('shortcut must be "A" or "B"')
+    for name in CHANCES:
+        if not 0 <= getattr(config, name) < 1:
+            raise ValueError(f"{name} must be in [0, 1)")
+
+
 class Block(NamedTuple):
     """One residual block's place in the network."""
 
@@ -67,6 +86,7 @@ class Block(NamedTuple):
     shortcut: str  # "A" or "B" where the shape changes, else "identity"
     is_first: bool  # of the network: its input has just been through a relu
     drop_path: float  # chance that the branch is left out
+    projection_norm: str | None  # s2b1_proj_bn; with pre-activation there is none
 
 
 def network_blocks(config: ResNetConfig) -> list[Block]:
@@ -78,9 +98,10 @@ def network_blocks(config: ResNetConfig) -> list[Block]:
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
             same = stride == 1 and in_channels == out_channels
+            name = f"s{stage + 1}b{index + 1}"
             blocks.append(
                 Block(
-                    f"s{stage + 1}b{index + 1}",
+                    name,
                     in_channels,
                     channels,
                     out_channels,
@@ -88,10 +109,26 @@ def network_blocks(config: ResNetConfig) -> list[Block]:
                     "identity" if same else config.shortcut,
                     not blocks,
                     config.drop_path * (len(blocks) + 1) / sum(config.blocks),
+                    None if config.pre_activation else f"{name}_proj_bn",
                 )
             )
             in_channels = out_channels
     return blocks
+
+
+def block_shortcut(
+    context: Context, block: Block, x: np.ndarray
+) -> tuple[np.ndarray, ConvCache | None]:
+    """Return what is added to a block's branch, and the projection's cache."""
+    return shortcut(
+        context,
+        block.shortcut,
+        x,
+        out_channels=block.out_channels,
+        stride=block.stride,
+        conv=f"{block.name}_proj",
+        norm=block.projection_norm,
+    )
 
 
 class Layer(NamedTuple):
@@ -117,8 +154,8 @@ def block_layers(block: Block, config: ResNetConfig) -> list[Layer]:
     if config.pre_activation:
         layers = _norms_first(layers, block)
     if block.shortcut == "B":
-        norm = None if config.pre_activation else f"{name}_proj_bn"
-        layers.append(Layer(f"{name}_proj", norm, (K_out, C, 1, 1), stride))
+        kernel = (K_out, C, 1, 1)
+        layers.append(Layer(f"{name}_proj", block.projection_norm, kernel, stride))
     return layers
 
 
@@ -185,17 +222,7 @@ def initialize(
     biases of convolutions zero; the linear layer is uniform in +-1/sqrt(features).
     What residual branches end with is an exception in some networks.
     """
-    rng = np.random.default_rng(seed)
-    params: Tensors = {}
-    shapes = parameter_shapes(config)
-    for name, shape in shapes.items():
-        if name.startswith("fc_"):
-            fan_in = shapes["fc_weights"][1]
-            params[name] = uniform_fan_in(shape, rng, dtype, fan_in=fan_in)
-        elif name.endswith("_kernel"):
-            params[name] = he_normal(shape, rng, dtype)
-        else:
-            params[name] = np.full(shape, name.endswith("_gamma"), dtype)
+    params = initialize_by_name(parameter_shapes(config), seed, dtype)
     _initialize_branch_ends(params, config)
     state = {
         name: np.full(shape, name.endswith("_var"), dtype)

@@ -11,20 +11,18 @@ He, Zhang, Ren & Sun 2016, arXiv:1512.03385, figure 5.
 from typing import NamedTuple
 
 import numpy as np
-from architecture import Block
-from layers import (
-    ConvCache,
-    Gradients,
-    Layers,
-    block_shortcut,
-    block_shortcut_backward,
-    conv_bn,
-    conv_bn_add,
-    conv_bn_add_backward,
-    conv_bn_backward,
-)
 
+from odyssey.layers.context import Context, Gradients
+from odyssey.layers.conv_norm import (
+    ConvCache,
+    conv_norm,
+    conv_norm_add,
+    conv_norm_add_backward,
+    conv_norm_backward,
+)
+from odyssey.layers.shortcut import shortcut_backward
 from odyssey.ops.activation import relu_backward
+from resnet18_cifar10.architecture import Block, block_shortcut
 
 
 class BottleneckCache(NamedTuple):
@@ -38,35 +36,59 @@ class BottleneckCache(NamedTuple):
 
 
 def bottleneck(
-    layers: Layers, block: Block, x: np.ndarray
-) -> tuple[np.ndarray, BottleneckCache]:
+    context: Context, block: Block, x: np.ndarray
+) -> tuple[np.ndarray, BottleneckCache | None]:
     r"""Run one bottleneck.
 
     x -> conv1 -> bn1 -> relu -> conv2 -> bn2 -> relu -> conv3 -> bn3 -> (+) -> relu
      \____________________ identity, or proj -> proj_bn ________________/
     """
     name = block.name
-    h, conv1 = conv_bn(layers, f"{name}_conv1", f"{name}_bn1", x)
-    h, conv2 = conv_bn(layers, f"{name}_conv2", f"{name}_bn2", h, block.stride)
-    shortcut, proj = block_shortcut(layers, block, x)
-    out, conv3 = conv_bn_add(layers, block, f"{name}_conv3", f"{name}_bn3", h, shortcut)
+    h, conv1 = conv_norm(context, f"{name}_conv1", f"{name}_bn1", x)
+    h, conv2 = conv_norm(context, f"{name}_conv2", f"{name}_bn2", h, block.stride)
+    shortcut, proj = block_shortcut(context, block, x)
+    out, conv3 = conv_norm_add(
+        context,
+        f"{name}_conv3",
+        f"{name}_bn3",
+        h,
+        shortcut,
+        drop_path=block.drop_path,
+    )
+    if conv1 is None or conv2 is None or conv3 is None:  # inference
+        return out, None
     return out, BottleneckCache(conv1, conv2, conv3, proj, out)
 
 
 def bottleneck_backward(
-    grads: Gradients, block: Block, grad_output: np.ndarray, cache: BottleneckCache
+    grads: Gradients,
+    block: Block,
+    grad_output: np.ndarray,
+    cache: BottleneckCache,
+    *,
+    reuse: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find the gradients of a bottleneck, return that of its input.
 
-    ``grad_output`` is overwritten.
+    ``reuse`` is ``grad_output``, where its memory may be written over.
     """
     # forward: out = relu(bn3(conv3(h)) + shortcut)
-    # addition hands the same gradient to both branches
-    grad_sum = relu_backward(grad_output, cache.out, out=grad_output)
-    grad_h = conv_bn_add_backward(grads, grad_sum, cache.conv3)
-    # forward: shortcut = x, or proj_bn(proj(x))
-    grad_x = block_shortcut_backward(grads, block, grad_sum, cache.conv1.x, cache.proj)
+    # addition hands the same gradient to both branches, so conv3's leaves it as it is
+    grad_sum = relu_backward(grad_output, cache.out, out=reuse)
+    grad_h = conv_norm_add_backward(grads, grad_sum, cache.conv3)
+    # forward: shortcut = x, or proj_bn(proj(x)); nothing needs grad_sum after this
+    grad_shortcut = shortcut_backward(
+        grads,
+        block.shortcut,
+        grad_sum,
+        cache.conv1.x,
+        block.stride,
+        cache.proj,
+        reuse=grad_sum,
+    )
     # forward: h = relu(bn2(conv2(h)))
-    grad_h = conv_bn_backward(grads, grad_h, cache.conv2)
+    grad_h = conv_norm_backward(grads, grad_h, cache.conv2, reuse=grad_h)
     # forward: h = relu(bn1(conv1(x))); x went both ways: the gradients add up
-    return conv_bn_backward(grads, grad_h, cache.conv1, addend=grad_x)
+    return conv_norm_backward(
+        grads, grad_h, cache.conv1, reuse=grad_h, addend=grad_shortcut
+    )

@@ -8,9 +8,26 @@
       stage 4   likewise                         (N, 512,  4,  4)
       head      global average pool, linear      (N, 10)
 
-`architecture.py` lists the blocks, and names and shapes of all tensors; `layers.py` has
-convolution with batch norm, and the shortcut.  Nothing here is mutated: a forward
-returns the new state and a cache, a backward reads the cache.
+`architecture.py` lists the blocks, and names and shapes of all tensors; convolution
+with batch norm, and the shortcut, are those of `odyssey.layers`.  A forward mutates
+nothing: it returns the new state and a cache.  A backward reads the cache; where it may
+write over a gradient that it is given, the call says so: ``reuse=``.
+
+Why each tensor of the cache is kept, that is which backward reads it:
+
+    stem.x                 the images            gradient of the stem's kernel
+    stem.after.x           conv1's output        xhat of bn1 and its relu's mask
+    blocks[i].conv1.x      the block's input     gradient of conv1's kernel (and proj's)
+    blocks[i].conv1.after.x   conv1's output     xhat of bn1 and its relu's mask
+    blocks[i].conv2.x      relu(bn1), h          gradient of conv2's kernel
+    blocks[i].conv2.after.x   conv2's output     xhat of bn2
+    blocks[i].proj.after.x    proj's output      xhat of proj_bn
+    blocks[i].out          the block's output    mask of its last relu; it is also the
+                                                 next block's conv1.x, and kept once
+    last                   the last output       its shape, which pooling divides by
+    features               (N, 512), pooled      gradient of the linear layer's weights
+    dropped                mask of dropout       which features to pass
+    after.statistics       mean and variance     (C,) each; xhat again, without a pass
 
 `forward` and `backward` serve the rest of the family, too: other blocks, from
 `bottleneck.py` and `preactivation.py`, or more of them.  Pre-activation and dropout are
@@ -19,30 +36,33 @@ the only steps there that ResNet-18 goes without.
 He, Zhang, Ren & Sun 2016, arXiv:1512.03385; the 3x3 stem is that of its section 4.2.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-import bottleneck
 import numpy as np
-import preactivation
-from architecture import Block, ResNetConfig, Tensors, fold, network_blocks
-from layers import (
-    ConvCache,
-    Gradients,
-    Layers,
-    NormCache,
-    batch_norm_backward,
-    block_shortcut,
-    block_shortcut_backward,
-    conv_bn,
-    conv_bn_add,
-    conv_bn_add_backward,
-    conv_bn_backward,
-)
 
+from odyssey.layers.context import Context, Gradients, Tensors
+from odyssey.layers.conv_norm import (
+    ConvCache,
+    conv_norm,
+    conv_norm_add,
+    conv_norm_add_backward,
+    conv_norm_backward,
+)
+from odyssey.layers.norm import NormCache, ReluCache, norm_backward, norm_relu
+from odyssey.layers.shortcut import shortcut_backward
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.dropout import dropout, dropout_backward
 from odyssey.ops.linear import linear, linear_backward
 from odyssey.ops.pooling import global_avgpool2d, global_avgpool2d_backward
+from resnet18_cifar10 import bottleneck, preactivation
+from resnet18_cifar10.architecture import (
+    Block,
+    ResNetConfig,
+    block_shortcut,
+    fold,
+    network_blocks,
+)
 
 
 class BlockCache(NamedTuple):
@@ -59,45 +79,69 @@ class Cache(NamedTuple):
 
     stem: ConvCache
     blocks: list  # a cache for each block
-    final: NormCache | None  # of the last norm, with pre-activation
+    final: NormCache | ReluCache | None  # of the last norm, with pre-activation
     last: np.ndarray  # (N, 512, 4, 4) what is pooled
     features: np.ndarray  # (N, 512) what the linear layer was given
     dropped: np.ndarray | None  # (N, 512) mask of dropout
 
 
 def basic_block(
-    layers: Layers, block: Block, x: np.ndarray
-) -> tuple[np.ndarray, BlockCache]:
+    context: Context, block: Block, x: np.ndarray
+) -> tuple[np.ndarray, BlockCache | None]:
     r"""Run one basic block.
 
     x -> conv1 -> bn1 -> relu -> conv2 -> bn2 -> (+) -> relu -> out
      \______________ identity, or proj -> proj_bn _/
     """
     name = block.name
-    h, conv1 = conv_bn(layers, f"{name}_conv1", f"{name}_bn1", x, block.stride)
-    shortcut, proj = block_shortcut(layers, block, x)
-    out, conv2 = conv_bn_add(layers, block, f"{name}_conv2", f"{name}_bn2", h, shortcut)
+    h, conv1 = conv_norm(context, f"{name}_conv1", f"{name}_bn1", x, block.stride)
+    shortcut, proj = block_shortcut(context, block, x)
+    out, conv2 = conv_norm_add(
+        context,
+        f"{name}_conv2",
+        f"{name}_bn2",
+        h,
+        shortcut,
+        drop_path=block.drop_path,
+    )
+    if conv1 is None or conv2 is None:  # inference
+        return out, None
     return out, BlockCache(conv1, conv2, proj, out)
 
 
 def basic_block_backward(
-    grads: Gradients, block: Block, grad_output: np.ndarray, cache: BlockCache
+    grads: Gradients,
+    block: Block,
+    grad_output: np.ndarray,
+    cache: BlockCache,
+    *,
+    reuse: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find the gradients of a basic block, return that of its input.
 
-    ``grad_output`` is overwritten.
+    ``reuse`` is ``grad_output``, where its memory may be written over.
     """
     # forward: out = relu(bn2(conv2(h)) + shortcut)
-    # addition hands the same gradient to both branches
-    grad_sum = relu_backward(grad_output, cache.out, out=grad_output)
-    grad_h = conv_bn_add_backward(grads, grad_sum, cache.conv2)
-    # forward: shortcut = x, or proj_bn(proj(x))
-    grad_x = block_shortcut_backward(grads, block, grad_sum, cache.conv1.x, cache.proj)
+    # addition hands the same gradient to both branches, so conv2's leaves it as it is
+    grad_sum = relu_backward(grad_output, cache.out, out=reuse)
+    grad_h = conv_norm_add_backward(grads, grad_sum, cache.conv2)
+    # forward: shortcut = x, or proj_bn(proj(x)); nothing needs grad_sum after this
+    grad_shortcut = shortcut_backward(
+        grads,
+        block.shortcut,
+        grad_sum,
+        cache.conv1.x,
+        block.stride,
+        cache.proj,
+        reuse=grad_sum,
+    )
     # forward: h = relu(bn1(conv1(x))); x went both ways: the gradients add up
-    return conv_bn_backward(grads, grad_h, cache.conv1, addend=grad_x)
+    return conv_norm_backward(
+        grads, grad_h, cache.conv1, reuse=grad_h, addend=grad_shortcut
+    )
 
 
-def block_functions(config: ResNetConfig) -> tuple:
+def block_functions(config: ResNetConfig) -> tuple[Callable, Callable]:
     """Return forward and backward of the network's kind of block."""
     if config.pre_activation and config.bottleneck:
         return preactivation.bottleneck, preactivation.bottleneck_backward
@@ -115,60 +159,77 @@ def forward(
     config: ResNetConfig,
     training: bool = True,
     rng: np.random.Generator | None = None,
+    *,
+    folded: bool = False,
 ) -> tuple[np.ndarray, Tensors, Cache | None]:
     """Return logits, the new running statistics, and the cache for `backward`.
 
     ``x`` is (N, 3, H, W), fastest in channels-last memory; the logits are
     (N, num_classes).  In inference the state comes back as it was and the cache is
-    None: activations are let go as soon as they are used.  Whoever has many batches
-    gives ``fold(params, state, config)`` for ``params``, to have it done once.
+    None: activations are let go as soon as they are used.  For many batches,
+    ``fold(params, state, config)`` is done once and given as ``params``, with
+    ``folded=True``.
 
     Training with stochastic depth or dropout draws from ``rng``: first for the blocks
     in their order, then for the features.
     """
-    if not training and "bn1_gamma" in params:
+    if not (training or folded):
         params = fold(params, state, config)
     if training and rng is None and (config.drop_path or config.dropout):
         raise ValueError("forward: drop_path and dropout need an rng in training")
-    layers = Layers(params, state, training, rng)
+    context = Context(params, state, training, normalize=config.normalize, rng=rng)
     block_forward, _ = block_functions(config)
 
-    h, stem = conv_bn(layers, "conv1", "bn1", x)  # (N, 64, 32, 32)
+    h, stem = conv_norm(context, "conv1", "bn1", x)  # (N, 64, 32, 32)
     caches = []
     for block in network_blocks(config):
-        h, cache = block_forward(layers, block, h)
+        h, cache = block_forward(context, block, h)
         if training:
             caches.append(cache)
     final = dropped = None
     if config.pre_activation:
-        h, final = preactivation.bn_relu(layers, "final_bn", h)
+        h, final = norm_relu(context, "final_bn", h)
     pooled = global_avgpool2d(h)  # (N, 512, 1, 1)
     features = pooled.reshape(pooled.shape[:2])  # (N, 512)
     if training and config.dropout:
         features, dropped = dropout(features, config.dropout, rng)
     logits = linear(features, params["fc_weights"], params["fc_bias"])
-    if not training:
-        return logits, layers.new_state, None
-    return logits, layers.new_state, Cache(stem, caches, final, h, features, dropped)
+    if stem is None:  # inference
+        return logits, context.new_state, None
+    return logits, context.new_state, Cache(stem, caches, final, h, features, dropped)
 
 
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: ResNetConfig
 ) -> Tensors:
-    """Return the gradient of every parameter: the forward upside-down."""
+    """Return the gradient of every parameter: the forward upside-down.
+
+    Parameters
+    ----------
+    grad_logits : (N, num_classes)
+    cache : Cache
+        Of the forward in training.
+    params, config
+        As given to the forward.
+    """
     grads = Gradients(params)
     _, block_backward = block_functions(config)
+    # forward: logits = linear(features, fc_weights, fc_bias)
     grad_features, grads["fc_weights"], grads["fc_bias"] = linear_backward(
         grad_logits, cache.features, params["fc_weights"]
     )
+    # forward: features, dropped = dropout(features, ...)
     if cache.dropped is not None:
         grad_features = dropout_backward(grad_features, cache.dropped)
+    # forward: pooled = global_avgpool2d(h); features = pooled.reshape(N, 512)
     grad = global_avgpool2d_backward(grad_features[:, :, None, None], cache.last)
-    if cache.final is not None:
-        grad = batch_norm_backward(grads, grad, cache.final)
+    # forward: h = relu(final_bn(h)), with pre-activation
+    grad = norm_backward(grads, grad, cache.final, reuse=grad)
+    # forward: for block in network_blocks(config): h = block_forward(context, block, h)
     for block, block_cache in zip(
         reversed(network_blocks(config)), reversed(cache.blocks), strict=True
     ):
-        grad = block_backward(grads, block, grad, block_cache)
-    conv_bn_backward(grads, grad, cache.stem, needs_grad_input=False)
-    return {name: grads[name] for name in params}
+        grad = block_backward(grads, block, grad, block_cache, reuse=grad)
+    # forward: h = relu(bn1(conv1(x))); nobody asks for the gradient of an image
+    conv_norm_backward(grads, grad, cache.stem, reuse=grad, needs_grad_input=False)
+    return grads.in_order()

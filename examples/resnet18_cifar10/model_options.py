@@ -1,14 +1,14 @@
-"""The options that choose a model, the same for every program that makes one."""
+"""The options of a residual network besides its name and the number of its classes."""
 
 from types import SimpleNamespace
 
 import click
-from architecture import MODELS, ResNetConfig, model_name
 from click.core import ParameterSource
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.option import MODEL, option
-from odyssey.training.option_types import FiniteFloat, WholeNumber
+from odyssey.cli.option_types import FiniteFloat, WholeNumber
+from resnet18_cifar10.architecture import ResNetConfig
 
 
 def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
@@ -17,18 +17,7 @@ def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None
     return None if default else value
 
 
-_NAMES = ", ".join(MODELS)
-
 OPTIONS = [
-    option(
-        "--model",
-        group=MODEL,
-        type=Choice(MODELS),
-        metavar="NAME",
-        default="resnet18",
-        help=f"Network to use: {_NAMES}. resnet20, 32, 44, 56 and 110 are the "
-        "ResNet paper's narrow networks for CIFAR-10.",
-    ),
     option(
         "--width",
         group=MODEL,
@@ -59,13 +48,6 @@ OPTIONS = [
         help="Use batch norm; without it, convolutions have biases.",
     ),
     option(
-        "--num-classes",
-        group=MODEL,
-        type=WholeNumber(min=1),
-        show_default=f"number of classes in the data, {ResNetConfig().num_classes}",
-        help="Number of outputs; at least the number of classes in the data.",
-    ),
-    option(
         "--zero-gamma",
         group=MODEL,
         is_flag=True,
@@ -90,40 +72,14 @@ OPTIONS = [
 ]
 
 
-def model_options(command):
-    """Add the options to a command."""
-    for one in reversed(OPTIONS):
-        command = one(command)
-    return command
-
-
-def chosen_config(
-    options: SimpleNamespace, num_classes: int = ResNetConfig().num_classes
-) -> ResNetConfig:
-    """Return the config that the options choose, of ``num_classes`` if they do not."""
-    config = MODELS[options.model]
+def choose(options: SimpleNamespace, config: ResNetConfig) -> ResNetConfig:
+    """Return a config of `MODELS` with what the options say of it."""
     return config._replace(
         width=options.width or config.width,
         shortcut=options.shortcut or config.shortcut,
-        num_classes=options.num_classes or num_classes,
         pre_activation=options.pre_activation,
         normalize=options.normalize,
         zero_gamma=options.zero_gamma,
         drop_path=options.drop_path,
         dropout=options.dropout,
     )
-
-
-def recipe_options(config: ResNetConfig, num_classes: int) -> dict:
-    """Return what a recipe says of a model besides its name: width, and what differs.
-
-    Usual are ``num_classes``, those of the data.  Without the options that are as
-    usual, runs from before there were any go on.
-    """
-    usual = MODELS[model_name(config)]._replace(num_classes=num_classes)
-    different = {
-        name: value
-        for name, value in config._asdict().items()
-        if value != getattr(usual, name)
-    }
-    return {"width": config.width, **different}

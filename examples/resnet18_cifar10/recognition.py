@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from architecture import MODELS, ResNetConfig, parameter_shapes
+from resnet18_cifar10.architecture import MODELS, ResNetConfig, parameter_shapes
 
 _BLOCK = re.compile(r"s([1-9])b([1-9][0-9]?)_", re.ASCII)  # stage and block
 
@@ -75,3 +75,10 @@ def _nearest_blocks(found: ResNetConfig) -> tuple[int, ...]:
         and all(map(int.__ge__, model.blocks, found.blocks))
     ]
     return min(candidates, key=sum, default=tuple(max(1, n) for n in found.blocks))
+
+
+def untold(config: ResNetConfig) -> str:
+    """Return what the shapes of such a network's tensors do not tell."""
+    if config.normalize:
+        return ""
+    return "without batch norm its shapes do not tell whether it has pre-activation"

@@ -1,169 +1,23 @@
-"""Draw a sheet of augmented images, to be looked at by eye.
+"""Draw a sheet of augmented images: ``python -m odyssey augmentation``.
 
-    python examples/resnet18_cifar10/show_augmentation.py --randaugment 2 9 --cutout 8
-    python examples/resnet18_cifar10/show_augmentation.py --operations
-
-A row is an image, as it is and in the epochs from ``--epoch`` on.  With
-``--operations`` the columns are the operations of RandAugment, with ``--mixup-alpha``
-or ``--cutmix-alpha`` the rows of a column are mixed with each other.  The same options
-give the same sheet.
+python examples/resnet18_cifar10/show_augmentation.py --randaugment 2 9 --cutout 8
+python examples/resnet18_cifar10/show_augmentation.py --operations
 """
 
-if __name__ == "__main__":
-    import os
-    import sys
+import sys
+from pathlib import Path
 
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
-    import startup
+_EXAMPLES = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_EXAMPLES))
+if (_EXAMPLES.parent / "odyssey" / "cli").is_dir():  # a checkout, perhaps not installed
+    sys.path.insert(0, str(_EXAMPLES.parent))
+
+if __name__ == "__main__":
+    from odyssey.cli import startup
 
     startup.prepare()
 
-import io
-from types import SimpleNamespace
-
-import click
-import numpy as np
-from data_loader import load_dataset
-from data_options import data_options, dataset_options, loader_options
-
-from odyssey.cli.command import Command
-from odyssey.cli.option import DATA, RUN, debug_option, option
-from odyssey.data.loader import BatchLoader
-from odyssey.data.randaugment import OPERATIONS, apply_operation
-from odyssey.training.errors import InputError
-from odyssey.training.option_types import WholeNumber
-from odyssey.training.pictures import contact_sheet, denormalize
-from odyssey.training.program import exit_statuses
-from odyssey.weights.files import atomic_write_bytes
-
-
-def augmented_columns(
-    images: np.ndarray, labels: np.ndarray, columns: int, first: int, **options
-) -> list[np.ndarray]:
-    """Return the images in each of ``columns`` epochs, (N, 3, H, W) uint8.
-
-    They come from a `BatchLoader`, with its normalisation undone.
-    """
-    loader = BatchLoader(images, labels, len(images), shuffle=False, **options)
-    epochs = (next(loader.epoch(first + column))[0] for column in range(columns))
-    return [denormalize(x) for x in epochs]
-
-
-def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
-    """Return the images after each operation of RandAugment, both signs in turn."""
-    columns = []
-    for operation in OPERATIONS[1:]:
-        changed = apply_operation(images, operation, magnitude)
-        changed[1::2] = apply_operation(
-            images[1::2], operation, magnitude, negative=True
-        )
-        columns.append(changed)
-    return columns
-
-
-def png(pixels: np.ndarray, scale: int) -> bytes:
-    """Return an image (height, width, 3) uint8, enlarged, as a PNG file."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError(
-            "a PNG needs Pillow: pip install pillow (the extra odyssey[images])"
-        ) from None
-    enlarged = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
-    file = io.BytesIO()
-    Image.fromarray(enlarged).save(file, "PNG")
-    return file.getvalue()
-
-
-@click.command(cls=Command)
-@option(
-    "--output",
-    group=RUN,
-    type=click.Path(dir_okay=False),
-    default="augmentation.png",
-    help="PNG file to write.",
-)
-@dataset_options  # --dataset, --data-dir
-@option(
-    "--images",
-    "rows",
-    group=RUN,
-    type=WholeNumber(1, 100),
-    default=10,
-    help="Number of images, a row each.",
-)
-@option(
-    "--columns",
-    group=RUN,
-    type=WholeNumber(1, 100),
-    default=12,
-    help="Number of epochs to show, a column each.",
-)
-@option(
-    "--epoch",
-    group=RUN,
-    type=WholeNumber(0, 10**9),
-    default=0,
-    help="First epoch to show, counted from 0.",
-)
-@option(
-    "--seed",
-    group=RUN,
-    type=WholeNumber(-(2**63), 2**64 - 1),
-    default=0,
-    help="Seed of the random numbers.",
-)
-@option(
-    "--scale",
-    group=RUN,
-    type=WholeNumber(1, 16),
-    default=3,
-    help="Factor by which the images are enlarged.",
-)
-@option(
-    "--padding",
-    group=DATA,
-    type=WholeNumber(0, 1000),
-    default=4,
-    help="Pixels by which a crop may be shifted in each direction.",
-)
-@data_options  # as train.py has them
-@option(
-    "--operations",
-    group=RUN,
-    is_flag=True,
-    help="Show each of RandAugment's operations at the magnitude given, and no other "
-    "augmentation.",
-)
-@debug_option
-def main(debug: bool, **options) -> None:
-    """Draw a sheet of augmented training images."""
-    with exit_statuses(debug):
-        draw(SimpleNamespace(**options))
-
-
-def draw(options: SimpleNamespace) -> None:
-    """Make the sheet that the options describe, and write it."""
-    data = load_dataset(options.dataset, options.data_dir)
-    images = data.train_images[: options.rows]
-    labels = data.train_labels[: options.rows]
-    if options.operations:
-        columns = operation_columns(images, magnitude=options.randaugment[1])
-    else:
-        columns = augmented_columns(
-            images,
-            labels,
-            options.columns,
-            options.epoch,
-            padding=options.padding,
-            num_classes=len(data.class_names),
-            **loader_options(options),
-        )
-    sheet = contact_sheet([images, *columns])
-    atomic_write_bytes(options.output, png(sheet, options.scale))
-    width, height = (size * options.scale for size in sheet.shape[1::-1])
-    click.echo(f"{options.output}: {width} x {height} pixels")
-
+from odyssey.cli.augmentation import main
 
 if __name__ == "__main__":
     startup.run(main)

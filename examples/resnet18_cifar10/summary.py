@@ -10,12 +10,16 @@ Activations are what training keeps of one image from the forward to the backwar
 float32: for a convolution with batch norm its output and what it became, the relu.
 """
 
-if __name__ == "__main__":
-    import os
-    import sys
+import sys
+from pathlib import Path
 
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not with python -P
-    import startup
+_EXAMPLES = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_EXAMPLES))
+if (_EXAMPLES.parent / "odyssey" / "cli").is_dir():  # a checkout, perhaps not installed
+    sys.path.insert(0, str(_EXAMPLES.parent))
+
+if __name__ == "__main__":
+    from odyssey.cli import startup
 
     startup.prepare()
 
@@ -24,7 +28,12 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import click
-from architecture import (
+
+from odyssey.cli.command import Command
+from odyssey.cli.model_options import chosen_config, model_options
+from odyssey.cli.option import DATA, option
+from odyssey.cli.option_types import WholeNumber
+from resnet18_cifar10.architecture import (
     Layer,
     ResNetConfig,
     model_name,
@@ -33,11 +42,7 @@ from architecture import (
     parameter_shapes,
     state_shapes,
 )
-from model_options import chosen_config, model_options
-
-from odyssey.cli.command import Command
-from odyssey.cli.option import DATA, option
-from odyssey.training.option_types import WholeNumber
+from resnet18_cifar10.example import EXAMPLE
 
 SIDE = 32  # pixels of an image
 BYTES = 4  # of a float32
@@ -113,7 +118,7 @@ def print_table(rows: list[Row]) -> None:
 
 
 @click.command(cls=Command)
-@model_options
+@model_options(EXAMPLE)
 @option(
     "--batch-size",
     group=DATA,
@@ -123,7 +128,7 @@ def print_table(rows: list[Row]) -> None:
 )
 def main(batch_size: int, **options) -> None:
     """Print the layers of a model and what they cost."""
-    config = chosen_config(SimpleNamespace(**options))
+    config = chosen_config(EXAMPLE, SimpleNamespace(**options))
     rows = layer_table(config)
     kind = "pre-activation" if config.pre_activation else "post-activation"
     norm = "batch norm" if config.normalize else "no batch norm"

@@ -13,7 +13,7 @@ from odyssey import __version__
 from odyssey.cli import other_tools
 from odyssey.cli.meant import did_you_mean
 from odyssey.cli.option import GROUPS, RUN, Option, option_names
-from odyssey.training.errors import one_line
+from odyssey.errors import one_line
 
 SWITCHED = ("true", "false", "yes", "no", "on", "off")
 DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make them of --

@@ -24,7 +24,7 @@ from typing import BinaryIO
 from odyssey.data.cifar10 import FORMATS, MAX_BATCH_BYTES, load_cifar10
 from odyssey.data.dataset import DataError, Dataset
 from odyssey.data.file_kinds import GZIP, HEAD_BYTES, TAR, kind_of
-from odyssey.training.errors import one_line
+from odyssey.errors import one_line
 from odyssey.weights.files import (
     TEMPORARY,
     discard,

@@ -21,8 +21,10 @@ the square may lie outside the image.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey.checks import (
     check_array,
@@ -232,3 +234,15 @@ def _fill(
     crop_flip_normalize(source, rows, indices.astype(np.uint64), *options, buffer)
     if not ready:
         result[...] = buffer
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    images = np.zeros((2, 3, 4, 4), np.uint8)
+    out = np.empty(images.shape, dtype)
+    augment = partial(augment_batch, images, np.arange(2), out, seed=0, epoch=0)
+    return [
+        partial(normalize_batch, images, out),
+        augment,
+        partial(augment, randaugment_ops=1),
+    ]

@@ -4,6 +4,8 @@ import numpy as np
 
 from odyssey.checks import check_array, check_int
 
+__all__ = ["compute_num_batches", "extract_batch_pair"]
+
 
 def extract_batch_pair(
     data: np.ndarray, labels: np.ndarray, start_idx: int, batch_size: int

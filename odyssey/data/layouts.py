@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from odyssey.data.file_kinds import kind_of_file
+from odyssey.errors import remedy
 
 MAX_ENTRIES = 1000  # of a folder that are looked at
 
@@ -64,10 +65,7 @@ def other_layout(root: Path) -> str:
     for folder in (root, *folders):
         if name := _image_in(folder):
             place = (folder / name).relative_to(root)
-            return (
-                f"holds images without labels ({place}); inference.py --images "
-                "classifies them"
-            )
+            return f"holds images without labels ({place}){remedy('unlabelled images')}"
     return ""
 
 
@@ -119,4 +117,4 @@ def _how_to_unpack(archive: Path) -> str:
     """Return the command that unpacks an archive; of a ``.tar`` no sum is known."""
     if archive.suffix == ".tar":
         return f"tar -xf {archive.name} unpacks it"
-    return f"download_cifar10.py --from-file {archive.name} unpacks it"
+    return remedy("archive", file=archive.name) or "it is to be unpacked"

@@ -28,7 +28,7 @@ import urllib3
 
 from odyssey.data.archive import md5_of_file, mismatch
 from odyssey.data.file_kinds import GZIP, kind_of_file
-from odyssey.training.errors import one_line
+from odyssey.errors import one_line
 
 CHUNK_BYTES = 2**14  # as much as a time-out can lose
 MAX_BYTES = 2**30  # of a file whose size is not known

@@ -10,6 +10,9 @@ from numba import prange
 
 from odyssey.kernels.jit import parallel
 
+#: Rows (pixels) that a thread does at a time.
+BLOCK = 64
+
 
 @parallel
 def column_statistics(x, mean, var):
@@ -57,15 +60,15 @@ def column_statistics(x, mean, var):
 def scale_shift(x, mean, scale, shift, addend, relu, out):
     """Compute ``out = relu((x - mean) * scale + shift + addend)``.
 
-    for block of 64 rows in parallel: for row: for c
+    for block of rows in parallel: for row: for c
 
     ``mean``, ``scale`` and ``shift`` have one value a column.  An ``addend`` of no rows
     is left out, and so is the relu if ``relu`` is False.  NaN passes the relu.
     """
     M, C = x.shape
     zero, has_addend = x.dtype.type(0), addend.shape[0] > 0
-    for block in prange((M + 63) // 64):  # disjoint rows of out
-        for row in range(block * 64, min(block * 64 + 64, M)):
+    for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of out
+        for row in range(block * BLOCK, min((block + 1) * BLOCK, M)):
             if has_addend:
                 for c in range(C):
                     value = (x[row, c] - mean[c]) * scale[c] + shift[c] + addend[row, c]
@@ -112,15 +115,15 @@ def combine_gradient(
 ):
     """Compute ``grad_input = factor * g - (x - mean) * slope - offset``.
 
-    for block of 64 rows in parallel: for row: for c
+    for block of rows in parallel: for row: for c
 
     g is ``grad_output``, or 0 where the relu of ``scale_shift`` gave 0.  A ``slope`` of
     no columns leaves all after the first term out.
     """
     M, C = x.shape
     zero, is_whole = x.dtype.type(0), slope.size > 0
-    for block in prange((M + 63) // 64):  # disjoint rows of grad_input
-        for row in range(block * 64, min(block * 64 + 64, M)):
+    for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of grad_input
+        for row in range(block * BLOCK, min((block + 1) * BLOCK, M)):
             for c in range(C):
                 deviation, g = x[row, c] - mean[c], grad_output[row, c]
                 if relu and deviation * scale[c] + shift[c] <= zero:

@@ -17,6 +17,9 @@ from numba import prange
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.tiles import PIECE, add_product
 
+#: Rows (pixels) that a thread packs and multiplies at a time.
+BLOCK = 64
+
 
 @parallel
 def kernel_matrix(kernel, taps, turned, matrix):
@@ -101,7 +104,7 @@ def pack(lines, H, start, end, P, Q, step, runs, slices, C, packed):
 def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     """Compute the convolution of ``x`` with a kernel laid out as ``matrix``.
 
-    for block of 64 rows (n, p, q) in parallel: for slice of terms (r, s, c): for k:
+    for block of rows (n, p, q) in parallel: for slice of terms (r, s, c): for k:
         out[n, p, q, k] += x[n, p*stride+r-padding, q*stride+s-padding, c]
                            * kernel[k, c, r, s]
 
@@ -120,8 +123,8 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     rows, result = N * P * Q, out.reshape(N * P * Q, K)
     zero, added = out.dtype.type(0), addend.reshape(-1, K)
     most = np.max(slices[:, 3] - slices[:, 2])
-    for block in prange((rows + 63) // 64):  # disjoint rows of out
-        start, end = block * 64, min(block * 64 + 64, rows)
+    for block in prange((rows + BLOCK - 1) // BLOCK):  # disjoint rows of out
+        start, end = block * BLOCK, min((block + 1) * BLOCK, rows)
         buffer = np.empty((end - start) * most, x.dtype)
         product = np.empty((end - start, matrix.shape[2]), x.dtype)
         sums = result[start:end]
@@ -154,7 +157,7 @@ def conv_grad_input(
 ):
     """Compute the gradient of the input.
 
-    for phase (u, v) of the stride: for block of 64 pixels (n, h, w), in parallel:
+    for phase (u, v) of the stride: for block of pixels (n, h, w), in parallel:
         for slice of the terms (r, s, k) that reach this phase: for c:
             grad_input[n, h, w, c] += grad_output[n, p, q, k] * kernel[k, c, r, s]
             where p = (h + padding - r) / stride, q = (w + padding - s) / stride
@@ -173,13 +176,15 @@ def conv_grad_input(
     lines, has_addend = grad_output.reshape(N * P, Q * K), len(addend) > 0
     most = np.max(slices[:, 3] - slices[:, 2])
     # phase (0, 0) has the most pixels
-    blocks = (N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + 63) // 64
+    blocks = (
+        N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + BLOCK - 1
+    ) // BLOCK
     for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
         # phases in turn, since they differ in taps and threads get equal runs of tasks
         u, v, first_slice, last_slice = phases[task % len(phases)]
         H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
-        start = task // len(phases) * 64
-        end = min(start + 64, N * H_phase * W_phase)
+        start = task // len(phases) * BLOCK
+        end = min(start + BLOCK, N * H_phase * W_phase)
         count = max(0, end - start)
         buffer = np.empty(count * most, grad_output.dtype)
         product = np.empty((count, matrix.shape[2]), grad_output.dtype)

@@ -3,8 +3,8 @@
     pixels of a tile  <->  places of a buffer  <->  a column of each place's matrix
 
 A buffer ``d`` holds the places of one tile, 36 or 81 or as many as there are, each with
-64 lanes: at most 64 channels at a time, one a lane.  It is flat and the distance of 64
-is a constant, so that LLVM sees that the places never overlap and turns loops over
+`LANES` lanes: at most so many channels at a time, one a lane.  It is flat and LANES is
+a constant, so that LLVM sees that the places never overlap and turns loops over
 lanes into SIMD without checking first.  An image is a matrix with a row a pixel: slices
 of its four axes cost more than the transforms between them.
 """
@@ -13,6 +13,12 @@ import numpy as np
 
 from odyssey.kernels.jit import serial
 
+#: Channels that go through the transforms together: four AVX-512 registers of float32.
+LANES = 64
+#: Places of a tile in the domain of stride 1 (6x6), and of stride 2 (9x9).
+PLACES, STRIDED_PLACES = 36, 81
+#: Different places of a kernel, of either stride: there a product is summed.
+PRODUCTS = 36
 #: Multiplications in a piece of a product: OpenBLAS does so few at full speed, without
 #: packing the matrices anew first.
 PIECE = 1_000_000
@@ -35,7 +41,7 @@ def load_pixels(pixels, H, W, n, top, left, size, first, lanes, d):
     """
     for i in range(size):
         for j in range(size):
-            h, w, at = top + i, left + j, (i * size + j) * 64
+            h, w, at = top + i, left + j, (i * size + j) * LANES
             if 0 <= h < H and 0 <= w < W:
                 pixel = pixels[(n * H + h) * W + w][first : first + lanes]
                 for lane in range(lanes):
@@ -56,13 +62,13 @@ def store_pixels(
 
     ``pixels`` and ``additions`` (N*P*Q, K) are out and addend seen as matrices.
     ``additions`` of no rows are left out, and so is the relu if ``relu`` is False.
-    ``check`` (64,) turns from zero to NaN where a sum is not finite.
+    ``check`` (LANES,) turns from zero to NaN where a sum is not finite.
     """
     zero, has_addend = d.dtype.type(0), len(additions) > 0
     shift = bias[first : first + lanes]
     for i in range(max(0, -top), min(size, P - top)):
         for j in range(max(0, -left), min(size, Q - left)):
-            at, row = (size * i + j) * 64, (n * P + top + i) * Q + left + j
+            at, row = (size * i + j) * LANES, (n * P + top + i) * Q + left + j
             values, pixel = d[at : at + lanes], pixels[row, first : first + lanes]
             addition = additions[row, first : first + lanes] if has_addend else pixel
             for lane in range(lanes):
@@ -79,7 +85,7 @@ def store_lanes(d, lanes, matrix, at):
     for place in range(len(matrix)):
         row = matrix[place, at : at + lanes]
         for lane in range(lanes):
-            row[lane] = d[place * 64 + lane]
+            row[lane] = d[place * LANES + lane]
 
 
 @serial
@@ -88,7 +94,7 @@ def load_lanes(matrix, at, lanes, d):
     for place in range(len(matrix)):
         row = matrix[place, at : at + lanes]
         for lane in range(lanes):
-            d[place * 64 + lane] = row[lane]
+            d[place * LANES + lane] = row[lane]
 
 
 @serial
@@ -102,9 +108,9 @@ def load_taps(kernel, turned, c, first, lanes, d):
         for place in range(9):
             r, s = place // 3, place % 3
             if turned:
-                d[place * 64 + lane] = kernel[c, k, 2 - r, 2 - s]
+                d[place * LANES + lane] = kernel[c, k, 2 - r, 2 - s]
             else:
-                d[place * 64 + lane] = kernel[k, c, r, s]
+                d[place * LANES + lane] = kernel[k, c, r, s]
 
 
 @serial
@@ -117,7 +123,7 @@ def store_taps(d, lanes, c, first, grad, checks):
     for lane in range(lanes):
         check = zero
         for place in range(9):
-            value = d[place * 64 + lane]
+            value = d[place * LANES + lane]
             grad[first + lane, c, place // 3, place % 3] = value
             check += zero * value
         checks[c] += check

@@ -21,6 +21,9 @@ from numba import prange
 
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.tiles import (
+    LANES,
+    PLACES,
+    PRODUCTS,
     add_product,
     load_lanes,
     load_pixels,
@@ -52,10 +55,10 @@ def winograd_forward(
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
     for chunk of tiles, for part of the kernels, in parallel:
-        for tile: for 64 channels: patches[:, tile, channels] = B^T patch B
+        for tile: for `LANES` channels: patches[:, tile, channels] = B^T patch B
         for block of kernels:
             for place: products[place] = patches[place] @ places[block, place]
-            for tile: for 64 kernels:
+            for tile: for `LANES` kernels:
                 out[tile, kernels] = relu(A^T products[:, tile, kernels] A + bias
                                           + addend[tile, kernels])
 
@@ -67,7 +70,7 @@ def winograd_forward(
       tiles*B + 16) come from the caller, who keeps them; without the 16 all places
       would share the same few sets of the cache
 
-    ``checks`` (threads, 64) of zeros turn to NaN where a result is not finite.
+    ``checks`` (threads, LANES) of zeros turn to NaN where a result is not finite.
     """
     H, W, C = x.shape[1:]
     N, P, Q, K = out.shape
@@ -81,19 +84,19 @@ def winograd_forward(
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
         patch, product, check = patches[thread], products[thread], checks[thread]
-        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
+        d, t = np.empty(PLACES * LANES, x.dtype), np.empty(PLACES * LANES, x.dtype)
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for column in range(count):
                 n, top, left = tile_corner(first + column, tile_rows, tile_columns, 4)
-                for c in range(0, C, 64):
-                    lanes = min(64, C - c)
+                for c in range(0, C, LANES):
+                    lanes = min(LANES, C - c)
                     corner = n, top - padding, left - padding
                     at = column * C + c
                     load_patch(pixels, H, W, *corner, c, lanes, d, t, patch, at)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-                for place in range(36):
+                for place in range(PRODUCTS):
                     multiply(patch[place], places[block, place], count, product[place])
                 k, lanes = block * B, min(B, K - block * B)
                 for column in range(count):
@@ -130,7 +133,7 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     for thread in prange(threads):  # disjoint (part, c block) of totals
-        d, t = np.empty(36 * 64, x.dtype), np.empty(36 * 64, x.dtype)
+        d, t = np.empty(PLACES * LANES, x.dtype), np.empty(PLACES * LANES, x.dtype)
         product = np.empty((c_width, k_width), x.dtype)
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
@@ -161,7 +164,7 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
                         store_lanes(d, lanes, gradients[thread, block], at)
                 for block in range(c_first, c_last):
                     for k_block in range(k_blocks):
-                        for place in range(36):
+                        for place in range(PRODUCTS):
                             add_product(
                                 patches[thread, block, place],
                                 gradients[thread, k_block, place],

@@ -26,6 +26,9 @@ from numba import prange
 
 from odyssey.kernels.jit import parallel
 from odyssey.kernels.tiles import (
+    LANES,
+    PRODUCTS,
+    STRIDED_PLACES,
     add_product,
     load_pixels,
     multiply,
@@ -51,10 +54,10 @@ def strided_forward(
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
     for chunk of tiles, for part of the kernels, in parallel:
-        for tile: for 64 channels: patches[:, tile, channels] = B^T patch B
+        for tile: for `LANES` channels: patches[:, tile, channels] = B^T patch B
         for block of kernels:
             for product: products[...] = patches[...] @ places[block, product]
-            for tile: for 64 kernels:
+            for tile: for `LANES` kernels:
                 out[tile, kernels] = relu(A^T products[:, tile, kernels] A + bias
                                           + addend[tile, kernels])
 
@@ -64,7 +67,7 @@ def strided_forward(
     36*16) and ``products`` (threads, 81*chunk*B + 36*16) hold the matrices one after
     another, and in each the rows of a tile beside each other.
 
-    ``checks`` (threads, 64) of zeros turn to NaN where a result is not finite.
+    ``checks`` (threads, LANES) of zeros turn to NaN where a result is not finite.
     """
     H, W, C = x.shape[1:]
     N, P, Q, K = out.shape
@@ -79,7 +82,10 @@ def strided_forward(
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
         patch, product, check = patches[thread], products[thread], checks[thread]
-        d, t = np.empty(81 * 64, x.dtype), np.empty(81 * 64, x.dtype)
+        d, t = (
+            np.empty(STRIDED_PLACES * LANES, x.dtype),
+            np.empty(STRIDED_PLACES * LANES, x.dtype),
+        )
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
@@ -88,14 +94,14 @@ def strided_forward(
                     first + tile, tile_rows, tile_columns, 4 * step
                 )
                 corner = n, top - padding, left - padding
-                for c in range(0, C, 64):
-                    lanes = min(64, C - c)
+                for c in range(0, C, LANES):
+                    lanes = min(LANES, C - c)
                     load_pixels(pixels, H, W, *corner, size, c, lanes, d)
                     transform_patch(d, turned, size, lanes, t)
                     transform_patch(t, turned, 9, lanes, d)
                     store_places(d, lanes, C, chunk, tile, c, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-                for place in range(36):
+                for place in range(PRODUCTS):
                     before, gap = BEFORE[place] * chunk, GAP * place
                     multiply(
                         patch[before * C + gap :],
@@ -137,7 +143,10 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     for thread in prange(threads):  # disjoint (part, c block) of totals
-        d, t = np.empty(81 * 64, x.dtype), np.empty(81 * 64, x.dtype)
+        d, t = (
+            np.empty(STRIDED_PLACES * LANES, x.dtype),
+            np.empty(STRIDED_PLACES * LANES, x.dtype),
+        )
         product = np.empty((c_width, k_width), x.dtype)
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
@@ -169,7 +178,7 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                         store_places(d, lanes, k_width, chunk, tile, 0, matrices)
                 for block in range(c_first, c_last):
                     for k_block in range(k_blocks):
-                        for place in range(36):
+                        for place in range(PRODUCTS):
                             before, gap = BEFORE[place] * chunk, GAP * place
                             add_product(
                                 patches[thread, block, before * c_width + gap :],

@@ -2,13 +2,14 @@
 
 The matrices A, G and B of ``winograd_strided.py`` are those of F(4, 2) at the points
 1/2, -1/2, 3/2, -3/2 and infinity for the even numbers, and ones for the odd.  Each
-transform works on the columns of a buffer of 81 places x 64 lanes (`tiles.py`) and
+transform works on the columns of a buffer of 81 places x `LANES` (`tiles.py`) and
 writes its result transposed: called twice, it has done columns and rows.
 """
 
 import numpy as np
 
 from odyssey.kernels.jit import serial
+from odyssey.kernels.tiles import LANES
 
 #: Rows that a tile has in each of the 36 products.
 ROWS = np.outer([1, 1, 1, 1, 1, 4], [1, 1, 1, 1, 1, 4]).ravel()
@@ -27,10 +28,12 @@ def transform_patch(d, turned, columns, lanes, t):
     half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
     quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
     middle, last = d.dtype.type(2.5), d.dtype.type(0.5625)
-    row, shift = (columns * 64, 0) if turned else (columns * 128, columns * 64)
+    row, shift = (
+        (columns * LANES, 0) if turned else (2 * columns * LANES, columns * LANES)
+    )
     for j in range(columns):
         for lane in range(lanes):
-            at, to = j * 64 + lane, j * 576 + lane
+            at, to = j * LANES + lane, j * 9 * LANES + lane
             d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
             d3, d4 = d[at + 3 * row], d[at + 4 * row]
             at += shift
@@ -39,12 +42,12 @@ def transform_patch(d, turned, columns, lanes, t):
             other = half * (d2 - nine_quarters * d0)
             other_2 = three_halves * (d2 - quarter * d0)
             t[to] = same + other
-            t[to + 64] = same - other
-            t[to + 128] = same_2 + other_2
-            t[to + 192] = same_2 - other_2
-            t[to + 256] = d4 - middle * d2 + last * d0
-            t[to + 320], t[to + 384] = d5, d6
-            t[to + 448], t[to + 512] = d7, d8
+            t[to + LANES] = same - other
+            t[to + 2 * LANES] = same_2 + other_2
+            t[to + 3 * LANES] = same_2 - other_2
+            t[to + 4 * LANES] = d4 - middle * d2 + last * d0
+            t[to + 5 * LANES], t[to + 6 * LANES] = d5, d6
+            t[to + 7 * LANES], t[to + 8 * LANES] = d7, d8
 
 
 @serial
@@ -56,10 +59,10 @@ def transform_product(d, turned, columns, lanes, t):
     """
     one, three, nine = d.dtype.type(1), d.dtype.type(3), d.dtype.type(9)
     half, quarter, eighth, cube = one / 2, one / 4, one / 8, nine * three
-    row = columns * 64
+    row = columns * LANES
     for j in range(columns):
         for lane in range(lanes):
-            at = j * 64 + lane
+            at = j * LANES + lane
             d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
             d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
             d6, d7, d8 = d[at + 6 * row], d[at + 7 * row], d[at + 8 * row]
@@ -68,13 +71,23 @@ def transform_product(d, turned, columns, lanes, t):
             y2 = quarter * (total + nine * total_2)
             y3 = eighth * (gap + cube * gap_2) + d4
             if turned:
-                to = j * 512 + lane
-                t[to], t[to + 64], t[to + 128], t[to + 192] = d5, y0, d6, y1
-                t[to + 256], t[to + 320], t[to + 384], t[to + 448] = d7, y2, d8, y3
+                to = j * 8 * LANES + lane
+                t[to], t[to + LANES], t[to + 2 * LANES], t[to + 3 * LANES] = (
+                    d5,
+                    y0,
+                    d6,
+                    y1,
+                )
+                (
+                    t[to + 4 * LANES],
+                    t[to + 5 * LANES],
+                    t[to + 6 * LANES],
+                    t[to + 7 * LANES],
+                ) = d7, y2, d8, y3
             else:
-                to = j * 256 + lane
-                t[to], t[to + 64] = y0 + d5, y1 + d6
-                t[to + 128], t[to + 192] = y2 + d7, y3 + d8
+                to = j * 4 * LANES + lane
+                t[to], t[to + LANES] = y0 + d5, y1 + d6
+                t[to + 2 * LANES], t[to + 3 * LANES] = y2 + d7, y3 + d8
 
 
 @serial
@@ -82,20 +95,25 @@ def transform_gradient(d, columns, lanes, t):
     """Multiply the columns of ``d`` (4, columns) by A; ``t`` is transposed."""
     half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
     quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
-    row = columns * 64
+    row = columns * LANES
     for j in range(columns):
         for lane in range(lanes):
-            at, to = j * 64 + lane, j * 576 + lane
+            at, to = j * LANES + lane, j * 9 * LANES + lane
             d0, d1, d2, d3 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
             even, odd = d0 + quarter * d2, half * (d1 + quarter * d3)
             even_2 = d0 + nine_quarters * d2
             odd_2 = three_halves * (d1 + nine_quarters * d3)
             t[to] = even + odd
-            t[to + 64] = even - odd
-            t[to + 128] = even_2 + odd_2
-            t[to + 192] = even_2 - odd_2
-            t[to + 256] = d3
-            t[to + 320], t[to + 384], t[to + 448], t[to + 512] = d0, d1, d2, d3
+            t[to + LANES] = even - odd
+            t[to + 2 * LANES] = even_2 + odd_2
+            t[to + 3 * LANES] = even_2 - odd_2
+            t[to + 4 * LANES] = d3
+            (
+                t[to + 5 * LANES],
+                t[to + 6 * LANES],
+                t[to + 7 * LANES],
+                t[to + 8 * LANES],
+            ) = d0, d1, d2, d3
 
 
 @serial
@@ -103,17 +121,17 @@ def transform_kernel(d, columns, lanes, t):
     """Multiply the columns of ``d`` (3, columns) by G; ``t`` is transposed."""
     one = d.dtype.type(1)
     half, quarter, sixth = one / 2, one / 4, one / 6
-    row = columns * 64
+    row = columns * LANES
     for j in range(columns):
         for lane in range(lanes):
-            at, to = j * 64 + lane, j * 384 + lane
+            at, to = j * LANES + lane, j * 6 * LANES + lane
             d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
             t[to] = -half * d0 - quarter * d2
-            t[to + 64] = half * d0 - quarter * d2
-            t[to + 128] = quarter * d2 + sixth * d0
-            t[to + 192] = quarter * d2 - sixth * d0
-            t[to + 256] = d2
-            t[to + 320] = d1
+            t[to + LANES] = half * d0 - quarter * d2
+            t[to + 2 * LANES] = quarter * d2 + sixth * d0
+            t[to + 3 * LANES] = quarter * d2 - sixth * d0
+            t[to + 4 * LANES] = d2
+            t[to + 5 * LANES] = d1
 
 
 @serial
@@ -121,15 +139,15 @@ def transform_total(d, columns, lanes, t):
     """Multiply the columns of ``d`` (6, columns) by G^T; ``t`` is transposed."""
     one = d.dtype.type(1)
     half, quarter, sixth = one / 2, one / 4, one / 6
-    row = columns * 64
+    row = columns * LANES
     for j in range(columns):
         for lane in range(lanes):
-            at, to = j * 64 + lane, j * 192 + lane
+            at, to = j * LANES + lane, j * 3 * LANES + lane
             d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
             d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
             t[to] = half * (d1 - d0) + sixth * (d2 - d3)
-            t[to + 64] = d5
-            t[to + 128] = quarter * (d2 + d3 - d0 - d1) + d4
+            t[to + LANES] = d5
+            t[to + 2 * LANES] = quarter * (d2 + d3 - d0 - d1) + d4
 
 
 @serial
@@ -147,7 +165,7 @@ def store_places(d, lanes, C, chunk, tile, first, matrices):
             at = (BEFORE[product] * chunk + ROWS[product] * tile) * C + GAP * product
             for u in range(down):
                 for v in range(across):
-                    place = ((i + u) * 9 + j + v) * 64
+                    place = ((i + u) * 9 + j + v) * LANES
                     start = at + (u * across + v) * C + first
                     values = matrices[start : start + lanes]
                     for lane in range(lanes):
@@ -163,7 +181,7 @@ def load_places(matrices, C, chunk, tile, lanes, d):
             at = (BEFORE[product] * chunk + ROWS[product] * tile) * C + GAP * product
             for u in range(down):
                 for v in range(across):
-                    place = ((i + u) * 9 + j + v) * 64
+                    place = ((i + u) * 9 + j + v) * LANES
                     start = at + (u * across + v) * C
                     values = matrices[start : start + lanes]
                     for lane in range(lanes):

@@ -16,10 +16,15 @@ upstream gradient into NaN.
 Nair & Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
 """
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey import checks, layout
 from odyssey.kernels import elementwise
+
+__all__ = ["relu", "relu_backward"]
 
 
 def relu(x: np.ndarray) -> np.ndarray:
@@ -86,3 +91,9 @@ def relu_backward(
         layout.flatten(grad_input, order),  # forward: out = max(x, 0)
     )
     return layout.into(out, grad_input)
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    x = np.ones((2, 3), dtype)
+    return [partial(relu, x), partial(relu_backward, x, x)]

@@ -33,7 +33,10 @@ batch``, with the unbiased variance sum(...)/(M - 1), while (3) uses the biased 
 Ioffe & Szegedy 2015, arXiv:1502.03167; ``docs/derivations/batch_norm.md``.
 """
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey.checks import (
     check_floating,
@@ -50,6 +53,8 @@ from odyssey.ops.batch_statistics import (
     batch_statistics,
     check_statistics,
 )
+
+__all__ = ["batch_norm2d", "batch_norm2d_backward"]
 
 
 def batch_norm2d(
@@ -105,9 +110,8 @@ def batch_norm2d(
         variance in inference, momentum or eps out of range.
     """
     op = "batch_norm2d"
-    dtype = _check(
-        op, x, gamma, beta, running_mean, running_var, training, momentum, eps
-    )
+    parameters = _named(gamma, beta, running_mean, running_var)
+    dtype = _check(op, x, parameters, training, momentum, eps)
     check_statistics(op, statistics, x)
     matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
     added = np.empty((0, x.shape[1]), dtype)
@@ -175,26 +179,64 @@ def batch_norm2d_backward(
         overlaps an argument in part.
     """
     op = "batch_norm2d_backward"
-    dtype = _check(
-        op, x, gamma, beta, running_mean, running_var, training, momentum, eps
-    )
+    parameters = _named(gamma, beta, running_mean, running_var)
+    _check(op, x, parameters, training, momentum, eps)
     check_statistics(op, statistics, x)
-    check_floating(op, x=x, grad_output=grad_output)
-    check_shape(op, "grad_output", grad_output, x.shape)
-    if out is not None:
-        check_out(op, out, grad_output, {"x": x, "gamma": gamma})
+    _check_gradient(op, grad_output, x, gamma, out)
+    normalized_with = _statistics(x, running_mean, running_var, training, statistics)
+    return _backward(
+        grad_output, x, gamma, beta, normalized_with, training, eps, relu, out
+    )
+
+
+def batch_norm_training_backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    statistics: BatchStatistics,
+    *,
+    eps: float = 1e-5,
+    relu: bool = False,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the gradients of ``batch_norm2d`` in training, where its mode is known.
+
+    As ``batch_norm2d_backward``, which see, without the running statistics: training
+    does not look at them.
+    """
+    op = "batch_norm_training_backward"
+    _check(op, x, {"gamma": gamma, "beta": beta}, training=True, eps=eps)
+    check_statistics(op, statistics, x)
+    _check_gradient(op, grad_output, x, gamma, out)
+    return _backward(grad_output, x, gamma, beta, statistics, True, eps, relu, out)
+
+
+def _backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    statistics: BatchStatistics,
+    training: bool,
+    eps: float,
+    relu: bool,
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients, of arguments that are checked."""
+    dtype = x.dtype.newbyteorder("=")
     C = x.shape[1]
     matrix = as_nhwc(x).reshape(-1, C)  # (M, C)
     gradient = as_nhwc(grad_output).reshape(-1, C)
     M = matrix.shape[0]
-    exact_mean, var = _statistics(x, running_mean, running_var, training, statistics)
+    exact_mean, var = statistics
     rstd = 1 / np.sqrt(var + eps)
     mean, scale, shift = _affine(exact_mean, var, gamma, beta, eps, training, dtype)
 
     # forward: out = gamma * xhat + beta, xhat = (x - mean) * rstd
     grad_beta, products = np.zeros(C), np.zeros(C)
-    seen = matrix, mean, scale, shift, relu
-    kernels.gradient_sums(gradient, *seen, grad_beta, products)
+    forward = matrix, mean, scale, shift, relu
+    kernels.gradient_sums(gradient, *forward, grad_beta, products)
     with np.errstate(invalid="ignore"):
         products += (mean - exact_mean) * grad_beta
     grad_gamma = products * rstd  # sum(g * xhat)
@@ -212,7 +254,7 @@ def batch_norm2d_backward(
         target, grad_input = as_nhwc(out).reshape(-1, C), out
     else:
         target, grad_input = empty(gradient.shape, dtype), None
-    kernels.combine_gradient(gradient, *seen, *factors, target)
+    kernels.combine_gradient(gradient, *forward, *factors, target)
     if grad_input is None:
         grad_input = into(out, from_nhwc(target.reshape(_nhwc_shape(x)), x))
     return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
@@ -243,15 +285,29 @@ def _nhwc_shape(x: np.ndarray) -> tuple[int, int, int, int]:
     return N, H, W, C
 
 
-def _check(
-    op, x, gamma, beta, running_mean, running_var, training, momentum, eps
-) -> np.dtype:
-    parameters = {
+def _named(
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    running_mean: np.ndarray,
+    running_var: np.ndarray,
+) -> dict[str, np.ndarray]:
+    return {
         "gamma": gamma,
         "beta": beta,
         "running_mean": running_mean,
         "running_var": running_var,
     }
+
+
+def _check(
+    op: str,
+    x: np.ndarray,
+    parameters: dict[str, np.ndarray],
+    training: bool,
+    momentum: float = 0.0,
+    eps: float = 1e-5,
+) -> np.dtype:
+    """Check what the forward was given; return its dtype."""
     dtype = check_floating(op, x=x, **parameters)
     check_ndim(op, "x", x, "(N, C, H, W)")
     N, C, H, W = x.shape
@@ -266,8 +322,33 @@ def _check(
             f"{op}: x must have more than one value per channel in training, "
             f"got shape {x.shape}"
         )
-    if not training and (running_var < 0).any():
+    if not training and (parameters["running_var"] < 0).any():
         raise ValueError(
-            f"{op}: running_var must not be negative, got {running_var.min()}"
+            f"{op}: running_var must not be negative, got "
+            f"{parameters['running_var'].min()}"
         )
     return dtype
+
+
+def _check_gradient(
+    op: str,
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    out: np.ndarray | None,
+) -> None:
+    """Check the gradient from above, and where the input's is to go."""
+    check_floating(op, x=x, grad_output=grad_output)
+    check_shape(op, "grad_output", grad_output, x.shape)
+    if out is not None:
+        check_out(op, out, grad_output, {"x": x, "gamma": gamma})
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    x, c = np.ones((2, 3, 4, 4), dtype), np.ones(3, dtype)
+    return [
+        partial(function, *gradient, x, c, c, c, c, training=training)
+        for training in (True, False)
+        for function, gradient in ((batch_norm2d, ()), (batch_norm2d_backward, (x,)))
+    ]

@@ -14,6 +14,8 @@ from odyssey.checks import check_floating, check_ndim, check_shape
 from odyssey.kernels import batch_norm as kernels
 from odyssey.layout import as_nhwc
 
+__all__ = ["batch_statistics"]
+
 
 class BatchStatistics(NamedTuple):
     """Mean and biased variance of each channel, (C,) in float64."""

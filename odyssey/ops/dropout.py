@@ -16,6 +16,8 @@ import numpy as np
 
 from odyssey import checks, layout
 
+__all__ = ["dropout", "dropout_backward"]
+
 
 def dropout(
     x: np.ndarray, p: float, rng: np.random.Generator, training: bool = True

@@ -15,10 +15,15 @@ there are features, and that is how the products are computed: the kernels of
 threads of its own does not.
 """
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey.checks import check_floating, check_ndim, check_shape
 from odyssey.ops.conv import conv2d, conv2d_backward
+
+__all__ = ["linear", "linear_backward"]
 
 
 def linear(
@@ -110,3 +115,9 @@ def _check(op: str, x: np.ndarray, weights: np.ndarray) -> None:
         raise ValueError(
             f"{op}: weights must have no axis of length 0, got shape {weights.shape}"
         )
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    x, weights, bias = np.ones((2, 3), dtype), np.ones((3, 3), dtype), np.ones(3, dtype)
+    return [partial(linear, x, weights, bias), partial(linear_backward, x, x, weights)]

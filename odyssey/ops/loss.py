@@ -30,6 +30,8 @@ import numpy as np
 
 from odyssey import checks, layout
 
+__all__ = ["cross_entropy", "cross_entropy_backward", "softmax", "softmax_backward"]
+
 #: How far the sum of a row of target probabilities may be from one.
 SUM_TOLERANCE = 1e-4
 

@@ -23,10 +23,22 @@ Among equal maxima the first in row-major order takes it all.
 More in docs/derivations/pooling.md.
 """
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey import checks, layout
 from odyssey.kernels import pooling as kernels
+
+__all__ = [
+    "avgpool2d",
+    "avgpool2d_backward",
+    "global_avgpool2d",
+    "global_avgpool2d_backward",
+    "maxpool2d",
+    "maxpool2d_backward",
+]
 
 
 def _check_input(op: str, x: np.ndarray) -> None:
@@ -282,3 +294,17 @@ def global_avgpool2d_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndar
     # forward: out = 1/(H*W) * sum of x over all pixels
     grad_input[...] = grad_output / (x.shape[2] * x.shape[3])
     return grad_input
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    x = np.ones((2, 3, 4, 4), dtype)
+    pixel = x[:, :, :1, :1]
+    return [
+        partial(avgpool2d, x, 4),
+        partial(avgpool2d_backward, pixel, x, 4),
+        partial(maxpool2d, x, 4),
+        partial(maxpool2d_backward, pixel, x, 4),
+        partial(global_avgpool2d, x),
+        partial(global_avgpool2d_backward, pixel, x),
+    ]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from odyssey.errors import InputError
 from odyssey.report.page import build_page
-from odyssey.training.errors import InputError
 from odyssey.training.run_folder import REPORT
 from odyssey.weights.checkpoint import CHECKPOINTS
 from odyssey.weights.files import atomic_write_bytes

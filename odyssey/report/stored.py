@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from odyssey.training.errors import InputError, one_line
+from odyssey.errors import InputError, one_line
 from odyssey.training.log_lines import Line, Log, describe, read_metrics, read_steps
 from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE, RunFolder
 from odyssey.weights.checkpoint import list_checkpoints

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from odyssey.errors import InputError, NonFiniteError, remedy
 from odyssey.optim import global_grad_norm
-from odyssey.training.errors import InputError, NonFiniteError
 from odyssey.weights.changed_files import listed as listed
 
 
@@ -42,10 +42,8 @@ def refuse_nonfinite(
     origin : str
         Where they come from, for the message.
     allow : bool
-        Let them pass (``--allow-nonfinite``).
+        Let them pass.
     """
     bad = [] if allow else nonfinite_names(tensors)
     if bad:
-        raise InputError(
-            f"{origin}: not finite: {listed(bad)} (--allow-nonfinite takes them anyway)"
-        )
+        raise InputError(f"{origin}: not finite: {listed(bad)}{remedy('not finite')}")

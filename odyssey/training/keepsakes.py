@@ -21,11 +21,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from odyssey.errors import NonFiniteError, warn
 from odyssey.info import collect
-from odyssey.training.errors import NonFiniteError, warn
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.observers import Observer
-from odyssey.training.profile import Clocks, profile
+from odyssey.training.profile import profile
 from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
 from odyssey.training.state import TrainingState
 from odyssey.weights.files import atomic_write_bytes, atomic_write_text, file_size
@@ -42,7 +42,6 @@ class Keepsakes(Observer):
     ----------
     folder : of the run
     train_step : the model's, see `odyssey.training.loop.Model`
-    clocks : around the model's layers
     held_out : by "test" and perhaps "val" images (N, C, H, W) uint8 and labels (N,), in
         the order in which they are evaluated
     class_names : one for each label; outputs beyond them are numbered
@@ -52,11 +51,10 @@ class Keepsakes(Observer):
         self,
         folder: Path,
         train_step: Callable[..., object],
-        clocks: Clocks,
         held_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
         class_names: Sequence[str],
     ) -> None:
-        self._folder, self._train_step, self._clocks = folder, train_step, clocks
+        self._folder, self._train_step = folder, train_step
         self._held_out, self._class_names = held_out, class_names
         self._started, self._first_step = _now(), None
         self._batch = None  # (x, labels, lr) of the largest batch of this session
@@ -97,9 +95,7 @@ class Keepsakes(Observer):
             return
         scratch, (x, labels, lr) = state.copy_tensors(), self._batch
         try:
-            times = profile(
-                self._clocks, lambda: self._train_step(scratch, x, labels, lr)
-            )
+            times = profile(lambda: self._train_step(scratch, x, labels, lr))
         except NonFiniteError:  # of a step that the run did not take
             return
         about = {"batch_size": len(x), "threads": numba.get_num_threads()}

@@ -13,20 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
 import odyssey
 from odyssey.data.loader import BatchLoader
+from odyssey.errors import Interrupted, NonFiniteError, os_reason, remedy, warn
+from odyssey.output import goes_on_unheard, say
 from odyssey.training.clock import Stopwatch
-from odyssey.training.errors import Interrupted, NonFiniteError, os_reason, warn
 from odyssey.training.evaluation import Evaluation, evaluate
 from odyssey.training.finite import listed, nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
 from odyssey.training.model import Model as Model
 from odyssey.training.model import StepResult as StepResult
 from odyssey.training.observers import Observer, Observers
-from odyssey.training.output import goes_on_unheard
 from odyssey.training.progress import Progress
 from odyssey.training.readiness import ready_kernels
 from odyssey.training.recipe import Recipe
@@ -95,12 +94,12 @@ class Trainer:
     def _run(self) -> None:
         state = self.state
         if self.checkpoint_path is not None:
-            click.echo(f"resuming from {self.checkpoint_path}, {state.step} steps done")
+            say(f"resuming from {self.checkpoint_path}, {state.step} steps done")
         if self.finished():
-            click.echo("nothing left to do: raise --epochs or --max-steps to go on")
+            say(f"nothing left to do{remedy('nothing left')}")
             self._bring_weights_up_to_date()
         else:
-            click.echo(self.warm_up())
+            say(self.warm_up())
         rows_done = state.epoch + (self.finished() and state.batch > 0)
         validation = "val" in self.evaluated
         self.steps_log = StepLog(self.folder.steps, state.step)
@@ -118,7 +117,7 @@ class Trainer:
             self._refuse_nonfinite_state()
             self.checkpoint()
             self._save_weights_of_a_stop()
-            kept = f"checkpoint in {self.checkpoint_path}, --resume goes on from it"
+            kept = f"checkpoint in {self.checkpoint_path}{remedy('stopped')}"
             raise Interrupted(self.stop.signum, kept) from None
         finally:
             self.progress.end_epoch()
@@ -135,7 +134,7 @@ class Trainer:
         if self.folder.saved_position() != (self.state.step, self.state.epoch):
             with naming(self.folder.path):
                 self.model.save(self.state)
-            click.echo(f"weights saved from {self.checkpoint_path}")
+            say(f"weights saved from {self.checkpoint_path}")
 
     def _save_weights_of_a_stop(self) -> None:
         """Save what was learned so far; whatever comes of it, a checkpoint is there."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odyssey.training.errors import reason, warn
+from odyssey.errors import reason, warn
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.signals import StopRequested
 from odyssey.training.state import TrainingState

@@ -1,91 +1,112 @@
-"""How long each layer takes in a step of training, by clocks around its calls."""
+"""How long each layer and each operation takes in a step of training.
+
+Python tells a function of each call that begins and ends (`sys.setprofile`), and that
+one stops the time of those that are known: the layers, which `odyssey.layers.names`
+lists, and the public functions of operations and updates.  They are known by their
+code, so it does not matter under which name, or by whom, they were imported.
+"""
 
 import inspect
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from functools import wraps
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
 
+import odyssey
+from odyssey.layers.names import NAMINGS
 from odyssey.training.clock import clock
 
 #: Parts of a step that a layer can have a share in; the update and checks are "other".
 PHASES = ("forward", "backward", "other")
+Times = dict[str, dict[str, float]]  # seconds by layer, then by phase
+
+
+class Call(NamedTuple):
+    """A call that is being timed."""
+
+    frame: FrameType
+    name: str
+    phase: str
+    started: float
 
 
 class Clocks:
-    """Within its context the calls of a model's layers are timed, in their place.
+    """Within its context the calls of layers and operations are timed.
 
     A call's time does not contain that of timed calls within it, so that all times add
-    up to no more than the step.
+    up to no more than the step.  Within a layer, and within an operation, operations
+    are not told apart: their time is that of what called them.
 
-    Parameters
+    Attributes
     ----------
-    modules : functions that these have imported from Odyssey, such as pooling, loss and
-        update, are timed under their own names
-    layers : module whose functions do the layers; they are timed there and in
-        ``modules``, those with names that end in "_backward" as backwards
-    layer_of : given the arguments of such a function, returns the layer's name; None
-        gives the time to the function's own name
+    times : seconds by layer and phase, in the order of first calls
     """
 
-    def __init__(
-        self,
-        modules: Iterable[ModuleType] = (),
-        layers: ModuleType | None = None,
-        layer_of: Callable[[tuple], str | None] = lambda arguments: None,
-    ) -> None:
-        # seconds by layer, then by phase
-        self.times: dict[str, dict[str, float]] = defaultdict(
-            lambda: defaultdict(float)
-        )
-        self._inner: list[float] = []  # seconds of timed calls within those at work
-        self._found = []
-        for module in (layers, *modules) if layers else modules:
-            for name, function in vars(module).items():
-                if not inspect.isfunction(function) or name.startswith("_"):
-                    continue
-                if layers and function.__module__ == layers.__name__:
-                    timed = self._timed(function, _phase(function, True), layer_of)
-                elif module is not layers and function.__module__[:8] == "odyssey.":
-                    phase = _phase(function, function.__module__[8:12] == "ops.")
-                    timed = self._timed(function, phase, lambda arguments: None)
-                else:
-                    continue
-                self._found.append((module, name, timed))
+    def __init__(self) -> None:
+        self.times: Times = defaultdict(lambda: defaultdict(float))
+        self._operations = operations()
+        self._calls: list[Call] = []
+        self._within: list[float] = []  # seconds of timed calls within each of those
 
     def __enter__(self) -> "Clocks":
-        self._originals = [(o, name, vars(o)[name]) for o, name, _ in self._found]
         self.times.clear()
-        for owner, name, timed in self._found:
-            setattr(owner, name, timed)
+        self._previous = sys.getprofile()
+        sys.setprofile(self._event)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for owner, name, original in self._originals:
-            setattr(owner, name, original)
+        sys.setprofile(self._previous)
+        self._calls.clear()
+        self._within.clear()
 
-    def _timed(self, function: Callable, phase: str, layer_of: Callable) -> Callable:
-        own_name = function.__name__.removesuffix("_backward")
+    def _event(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call":
+            self._begin(frame)
+        elif event == "return" and self._calls and self._calls[-1].frame is frame:
+            self._end()
 
-        @wraps(function)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            name = layer_of(args) or own_name
-            phases = self.times[name]  # its place is that of the call's beginning
-            self._inner.append(0.0)
-            started = clock()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                seconds = clock() - started
-                phases[phase] += seconds - self._inner.pop()
-                if self._inner:
-                    self._inner[-1] += seconds
+    def _begin(self, frame: FrameType) -> None:
+        code = frame.f_code
+        if naming := NAMINGS.get(code):
+            name = layer_name(frame.f_locals[naming.argument])
+            phase = naming.phase
+        elif not self._calls and code in self._operations:
+            name, phase = self._operations[code]
+        else:
+            return
+        self.times[name]  # its place is that of the call's beginning
+        self._within.append(0.0)
+        self._calls.append(Call(frame, name, phase, clock()))
 
-        return timed
+    def _end(self) -> None:
+        call = self._calls.pop()
+        seconds = clock() - call.started
+        self.times[call.name][call.phase] += seconds - self._within.pop()
+        if self._within:
+            self._within[-1] += seconds
 
 
-def profile(clocks: Clocks, step: Callable[[], object], repeats: int = 3) -> dict:
+def layer_name(argument: Any) -> str:
+    """Return the name that a layer's argument is or has; that of a relu has none."""
+    return argument if isinstance(argument, str) else getattr(argument, "name", "relu")
+
+
+def operations() -> dict[CodeType, tuple[str, str]]:
+    """Return name and phase of each public function, by its code."""
+    found = {}
+    for name in odyssey.__all__:
+        function = getattr(odyssey, name)
+        if not inspect.isfunction(function):
+            continue
+        phase = "other"
+        if function.__module__.startswith("odyssey.ops."):
+            phase = "backward" if name.endswith("_backward") else "forward"
+        found[function.__code__] = name.removesuffix("_backward"), phase
+    return found
+
+
+def profile(step: Callable[[], object], repeats: int = 3) -> dict[str, Any]:
     """Return seconds of a step, and of each layer in it, in the order of first calls.
 
     Parameters
@@ -100,7 +121,7 @@ def profile(clocks: Clocks, step: Callable[[], object], repeats: int = 3) -> dic
         Plain JSON: ``seconds`` of the step and ``rows``, each with ``name`` and the
         seconds of those `PHASES` in which there were calls.
     """
-    steps = []
+    clocks, steps = Clocks(), []
     for _ in range(repeats):
         with clocks:
             started = clock()
@@ -109,9 +130,3 @@ def profile(clocks: Clocks, step: Callable[[], object], repeats: int = 3) -> dic
         rows = [{"name": name, **phases} for name, phases in clocks.times.items()]
         steps.append({"seconds": seconds, "rows": rows})
     return sorted(steps, key=lambda measured: measured["seconds"])[repeats // 2]
-
-
-def _phase(function: Callable, of_model: bool) -> str:
-    if not of_model:
-        return "other"
-    return "backward" if function.__name__.endswith("_backward") else "forward"

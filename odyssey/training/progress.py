@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-import click
 from tqdm import tqdm
 
-from odyssey.training.output import is_terminal
+from odyssey.output import is_terminal, say
 from odyssey.training.state import TrainingState
 
 #: Steps that the time left is estimated from.
@@ -87,7 +86,7 @@ class Progress:
             self._bar.update()
         elif state.step % self.interval == 0:
             epoch = f"epoch {state.epoch + 1}/{self.epochs}"
-            click.echo(f"{epoch}, step {state.step}/{self.last_step}: {numbers}")
+            say(f"{epoch}, step {state.step}/{self.last_step}: {numbers}")
 
     def eta(self, step: int) -> str:
         """Return the time that the steps and evaluations after ``step`` will take.
@@ -120,4 +119,4 @@ class Progress:
                 parts.append(f"{name} loss {loss:.4f} accuracy {accuracy:.2%}{of}")
         parts.append(f"{float(row['seconds']):.1f} s")
         parts.append(f"{float(row['images_per_second']):.1f} images/s")
-        click.echo(f"epoch {row['epoch']}/{self.epochs} done: " + ", ".join(parts))
+        say(f"epoch {row['epoch']}/{self.epochs} done: " + ", ".join(parts))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from odyssey.compiling import Counter, reporting
+from odyssey.errors import NonFiniteError
 from odyssey.kernel_cache import can_keep
 from odyssey.training.clock import Stopwatch
-from odyssey.training.errors import NonFiniteError
 from odyssey.training.evaluation import BATCH_SIZE
 from odyssey.training.state import TrainingState
 

@@ -125,8 +125,8 @@ class Recipe(LearningRate):
         ]
         if self.lr_scheduler in NEED_EPOCHS and self.epochs != saved["epochs"]:
             lines.append(
-                f"--epochs was {saved['epochs']}, is {self.epochs}, and the learning "
-                f"rates of --lr-scheduler {self.lr_scheduler} depend on it"
+                f"epochs was {saved['epochs']}, is {self.epochs}, and the learning "
+                f"rates of the schedule {self.lr_scheduler} depend on it"
             )
         return lines
 

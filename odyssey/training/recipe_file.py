@@ -11,7 +11,7 @@ A recipe file is one flat mapping, from names of options with underscores to val
 YAML 1.1, which PyYAML reads, has surprises: ``1e-4`` is text there, ``010`` eight, and
 ``1:30`` ninety.  Here only decimal numbers are numbers; all others stay text, and where
 a number is wanted text is refused.  What an option may be is not known here but to the
-command that has it, see `odyssey.training.config_option`.
+command that has it, see `odyssey.cli.config_option`.
 """
 
 import json
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import odyssey
-from odyssey.training.errors import InputError, os_reason
+from odyssey.errors import InputError, os_reason, remedy
 from odyssey.weights.files import WeightsError, file_size
 
 MAX_BYTES = 65_536  # far more than a recipe has
@@ -177,7 +177,7 @@ def recipe_text(values: Mapping[str, Any]) -> str:
     digest = values.pop("data_sha256")
     lines = [
         f"# The recipe of the run in this folder, by odyssey {odyssey.__version__}.",
-        "# train.py --config with this file repeats the run.",
+        *(f"# {how}" for how in [remedy("repeat")] if how),
         f"# Training images: sha256 {digest}",
         *(f"{name}: {written(value)}" for name, value in values.items()),
     ]

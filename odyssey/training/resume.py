@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import click
-
 import odyssey
-from odyssey.training.errors import InputError, warn
+from odyssey.errors import InputError, remedy, warn
+from odyssey.output import say
 from odyssey.training.finite import refuse_nonfinite
 from odyssey.training.logs import naming
 from odyssey.training.recipe import Recipe
@@ -74,7 +73,7 @@ def _restore_newest(
         lambda path, error: warn(f"damaged, trying the one before: {error}"),
     )
     if checkpoint is None:
-        click.echo(f"{folder.path} has no checkpoint to resume from: starting afresh")
+        say(f"{folder.path} has no checkpoint to resume from: starting afresh")
         return None
     try:
         counters = checkpoint.metadata["counters"]
@@ -99,13 +98,16 @@ def _refuse_other_recipe(
 ) -> None:
     lines = recipe.differences(saved)
     epochs, steps = counters["epoch"], counters["batch"]
-    # What was trained beyond --epochs would be in the weights, and not in the recipe.
+    # What was trained beyond ``epochs`` would be in the weights, and not in the recipe.
     if recipe.epochs < epochs + (steps > 0):
         done = f"{epochs} are done"
         if steps:
             done = f"epoch {epochs + 1} has begun ({steps} of its steps are done)"
-        lines.append(f"--epochs is {recipe.epochs}, but {done}")
+        lines.append(f"epochs is {recipe.epochs}, but {done}")
     if lines:
-        if folder.recipe.exists():
-            lines.append(f"--config {folder.recipe} has that of the run")
-        raise InputError("this run was begun with another recipe: " + "; ".join(lines))
+        there = folder.recipe.exists()
+        raise InputError(
+            "this run was begun with another recipe: "
+            + "; ".join(lines)
+            + (remedy("recipe of the run", path=folder.recipe) if there else "")
+        )

@@ -16,7 +16,7 @@ import os
 import shutil
 from pathlib import Path
 
-from odyssey.training.errors import InputError, ProgramError
+from odyssey.errors import InputError, ProgramError, remedy
 from odyssey.training.logs import naming
 from odyssey.weights.files import (
     TEMPORARY,
@@ -130,9 +130,8 @@ class RunFolder:
         if found := self.old_run():
             names = ", ".join(str(p.relative_to(self.path)) for p in found[:3])
             raise InputError(
-                f"{self.path} holds a run already ({names}{', …' * (len(found) > 3)}): "
-                "--resume goes on with it, --overwrite deletes it, "
-                "--weights-dir names another folder"
+                f"{self.path} holds a run already ({names}{', …' * (len(found) > 3)})"
+                + remedy("a run is there")
             )
 
     def clear(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from odyssey.training.errors import InputError
+from odyssey.errors import InputError
 from odyssey.training.finite import listed
 from odyssey.weights.tensor_set import summary
 

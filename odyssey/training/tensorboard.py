@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from odyssey.errors import InputError, remedy
 from odyssey.optim import global_grad_norm
-from odyssey.training.errors import InputError
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.event_files import event_files, next_event_file, records
 from odyssey.training.logs import naming
@@ -74,8 +74,8 @@ class TensorBoard(Observer):
         self.recipe, self.class_names, self.every = recipe, class_names, every
         if not goes_on and event_files(self.directory):
             raise InputError(
-                f"{directory} holds the events of a run already: --resume goes on with "
-                "them, --overwrite hides them, --tensorboard names another folder"
+                f"{directory} holds the events of a run already"
+                + remedy("events are there")
             )
         self._begun = False
         with naming(self.directory):
@@ -251,7 +251,7 @@ def _import_tensorboardx() -> tuple[ModuleType, type[Exception]]:
         from google.protobuf.message import DecodeError
     except (ImportError, TypeError) as error:  # TypeError: another protobuf's
         raise InputError(
-            "--tensorboard needs tensorboardX and Pillow: pip install tensorboardX "
-            f"pillow (the extra odyssey[tensorboard]); {error}"
+            "events for TensorBoard need tensorboardX and Pillow: pip install "
+            f"tensorboardX pillow (the extra odyssey[tensorboard]); {error}"
         ) from None
     return tensorboardX, DecodeError

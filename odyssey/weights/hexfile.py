@@ -33,6 +33,8 @@ from odyssey.weights.changed_files import (
 )
 from odyssey.weights.files import WeightsError, atomic_write_bytes, file_size
 
+__all__ = ["load_tensor", "load_tensor_with_name", "save_tensor"]
+
 _KINDS = [("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64))]
 #: What the second line may begin with, and the little-endian dtype it stands for.
 DTYPES = {

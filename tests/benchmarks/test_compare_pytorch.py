@@ -12,9 +12,9 @@ import op_cases
 import pytest
 import tables
 from agreement import Disagreement
-from architecture import ResNetConfig, parameter_shapes
 from click.testing import CliRunner
 from contenders import Contender
+from resnet18_cifar10.architecture import ResNetConfig, parameter_shapes
 
 PEER = Contender("peer", "odyssey", (), ("train",))
 

@@ -3,9 +3,9 @@
 import click
 import pytest
 import short_runs
-import train
-from architecture import MODELS
 from click.testing import CliRunner
+from resnet18_cifar10 import train
+from resnet18_cifar10.architecture import MODELS
 
 QUICK = "--width 4 --threads 1 --batch-size 16 --lr 0.05".split()
 

@@ -11,8 +11,8 @@ import odyssey
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command, Group
 from odyssey.cli.option import DATA, GROUPS, LOGGING, MODEL, RUN, Option, option
-from odyssey.training.errors import MAX_MESSAGE
-from odyssey.training.option_types import FiniteFloat, WholeNumber
+from odyssey.cli.option_types import FiniteFloat, WholeNumber
+from odyssey.errors import MAX_MESSAGE
 
 
 @click.group(cls=Group)

@@ -2,10 +2,10 @@
 
 import pytest
 
+from odyssey.cli.lr_options import MEANT
 from odyssey.cli.meant import did_you_mean, meant
 from odyssey.cli.other_tools import CALLED, MISSING, answer
 from odyssey.training.learning_rate import SCHEDULERS
-from odyssey.training.lr_options import MEANT
 
 MODELS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet110"]
 RECIPES = ["resnet18_fast", "resnet18_plain", "resnet18_cifar", "resnet50_cifar"]

@@ -10,7 +10,7 @@ from programs import SMALL, run_here
 from tiny_cifar import write_tiny_cifar
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-sys.path.insert(0, str(EXAMPLES / "resnet18_cifar10"))
+sys.path.insert(0, str(EXAMPLES))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import hashlib
 
 import numpy as np
-from architecture import ResNetConfig, initialize, network_blocks
+from resnet18_cifar10.architecture import ResNetConfig, initialize, network_blocks
 
 SMALL = ResNetConfig(width=3, blocks=(1, 2), num_classes=4)
 KINDS = {

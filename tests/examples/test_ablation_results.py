@@ -7,7 +7,9 @@ import re
 import sys
 
 import pytest
-from ablation_results import (
+
+from odyssey.errors import InputError
+from odyssey.series.results import (
     Result,
     cells,
     csv_table,
@@ -15,8 +17,6 @@ from ablation_results import (
     read_epochs,
     report,
 )
-
-from odyssey.training.errors import InputError
 
 
 def runs(accuracies, **columns):

@@ -5,11 +5,11 @@ import shlex
 import sys
 
 import numba
-import train
-from ablations import ROWS, row_options
 from programs import EXAMPLE, run_here
+from resnet18_cifar10 import train
+from resnet18_cifar10.ablations import ROWS, row_options
 
-from odyssey.training.lr_options import learning_rate
+from odyssey.cli.lr_options import learning_rate
 
 
 def test_every_command_is_one_that_train_takes(tmp_path):

@@ -2,11 +2,15 @@ import warnings
 
 import numpy as np
 import pytest
-from architecture import ResNetConfig, initialize
-from model import forward
 from programs import change_manifest, run_here
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.model import forward
+from resnet18_cifar10.weights import (
+    estimate_running_statistics,
+    load_weights,
+    save_weights,
+)
 from tiny_cifar import write_tiny_cifar
-from weights import estimate_running_statistics, load_weights, save_weights
 
 from odyssey.weights.folder import save_folder
 from odyssey.weights.hexfile import WeightsError, load_tensor, save_tensor

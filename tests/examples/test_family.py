@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from architecture import (
+from family import KINDS, drawn
+from layers import Layers, subsample, subsample_backward
+from resnet18_cifar10.architecture import (
     MODELS,
     ResNetConfig,
     initialize,
@@ -10,9 +12,7 @@ from architecture import (
     parameter_shapes,
     state_shapes,
 )
-from family import KINDS, drawn
-from layers import Layers, subsample, subsample_backward
-from model import backward, forward
+from resnet18_cifar10.model import backward, forward
 
 from odyssey.gradcheck import gradcheck
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from architecture import fold
 from family import DROP_SEED, KINDS, drawn
-from model import backward, forward
+from resnet18_cifar10.architecture import fold
+from resnet18_cifar10.model import backward, forward
 
 from odyssey.ops.loss import cross_entropy_backward
 

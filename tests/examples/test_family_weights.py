@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import pytest
-from architecture import MODELS, ResNetConfig, initialize, model_name
 from family import KINDS
 from programs import (
     STEPS,
@@ -16,15 +15,16 @@ from programs import (
     run_here,
     run_signalled,
 )
-from tiny_cifar import write_tiny_cifar
-from train import noise_generator
-from weights import (
+from resnet18_cifar10.architecture import MODELS, ResNetConfig, initialize, model_name
+from resnet18_cifar10.weights import (
     config_from_shapes,
     estimate_running_statistics,
     load_weights,
     save_weights,
 )
+from tiny_cifar import write_tiny_cifar
 
+from odyssey.training.step import noise_generator
 from odyssey.weights.hexfile import WeightsError
 
 FAMILY = {

@@ -65,7 +65,7 @@ def test_table_for_people(infer):
 
 
 def test_tta_is_the_mean_over_the_mirror_image():
-    import inference
+    from resnet18_cifar10 import inference
 
     def forward(params, state, x, config, training):
         return x[:, 0, 0, :2] * np.float32(1), None, None
@@ -115,7 +115,7 @@ def test_images(infer, pictures):
 
 
 def test_images_are_put_on_white_and_resized(pictures):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     clear = read_image(pictures / "clear.png")
     assert clear.shape == (1, 3, 32, 32)
@@ -128,7 +128,7 @@ def test_images_are_put_on_white_and_resized(pictures):
 
 
 def test_greys_of_more_than_eight_bits_are_scaled(pictures):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     deep = np.random.default_rng(2).integers(0, 65536, (32, 32), dtype=np.uint16)
     deep[0, :2] = 0, 65535

@@ -129,7 +129,7 @@ def test_a_file_as_data_folder(infer, tmp_path):
 
 
 def test_other_files_are_called_what_they_are(pictures):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     os.mkfifo(pictures / "pipe.png")
     whole = (pictures / "b.png").read_bytes()
@@ -151,8 +151,9 @@ def test_other_files_are_called_what_they_are(pictures):
 
 
 def test_every_error_of_a_decoder_names_the_file(pictures, monkeypatch):
-    from inference import read_image
     from PIL import ImageFile
+
+    from odyssey.data.image_files import read_image
 
     path = pictures / "b.png"
     for error in (
@@ -233,7 +234,7 @@ ODD = {
 def test_photos_are_upright_whatever_the_other_tags(
     tmp_path, orientation, odd, recwarn
 ):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     upright, held = Image.fromarray(PICTURE), HELD[orientation]
     upright.save(tmp_path / "upright.png")
@@ -248,7 +249,7 @@ def test_photos_are_upright_whatever_the_other_tags(
 
 @pytest.mark.parametrize("orientation", [b"\0\0", b"\x09\0", b"\xff\xff"])
 def test_an_orientation_that_there_is_not_turns_nothing(tmp_path, orientation):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     upright = Image.fromarray(PICTURE)
     upright.save(tmp_path / "upright.png")
@@ -258,7 +259,7 @@ def test_an_orientation_that_there_is_not_turns_nothing(tmp_path, orientation):
 
 
 def test_warnings_name_the_file(tmp_path, monkeypatch):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     Image.fromarray(PICTURE).save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
@@ -274,7 +275,7 @@ def test_warnings_name_the_file(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # of Pillow, about what is damaged
 def test_random_damage_is_an_error_that_names_the_file(tmp_path):
-    from inference import read_image
+    from odyssey.data.image_files import read_image
 
     rng = np.random.default_rng(0)
     small = Image.fromarray(PICTURE).resize((16, 16))

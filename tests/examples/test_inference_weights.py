@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 import pytest
-from architecture import ResNetConfig, initialize
 from programs import change_manifest, run_here
-from weights import save_weights
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.weights import save_weights
 
 from odyssey.weights.folder import load_folder, save_folder
 

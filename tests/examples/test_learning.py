@@ -4,9 +4,9 @@ import csv
 import json
 
 import numpy as np
-from architecture import ResNetConfig, initialize
-from model import backward, forward
 from programs import assert_same_run, losses_of, run_apart, run_here
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.model import backward, forward
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace

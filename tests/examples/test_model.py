@@ -3,14 +3,14 @@
 import numba
 import numpy as np
 import pytest
-from architecture import (
+from resnet18_cifar10.architecture import (
     ResNetConfig,
     fold,
     initialize,
     parameter_shapes,
     state_shapes,
 )
-from model import backward, forward
+from resnet18_cifar10.model import backward, forward
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 

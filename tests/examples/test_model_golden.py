@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from architecture import ResNetConfig, initialize
-from model import backward, forward
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.model import backward, forward
 
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace

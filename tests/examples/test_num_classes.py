@@ -5,10 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from architecture import ResNetConfig, initialize
 from programs import SMALL, STEPS, assert_same_run, change_manifest, run_here
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.weights import load_weights, save_weights
 from tiny_cifar import CLASSES
-from weights import load_weights, save_weights
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 TWELVE = ["--num-classes", 12, "--mixup-alpha", 0.4, "--label-smoothing", 0.1]

@@ -3,9 +3,10 @@
 import os
 
 import pytest
-from ablation_results import figure
-from plot_runs import results_of
 from programs import run_apart, run_here
+
+from odyssey.cli.plot import results_of
+from odyssey.series.results import figure
 
 ROWS = """epoch,train_loss,test_accuracy,seconds
 1,2.0,0.4,7.5

@@ -14,12 +14,13 @@ import time
 
 import numba
 import pytest
-import run_ablations
-from ablation_results import read_epochs
-from ablations import ROWS, SETS
 from click.testing import CliRunner
 from programs import EXAMPLE, ROOT, assert_same_run, run_here
+from resnet18_cifar10.ablations import ROWS, SETS
 from tiny_cifar import write_tiny_cifar
+
+from odyssey.cli import series as run_ablations
+from odyssey.series.results import read_epochs
 
 SHORT = ["--epochs", 2, "--model", "resnet20", "--threads", 1]
 TINY = ["--width", 2, "--batch-size", 50]

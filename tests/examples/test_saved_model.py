@@ -5,13 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from architecture import MODELS, ResNetConfig, initialize, model_name
-from model_options import recipe_options
 from programs import run_here
-from saved_model import load_model
-from weights import save_weights
+from resnet18_cifar10.architecture import MODELS, ResNetConfig, initialize, model_name
+from resnet18_cifar10.model_options import recipe_options
+from resnet18_cifar10.weights import save_weights
 
 from odyssey.training.recipe import Recipe
+from odyssey.training.saved_model import load_model
 from odyssey.training.state import TrainingState
 from odyssey.weights.checkpoint import list_checkpoints, save_checkpoint
 from odyssey.weights.files import WeightsError

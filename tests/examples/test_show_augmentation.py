@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-import show_augmentation
 from click.testing import CliRunner
 from PIL import Image
 from tiny_cifar import write_tiny_cifar
 
+from odyssey.cli import augmentation as show_augmentation
 from odyssey.data.cifar10 import load_cifar10
 
 

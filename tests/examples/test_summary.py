@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from architecture import MODELS, initialize
 from family import KINDS
-from model import forward
 from programs import run_apart, run_here
-from summary import layer_table
+from resnet18_cifar10.architecture import MODELS, initialize
+from resnet18_cifar10.model import forward
+from resnet18_cifar10.summary import layer_table
 
 
 def arrays_in(cache, x):

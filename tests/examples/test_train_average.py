@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from architecture import ResNetConfig, initialize
-from data_loader import make_eval_loader
-from model import forward
 from programs import SMALL, STEPS, assert_same_run, losses_of, rows_of, run_here
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.model import forward
+from resnet18_cifar10.weights import load_weights
 from tiny_cifar import write_tiny_cifar
-from train import training_step
-from weights import load_weights
 
 from odyssey.data.cifar10 import load_cifar10
+from odyssey.data.sets import make_eval_loader
 from odyssey.training.evaluation import evaluate
 from odyssey.training.recipe import Recipe
 from odyssey.training.state import TrainingState
+from odyssey.training.step import training_step
 from odyssey.weights.checkpoint import load_newest_checkpoint
 
 CONFIG = ResNetConfig(width=2, blocks=(1,))

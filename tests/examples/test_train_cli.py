@@ -7,7 +7,7 @@ import pytest
 from programs import EXAMPLE, STEPS, assert_same_run, weights_of
 from tiny_cifar import write_tiny_cifar
 
-from odyssey.training.program import available_cores
+from odyssey.cli.program import available_cores
 from odyssey.weights.checkpoint import list_checkpoints, load_newest_checkpoint
 
 
@@ -169,7 +169,7 @@ def test_wrong_options_are_refused_by_name(train, tmp_path, option, value):
 
 
 def test_defaults():
-    from train import main
+    from resnet18_cifar10.train import main
 
     defaults = {p.name: p.default for p in main.params}
     expected = {

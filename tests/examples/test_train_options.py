@@ -5,18 +5,18 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from architecture import ResNetConfig, initialize
-from data_loader import make_eval_loader, make_train_loader
-from data_options import loader_options
-from model import forward
 from programs import STEPS, assert_same_run, rows_of
-from train import training_step
-from weights import load_weights
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.model import forward
+from resnet18_cifar10.weights import load_weights
 
+from odyssey.cli.data_options import loader_options
 from odyssey.data.cifar10 import load_cifar10
 from odyssey.data.loader import BatchLoader
+from odyssey.data.sets import make_eval_loader, make_train_loader
 from odyssey.training.recipe import Recipe
 from odyssey.training.state import TrainingState
+from odyssey.training.step import training_step
 from odyssey.weights.checkpoint import load_newest_checkpoint
 
 #: What the recipe says for each option given, none of it the default.
@@ -177,7 +177,7 @@ def test_accuracy_of_mixed_labels_is_the_share_of_the_predicted_class():
 
 
 def test_defaults_are_those_of_the_recipe():
-    from train import main
+    from resnet18_cifar10.train import main
 
     params = main.make_context("train", []).params
     names = {f.name for f in fields(Recipe)} & params.keys() - {"model", "dataset"}

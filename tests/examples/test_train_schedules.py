@@ -6,7 +6,7 @@ import math
 import pytest
 from programs import STEPS, losses_of
 
-from odyssey.training.lr_options import ALIASES
+from odyssey.cli.lr_options import ALIASES
 from odyssey.training.recipe import Recipe
 from odyssey.weights.checkpoint import load_newest_checkpoint
 
@@ -49,7 +49,7 @@ def test_every_option_reaches_the_recipe(train, tmp_path):
 
 
 def test_defaults_are_those_of_the_recipe():
-    from train import main
+    from resnet18_cifar10.train import main
 
     recipe = Recipe("net", "cifar10", "none").to_dict()
     context = main.make_context("train", [])
@@ -60,7 +60,7 @@ def test_defaults_are_those_of_the_recipe():
 
 
 def test_names_of_pytorchs_scripts():
-    from train import main
+    from resnet18_cifar10.train import main
 
     for theirs, ours in ALIASES.items():
         context = main.make_context("train", ["--lr-scheduler", theirs])

@@ -6,8 +6,7 @@ import pytest
 from op_checks import nerr
 
 from odyssey import gradcheck, reference
-from odyssey.ops import winograd
-from odyssey.ops.conv import conv2d, conv2d_backward
+from odyssey.ops.conv import conv2d, conv2d_backward, winograd
 
 # N, C, H, W, K, padding: fewer pixels than a tile, whole tiles, tiles cut off on each
 # side, channels in one block, in several, and filling none

@@ -6,8 +6,7 @@ import pytest
 from op_checks import nerr
 
 from odyssey import gradcheck, reference
-from odyssey.ops import winograd_strided
-from odyssey.ops.conv import conv2d, conv2d_backward
+from odyssey.ops.conv import conv2d, conv2d_backward, winograd_strided
 
 # N, C, H, W, K: images smaller than a tile, whole tiles, tiles cut off by one pixel and
 # by more on each side, channels in one block, in several, and filling none

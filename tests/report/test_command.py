@@ -10,8 +10,8 @@ from made_run import METRICS, evaluation
 from reading import Page
 
 from odyssey.__main__ import main
+from odyssey.errors import InputError
 from odyssey.report.stored import evaluated
-from odyssey.training.errors import InputError
 from odyssey.weights.files import remove_path
 
 HEADER = METRICS.splitlines(keepends=True)[0].encode()

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from odyssey.training.errors import NonFiniteError
+from odyssey.errors import NonFiniteError
 from odyssey.training.loop import Model, StepResult, Trainer
 from odyssey.training.recipe import Recipe
 from odyssey.training.resume import begin

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from standin import fresh_state
 
+from odyssey.errors import InputError
 from odyssey.training.average import update_average_inplace
-from odyssey.training.errors import InputError
 from odyssey.training.state import TrainingState
 
 

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.__main__ import main
-from odyssey.training.environment import check_environment
+from odyssey.cli.environment import check_environment
 
 
 @pytest.mark.parametrize("value", ["0", "-3", "many", "1.5", ""])

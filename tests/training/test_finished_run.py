@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from standin import losses, metrics, run, train_step
 
-from odyssey.training.errors import Interrupted, NonFiniteError
+from odyssey.errors import Interrupted, NonFiniteError
 from odyssey.weights.files import WeightsError
 
 

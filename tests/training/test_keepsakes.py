@@ -9,8 +9,8 @@ import pytest
 import standin
 from standin import losses, train_step
 
+from odyssey.errors import NonFiniteError
 from odyssey.training import keepsakes
-from odyssey.training.errors import NonFiniteError
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.keepsakes import MOST_MISTAKES, Keepsakes, encode
 from odyssey.training.profile import Clocks

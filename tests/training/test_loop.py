@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from standin import Batches, in_child, losses, metrics, run, train_step
 
-from odyssey.training.errors import InputError, Interrupted, NonFiniteError
+from odyssey.errors import InputError, Interrupted, NonFiniteError
 from odyssey.weights.checkpoint import list_checkpoints, load_newest_checkpoint
 
 

@@ -11,7 +11,7 @@ import pytest
 from standin import losses, metrics, run, train_step
 from test_loop import same_run
 
-from odyssey.training.errors import Interrupted, NonFiniteError
+from odyssey.errors import Interrupted, NonFiniteError
 from odyssey.training.observers import Observer
 from odyssey.training.signals import StopRequested
 from odyssey.weights.checkpoint import list_checkpoints

@@ -13,9 +13,9 @@ from standin import losses, run
 from test_loop import same_run
 from tqdm import tqdm
 
-from odyssey.training.errors import InputError, warn
-from odyssey.training.output import ends_unheard, goes_on_unheard
-from odyssey.training.program import exit_statuses
+from odyssey.cli.program import exit_statuses
+from odyssey.errors import InputError, warn
+from odyssey.output import ends_unheard, goes_on_unheard
 
 
 class Broken(io.StringIO):
@@ -157,7 +157,7 @@ def test_streams_that_are_not_there(monkeypatch):
 
 PROGRAM = """
 import click, sys
-from odyssey.training.output import ends_unheard, goes_on_unheard
+from odyssey.output import ends_unheard, goes_on_unheard
 rule = {"ends": ends_unheard, "goes_on": goes_on_unheard}[sys.argv[1]]
 with rule():
     for number in range(3000):

@@ -9,20 +9,20 @@ import numba
 import pytest
 from click.testing import CliRunner
 
+from odyssey.cli import program
+from odyssey.cli.program import (
+    FiniteFloat,
+    available_cores,
+    environment,
+    exit_statuses,
+)
 from odyssey.data.dataset import DataError
-from odyssey.training import program
-from odyssey.training.errors import (
+from odyssey.errors import (
     InputError,
     Interrupted,
     NonFiniteError,
     ProgramError,
     one_line,
-)
-from odyssey.training.program import (
-    FiniteFloat,
-    available_cores,
-    environment,
-    exit_statuses,
 )
 from odyssey.training.progress import Progress, duration
 from odyssey.training.state import TrainingState

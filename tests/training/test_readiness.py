@@ -8,7 +8,7 @@ import pytest
 from standin import Batches, fresh_state, predictor, train_step
 
 from odyssey import compiling, kernel_cache
-from odyssey.training.errors import NonFiniteError
+from odyssey.errors import NonFiniteError
 from odyssey.training.loop import Model
 from odyssey.training.readiness import ready_kernels
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from standin import recipe, run
 
-from odyssey.training.errors import InputError
+from odyssey.errors import InputError
 from odyssey.training.recipe_file import (
     MAX_BYTES,
     find_recipe,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from standin import in_child, losses, recipe, run
 
-from odyssey.training.errors import InputError, ProgramError, os_reason
+from odyssey.errors import InputError, ProgramError, os_reason
 from odyssey.training.loop import StepResult
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.state import TrainingState

@@ -8,7 +8,7 @@ import signal
 import pytest
 from standin import losses, metrics, recipe, run, train_step
 
-from odyssey.training.errors import InputError, Interrupted, NonFiniteError
+from odyssey.errors import InputError, Interrupted, NonFiniteError
 from odyssey.training.recipe import Recipe
 from odyssey.weights.checkpoint import load_newest_checkpoint
 

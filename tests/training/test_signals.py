@@ -7,8 +7,8 @@ import time
 import pytest
 from standin import in_child, losses, run, train_step
 
-from odyssey.training.errors import Interrupted
-from odyssey.training.program import exit_statuses
+from odyssey.cli.program import exit_statuses
+from odyssey.errors import Interrupted
 from odyssey.training.signals import (
     SIGNALS,
     STOP_WITH_STDIN,

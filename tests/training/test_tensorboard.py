@@ -17,7 +17,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 from test_loop import same_run
 
-from odyssey.training.errors import InputError, Interrupted
+from odyssey.errors import InputError, Interrupted
 from odyssey.training.event_files import event_files, next_event_file
 from odyssey.training.pictures import denormalize
 from odyssey.training.tensorboard import TensorBoard

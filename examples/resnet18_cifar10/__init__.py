@@ -1,0 +1,1 @@
+"""ResNet-18 and its family on CIFAR-10."""

@@ -1,0 +1,221 @@
+"""The options that say which images are trained on, and what is done to them."""
+
+import functools
+import os
+import shlex
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+
+from odyssey.cli.choice import Choice
+from odyssey.cli.option import DATA, option
+from odyssey.cli.option_types import FiniteFloat, WholeNumber
+from odyssey.data.augment import FLIPS, PAD_MODES
+from odyssey.data.dataset import DataError, Dataset
+from odyssey.data.randaugment import MAX_MAGNITUDE
+from odyssey.data.sets import DATASETS, load_dataset, split_validation
+from odyssey.training.recipe import Recipe
+
+Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
+
+OPTIONS = [
+    option(
+        "--augment/--no-augment",
+        group=DATA,
+        default=True,
+        help="Crop and flip training images at random; --cutout and --randaugment need "
+        "it.",
+    ),
+    option(
+        "--pad-mode",
+        group=DATA,
+        type=Choice(PAD_MODES),
+        default=Recipe.pad_mode,
+        help="What a crop shows beyond the border: black, or the image mirrored.",
+    ),
+    option(
+        "--flip",
+        group=DATA,
+        type=Choice(FLIPS, {"horizontal": ("random",), "off": ("none",)}),
+        default=Recipe.flip,
+        help="Mirror images left to right: with probability 1/2, or alternating, in "
+        "every second epoch.",
+    ),
+    option(
+        "--cutout",
+        group=DATA,
+        type=WholeNumber(0, 1000),
+        default=Recipe.cutout,
+        metavar="SIDE",
+        help="Blank out a random square of this many pixels a side; 0 for none.",
+    ),
+    option(
+        "--randaugment",
+        group=DATA,
+        type=(WholeNumber(0, 100), WholeNumber(0, MAX_MAGNITUDE)),
+        default=Recipe.randaugment,
+        metavar="NUM_OPS MAGNITUDE",
+        help="Apply this many random operations of RandAugment to each image, at a "
+        f"magnitude from 0 to {MAX_MAGNITUDE}; 0 operations for none.",
+    ),
+    option(
+        "--mixup-alpha",
+        group=DATA,
+        type=FiniteFloat(0),
+        default=Recipe.mixup_alpha,
+        help="Mixup: blend each image and label with another of the batch, in shares "
+        "drawn from Beta(alpha, alpha); 0 for none.",
+    ),
+    option(
+        "--cutmix-alpha",
+        group=DATA,
+        type=FiniteFloat(0),
+        default=Recipe.cutmix_alpha,
+        help="CutMix: paste a box of another image of the batch, its area drawn from "
+        "Beta(alpha, alpha); 0 for none. With --mixup-alpha too, each batch takes one "
+        "of the two at random.",
+    ),
+]
+
+
+DATASET_OPTIONS = [
+    option(
+        "--dataset",
+        group=DATA,
+        type=Choice(DATASETS),
+        default="cifar10",
+        help="CIFAR-10, or synthetic images that are drawn without any download.",
+    ),
+    option(
+        "--data-dir",
+        group=DATA,
+        type=click.Path(),  # of a file in its place `load_cifar10` says what it is
+        metavar="DIR",
+        default="datasets/cifar10",
+        help="Folder that holds CIFAR-10.",
+    ),
+]
+
+SUBSET_OPTIONS = [
+    option(
+        "--limit-train",
+        group=DATA,
+        type=WholeNumber(1),
+        help="Train on the first N training images only.",
+    ),
+    option(
+        "--limit-test",
+        group=DATA,
+        type=WholeNumber(1),
+        help="Evaluate on the first N test images only.",
+    ),
+    option(
+        "--val-split",
+        group=DATA,
+        type=WholeNumber(min=0),
+        default=0,
+        help="Number of training images to hold out for validation; they are taken "
+        "before --limit-train.",
+    ),
+]
+
+
+def dataset_options(command: Callable) -> Callable:
+    """Add ``--dataset`` and ``--data-dir`` to a command."""
+    for one in reversed(DATASET_OPTIONS):
+        command = one(command)
+    return command
+
+
+def subset_options(command: Callable) -> Callable:
+    """Add ``--limit-train``, ``--limit-test`` and ``--val-split`` to a command."""
+    for one in reversed(SUBSET_OPTIONS):
+        command = one(command)
+    return command
+
+
+def data_options(command: Callable) -> Callable:
+    """Add the options to a command; what does not go together is refused."""
+
+    @functools.wraps(command)
+    def checked(*args: Any, **options: Any) -> Any:
+        if not options["augment"] and (options["cutout"] or options["randaugment"][0]):
+            raise click.UsageError(
+                "--no-augment excludes --cutout and --randaugment; "
+                "--mixup-alpha and --cutmix-alpha work without --augment."
+            )
+        return command(*args, **options)
+
+    for one in reversed(OPTIONS):
+        checked = one(checked)
+    return checked
+
+
+def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:
+    """Return what a recipe, or a command's options, say of a `BatchLoader`.
+
+    They have the names of its parameters.
+    """
+    num_ops, magnitude = recipe.randaugment
+    return {
+        "seed": recipe.seed,
+        "augment": recipe.augment,
+        "pad_mode": recipe.pad_mode,
+        "flip": recipe.flip,
+        "cutout": recipe.cutout,
+        "randaugment_ops": num_ops,
+        "randaugment_magnitude": magnitude,
+        "mixup_alpha": recipe.mixup_alpha,
+        "cutmix_alpha": recipe.cutmix_alpha,
+    }
+
+
+def how_to_download(data_dir: str | os.PathLike) -> str:
+    """Return the sentence that says how to get CIFAR-10 into a folder."""
+    command = ["python", "-m", "odyssey", "download"]
+    if os.path.isdir(data_dir) or not os.path.exists(data_dir):
+        command += ["--data-dir", os.fspath(data_dir)]
+    return f"To download CIFAR-10: {shlex.join(command)}"
+
+
+def load_or_advise(
+    dataset: str, data_dir: str | os.PathLike, advice: str | None = None
+) -> Dataset:
+    """Return a data set; where it is missing, the error ends with what to do.
+
+    Parameters
+    ----------
+    dataset, data_dir : see `odyssey.data.sets.load_dataset`
+    advice : what to do where the files are missing; None for both ways there are
+    """
+    try:
+        return load_dataset(dataset, data_dir)
+    except DataError as error:
+        if advice is None:
+            advice = f"To do without: --dataset synthetic. {how_to_download(data_dir)}"
+        raise DataError(f"{error}. {advice}") from error
+
+
+def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
+    """Return the data set cut to size, and the parts that are not trained on."""
+    data = load_or_advise(options.dataset, options.data_dir)
+    images, labels = data.train_images, data.train_labels
+    held_out = {}
+    if options.val_split:
+        if options.val_split >= len(images):
+            raise click.BadParameter(
+                f"{options.val_split} leaves none of {len(images)} images to train on.",
+                param_hint="--val-split",
+            )
+        images, labels, *held_out["val"] = split_validation(
+            images, labels, options.val_split, options.seed
+        )
+    test = slice(options.limit_test)
+    held_out["test"] = data.test_images[test], data.test_labels[test]
+    train = slice(options.limit_train)
+    return data._replace(
+        train_images=images[train], train_labels=labels[train]
+    ), held_out

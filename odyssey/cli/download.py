@@ -1,0 +1,229 @@
+"""Download CIFAR-10 and unpack it.
+
+python examples/resnet18_cifar10/download_cifar10.py --data-dir datasets/cifar10
+python examples/resnet18_cifar10/download_cifar10.py --from-file FILE.tar.gz
+"""
+
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from tqdm import tqdm
+
+from odyssey.cli.command import Command
+from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
+from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.program import FiniteFloat, exit_statuses
+from odyssey.data.dataset import DataError
+from odyssey.data.download import (
+    ARCHIVE_MD5,
+    NO_SOURCE,
+    SOURCES,
+    DownloadError,
+    WrongArchiveError,
+    download_cifar10,
+)
+from odyssey.data.transfer import Observer
+from odyssey.errors import InputError, Interrupted, ProgramError
+from odyssey.output import goes_on_unheard, is_terminal
+from odyssey.training.progress import duration
+from odyssey.training.signals import SIGNALS, handling
+
+MIB = 2**20
+HINT = (
+    ". If you can get the archive in another way, unpack it with --from-file, "
+    "or name an address with --url"
+)
+
+
+class Meter(Observer):
+    """Shows a download: a bar on a terminal, plain lines anywhere else.
+
+    Parameters
+    ----------
+    bar, lines : bool
+        Draw a bar on stderr; or print a line a minute, or every tenth of the file.
+    """
+
+    def __init__(self, bar: bool, lines: bool) -> None:
+        self.bar, self.lines = bar, lines
+        self._tqdm: tqdm | None = None
+
+    def say(self, message: str) -> None:
+        """Print a line of news."""
+        click.echo(message)
+
+    def fail(self, message: str) -> None:
+        """Print what went wrong, so that the error at the end need not say it again."""
+        click.echo(message, err=True)
+
+    def begin(self, done: int, total: int | None) -> None:
+        """Show the size, and where the download starts or goes on."""
+        size = f"{total / MIB:,.1f} MiB" if total else "size unknown"
+        click.echo(size + (f", going on from {done / MIB:,.1f} MiB" if done else ""))
+        self._first, self._done, self._total = done, done, total
+        self._started = self._said_at = time.monotonic()
+        self._said = done
+        if self.bar:
+            # tqdm draws nothing on a terminal that does not know its size; this does.
+            columns, rows = shutil.get_terminal_size()
+            self._tqdm = tqdm(
+                total=total,
+                initial=done,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                ncols=columns,
+                nrows=rows,
+                leave=False,
+                file=sys.stderr,
+            )
+
+    def advance(self, count: int) -> None:
+        """Count bytes that have arrived, and say so from time to time."""
+        self._done += count
+        if self._tqdm is not None:
+            self._tqdm.update(count)
+        tenth = self._total and self._done - self._said >= self._total / 10
+        if self.lines and (tenth or time.monotonic() - self._said_at >= 60):
+            self._said, self._said_at = self._done, time.monotonic()
+            click.echo(self._line())
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._tqdm is not None:
+            self._tqdm.close()
+            self._tqdm = None
+
+    def _line(self) -> str:
+        """Return bytes, rate and the time left (ETA)."""
+        rate = (self._done - self._first) / (time.monotonic() - self._started + 1e-9)
+        line = f"{self._done / MIB:,.1f} MiB, {rate / MIB:.2f} MiB/s"
+        if self._total:
+            left = duration((self._total - self._done) / rate)
+            line += f", {self._done / self._total:.0%}, ETA {left}"
+        return line
+
+
+def check_urls(
+    ctx: click.Context, param: click.Parameter, urls: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the addresses, or fail for one that is not http or https."""
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            fit = parts.scheme in ("http", "https") and parts.hostname
+        except ValueError:
+            fit = False
+        if not fit:
+            raise click.BadParameter(f"{url!r} is not an http or https address.")
+    return urls
+
+
+def check_md5(ctx: click.Context, param: click.Parameter, md5: str) -> str:
+    """Return the sum in lower case, or fail if it is not 32 hex digits."""
+    if not re.fullmatch("[0-9a-fA-F]{32}", md5):
+        raise click.BadParameter(f"{md5!r} is not an MD5 sum of 32 hex digits.")
+    return md5.lower()
+
+
+@click.command("download", cls=Command)
+@option(
+    "--data-dir",
+    group=DATA,
+    type=click.Path(file_okay=False, path_type=Path),
+    default="datasets/cifar10",
+    help="Folder to put the data set in. If it is there already, nothing is done.",
+)
+@option(
+    "--url",
+    "urls",
+    group=DATA,
+    metavar="URL",
+    multiple=True,
+    default=SOURCES,
+    show_default="University of Toronto, then a mirror",
+    callback=check_urls,
+    help="Address of the archive; if given several times, each is tried in turn.",
+)
+@option(
+    "--md5",
+    group=DATA,
+    metavar="HEX",
+    default=ARCHIVE_MD5,
+    callback=check_md5,
+    help="MD5 sum that the archive must have, downloaded or not.",
+)
+@option(
+    "--from-file",
+    group=DATA,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Unpack this archive instead of downloading one.",
+)
+@option(
+    "--timeout",
+    group=RUN,
+    type=FiniteFloat(min=0, min_open=True, max=86400),
+    default=60.0,
+    help="Seconds without data after which a connection counts as broken.",
+)
+@option(
+    "--retries",
+    group=RUN,
+    type=WholeNumber(0, 100),
+    default=3,
+    help="Number of further attempts when a server is busy or a connection breaks.",
+)
+@option(
+    "--keep-archive",
+    group=RUN,
+    is_flag=True,
+    help="Keep the downloaded archive in the folder after unpacking.",
+)
+@option(
+    "--force",
+    group=RUN,
+    is_flag=True,
+    help="Replace a data set that is there already.",
+)
+@option("--no-progress", group=LOGGING, is_flag=True, help="Do not show the progress.")
+@debug_option
+def main(no_progress: bool, debug: bool, **options) -> None:
+    """Download CIFAR-10 (163 MiB), check its MD5 sum and unpack it (177 MiB).
+
+    A download that is interrupted leaves a .part file in the folder, and the same
+    command continues from there. The data set appears in the folder only when it is
+    complete.
+    """
+    bar = is_terminal(sys.stderr) and not no_progress
+    options["observer"] = Meter(bar, lines=not (bar or no_progress))
+    signums = []
+
+    def stop(signum: int, frame: object) -> None:
+        signums.append(signum)
+        raise KeyboardInterrupt  # unlike an Exception, caught by nothing on the way
+
+    others = [signum for signum in SIGNALS if signum != signal.SIGINT]
+    with goes_on_unheard(), exit_statuses(debug):
+        try:
+            with handling(stop, *others):
+                dataset = download_cifar10(**options)
+        except KeyboardInterrupt:
+            raise Interrupted(signums[0] if signums else signal.SIGINT) from None
+        except DownloadError as error:
+            raise ProgramError(f"{NO_SOURCE}{HINT}") from error
+        except WrongArchiveError as error:
+            raise InputError(f"{NO_SOURCE}{HINT}") from error
+        except DataError as error:
+            raise InputError(
+                f"{error}{'' if options['from_file'] else HINT}"
+            ) from error
+        click.echo(
+            f"{options['data_dir']}: {len(dataset.train_labels):,} training and "
+            f"{len(dataset.test_labels):,} test images"
+        )

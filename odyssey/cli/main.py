@@ -1,0 +1,232 @@
+"""Commands of the library itself: ``odyssey --help`` or ``python -m odyssey --help``.
+
+What needs Numba is imported by the commands that use it: checking a folder takes less
+time than importing Numba does.
+"""
+
+import importlib
+import json
+from pathlib import Path
+
+import click
+
+from odyssey.cli import startup
+from odyssey.cli.command import Group
+from odyssey.cli.environment import check_environment
+from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
+from odyssey.cli.option import LOGGING, RUN, SCHEDULE, debug_option, option
+from odyssey.errors import one_line
+from odyssey.output import goes_on_unheard
+from odyssey.training.learning_rate import LearningRate
+from odyssey.weights.files import WeightsError
+from odyssey.weights.verify import find_sets, verify_set
+
+#: Commands in modules of their own, imported when they are asked for.
+ELSEWHERE = {
+    "augmentation": "odyssey.cli.augmentation",
+    "download": "odyssey.cli.download",
+    "example": "odyssey.cli.copy_example",
+    "plot": "odyssey.cli.plot",
+}
+
+
+class Commands(Group):
+    """The commands of this file, and those that lie elsewhere."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all."""
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return the command of a name."""
+        if name in ELSEWHERE:
+            return importlib.import_module(ELSEWHERE[name]).main
+        return super().get_command(ctx, name)
+
+
+@click.group(cls=Commands)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Download data, copy examples, check weights, show rates, report on runs."""
+    if ctx.invoked_subcommand != "verify":  # which does not import Numba
+        check_environment()
+
+
+@main.command()
+@click.argument(
+    "directory",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.pass_context
+def verify(ctx: click.Context, directory: Path) -> None:
+    """Check that a folder of weights or checkpoints is whole.
+
+    DIR is a folder of weights, a checkpoint, the folder "checkpoints" of a run, or the
+    whole folder of a run.  Every file in the manifest must be there with the size,
+    SHA-256, name, dtype and shape that the manifest gives, and there must be no other
+    weight file.  If a crash interrupted a save, the save is completed first.
+
+    \b
+    Exit status:
+      0    all there and matching
+      1    something missing, unexpected or damaged, or no manifest
+      2    no such folder
+      130  stopped by Ctrl-C
+    """  # noqa: D301  (click wants the backspace itself)
+    failed = False
+    try:
+        for folder in find_sets(directory):
+            try:
+                _say(f"{folder}: {verify_set(folder)}")
+            except (WeightsError, OSError) as error:
+                _say(f"Error: {error}", err=True)
+                failed = True
+    except OSError as error:
+        _say(f"Error: {error}", err=True)
+        failed = True
+    except KeyboardInterrupt:
+        ctx.exit(130)
+    ctx.exit(1 if failed else 0)
+
+
+@main.command()
+@option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
+def info(as_json: bool) -> None:
+    """Print versions, threads, BLAS and where kernels are kept."""
+    from odyssey.cli.program import exit_statuses
+
+    with exit_statuses():
+        from odyssey.info import collect, describe
+
+        known = collect()
+        click.echo(json.dumps(known, indent=2) if as_json else describe(known))
+
+
+@main.command()
+@option(
+    "--float64",
+    group=RUN,
+    is_flag=True,
+    help="Compile the kernels for float64 as well.",
+)
+@debug_option
+def warmup(float64: bool, debug: bool) -> None:
+    """Compile all kernels ahead of their first use.
+
+    They are kept for later runs.  Without this command the first steps of training and
+    the first images of inference wait until their kernels are compiled.  Repeat it when
+    Odyssey, Numba, Python or the processor changes; NUMBA_CACHE_DIR can name another
+    folder to keep them in.
+    """
+    from odyssey.cli.program import exit_statuses
+
+    with goes_on_unheard(), exit_statuses(debug):
+        from odyssey.warmup import run
+
+        run(["float32", "float64"] if float64 else ["float32"])
+
+
+@main.command()
+@click.argument("names", metavar="NAME...", type=Scheduler(), nargs=-1, required=True)
+@option(
+    "--epochs",
+    group=SCHEDULE,
+    type=COUNT,
+    default=LearningRate.epochs,
+    help="Number of epochs of the run.",
+)
+@option(
+    "--steps-per-epoch",
+    group=SCHEDULE,
+    type=COUNT,
+    default=391,
+    help="Number of updates in an epoch.",
+)
+@shape_options
+@option(
+    "--png",
+    "image",
+    group=RUN,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw a PNG file as well (needs the extra odyssey[plot]).",
+)
+@debug_option
+def schedule(
+    names: tuple[str, ...],
+    steps_per_epoch: int,
+    image: Path | None,
+    debug: bool,
+    **options,
+) -> None:
+    """Draw the learning rate over a run.
+
+    NAME is constant, step, multistep, cosine, cosine-restarts or one-cycle; several are
+    drawn one below the other, and into one image.  The options are those of training;
+    391 steps are 50,000 images in batches of 128.
+    """
+    from odyssey.cli.program import exit_statuses
+
+    choices = [learning_rate({**options, "lr_scheduler": name}) for name in names]
+    with exit_statuses(debug):
+        from odyssey.report.schedule_plot import show
+
+        show(choices, steps_per_epoch, image)
+
+
+@main.command()
+@click.argument(
+    "run_dir",
+    metavar="RUN_DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@option(
+    "--output",
+    group=RUN,
+    metavar="FILE.html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_default="report.html in RUN_DIR",
+    help="File to write.",
+)
+@option(
+    "--title",
+    group=RUN,
+    metavar="TEXT",
+    may_be_empty=True,
+    show_default="name of RUN_DIR",
+    help="Heading of the page.",
+)
+@debug_option
+def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -> None:
+    """Write a run as one HTML page: curves, mistakes, times, recipe.
+
+    RUN_DIR is the folder that training wrote (--weights-dir).  The page needs no
+    network and no other file.  What the run has not stored is left out, with the
+    reason.  A run that is still training can be shown too.
+
+    \b
+    Exit status:
+      0    written
+      1    cannot be written
+      2    no folder of a run, or a damaged file in it
+      130  stopped by Ctrl-C
+    """  # noqa: D301  (click wants the backspace itself)
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter("must end in .html.", param_hint="--output")
+    from odyssey.cli.program import exit_statuses
+
+    with exit_statuses(debug):
+        from odyssey.report.command import write_report
+
+        _say(f"report written to {write_report(run_dir, output, title)}")
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print one line; what cannot stand in a line, as a path may hold, is escaped."""
+    click.echo(one_line(text), err=err)
+
+
+def run(prog_name: str = "odyssey") -> None:
+    """Run the command that the command line names."""
+    startup.prepare()
+    startup.run(lambda: main(prog_name=prog_name))

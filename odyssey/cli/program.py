@@ -1,0 +1,113 @@
+"""What the command-line programs share: exit statuses, threads, number options."""
+
+import contextlib
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+
+import click
+import numba
+
+from odyssey.cli import remedies as remedies
+from odyssey.cli.option import RUN, option
+from odyssey.cli.option_types import FiniteFloat as FiniteFloat
+from odyssey.cli.option_types import WholeNumber
+from odyssey.compiling import Counter, reporting
+from odyssey.data.dataset import DataError
+from odyssey.errors import (
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    Interrupted,
+    ProgramError,
+    one_line,
+    os_reason,
+    warn,
+)
+from odyssey.info import environment as environment
+from odyssey.output import goes_on_unheard
+from odyssey.threads import available_cores as available_cores
+from odyssey.threads import default_threads, start
+from odyssey.training.signals import handling
+from odyssey.weights.hexfile import WeightsError
+
+
+def _use_threads(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    try:
+        start()
+    except ValueError as error:  # a layer that is not there; Numba's text has lines
+        raise click.UsageError(" ".join(str(error).split())) from None
+    numba.set_num_threads(value)
+
+
+def threads_option(command):
+    """Add ``--threads``, which sets the number of threads of all kernels."""
+    return option(
+        "--threads",
+        group=RUN,
+        type=WholeNumber(1, available_cores()),
+        default=default_threads(),
+        show_default="all cores, or those that a container is granted",
+        expose_value=False,
+        callback=_use_threads,
+        help="Number of CPU threads; results do not depend on it.",
+    )(command)
+
+
+@contextlib.contextmanager
+def exit_statuses(debug: bool = False) -> Iterator[None]:
+    """End the program with a short message and the status that an error stands for.
+
+    Warnings become short messages too.
+
+    ====== ==================================================================
+    status after
+    ====== ==================================================================
+    1      a run that failed otherwise: full disk, unwritable folder, no memory
+    2      missing or damaged data or weights (click: a wrong option)
+    3      a loss or gradient that is not finite
+    129    SIGHUP: a lost connection, a closed terminal
+    130    Ctrl-C
+    138    SIGUSR1: a batch system, before the time is up (158 on macOS)
+    141    nobody reads the output any more, of a program that is there to print
+           (`odyssey.output.ends_unheard`)
+    143    SIGTERM
+    ====== ==================================================================
+
+    Parameters
+    ----------
+    debug : bool
+        Print the traceback as well, and warnings with their places.
+    """
+    prefix = "Error: "
+    try:
+        ctrl_c_raises = handling(signal.default_int_handler, signal.SIGINT)
+        with ctrl_c_raises, warnings.catch_warnings(), reporting(Counter()):
+            if not debug:
+                warnings.showwarning = lambda message, *place: warn(str(message))
+            yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        message, status = "stopped by Ctrl-C", 130
+    except (DataError, WeightsError) as error:
+        message, status = str(error), EXIT_USAGE
+    except Interrupted as error:
+        message, status, prefix = str(error), error.exit_status, ""
+    except ProgramError as error:
+        message, status = str(error), error.exit_status
+    except OSError as error:
+        message, status = os_reason(error), EXIT_FAILURE
+    except MemoryError as error:
+        message, status = f"out of memory: {error}", EXIT_FAILURE
+    except Exception as error:
+        message = f"{type(error).__name__}: {error} (--debug shows where)"
+        status = EXIT_FAILURE
+    else:
+        return
+    with goes_on_unheard():
+        if debug:
+            traceback.print_exc()
+        click.echo(f"{prefix}{one_line(message)}", err=True)
+    sys.exit(status)

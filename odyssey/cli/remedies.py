@@ -1,0 +1,25 @@
+"""What programs add to the library's messages: which of their options helps.
+
+The library raises errors that say what is wrong.  It knows no option; where one is the
+way out, it asks for its words by a key (`odyssey.errors.remedy`).
+"""
+
+from odyssey.errors import REMEDIES
+
+REMEDIES.update(
+    {
+        "a run is there": ": --resume goes on with it, --overwrite deletes it, "
+        "--weights-dir names another folder",
+        "events are there": ": --resume goes on with them, --overwrite hides them, "
+        "--tensorboard names another folder",
+        "not finite": " (--allow-nonfinite takes them anyway)",
+        "nothing left": ": raise --epochs or --max-steps to go on",
+        "stopped": ", --resume goes on from it",
+        "recipe of the run": "; --config {path} has that of the run",
+        "no statistics": ": --recalibrate estimates them from training images",
+        "newer checkpoint": "; --weights-dir {path} takes newer ones",
+        "repeat": "train.py --config with this file repeats the run.",
+        "unlabelled images": "; inference.py --images classifies them",
+        "archive": "python -m odyssey download --from-file {file} unpacks it",
+    }
+)

@@ -1,0 +1,59 @@
+"""The options that say where a run is kept, and where it begins and ends."""
+
+from collections.abc import Callable
+
+import click
+
+from odyssey.cli.option import RUN, option
+from odyssey.cli.option_types import WholeNumber
+
+OPTIONS = [
+    option(
+        "--resume",
+        group=RUN,
+        is_flag=True,
+        help="Continue the run in --weights-dir from its newest checkpoint.",
+    ),
+    option(
+        "--overwrite",
+        group=RUN,
+        is_flag=True,
+        help="Delete the run in --weights-dir and start again.",
+    ),
+    option(
+        "--keep",
+        group=RUN,
+        type=WholeNumber(1),
+        default=2,
+        help="Number of newest checkpoints to keep.",
+    ),
+    option(
+        "--max-steps",
+        group=RUN,
+        type=WholeNumber(1),
+        help="Stop after N updates in all, those before a resume included.",
+    ),
+    option(
+        "--allow-nonfinite",
+        group=RUN,
+        is_flag=True,
+        help="Resume even from a checkpoint that contains NaN or infinity.",
+    ),
+]
+
+
+def run_options(weights_dir: str) -> Callable[[Callable], Callable]:
+    """Return a decorator that adds the options; ``weights_dir`` is where runs go."""
+
+    def add(command: Callable) -> Callable:
+        for one in reversed(OPTIONS):
+            command = one(command)
+        return option(
+            "--weights-dir",
+            group=RUN,
+            type=click.Path(file_okay=False),
+            default=weights_dir,
+            help="Folder for all that the run writes: weights, checkpoints and logs.",
+        )(command)
+
+    return add

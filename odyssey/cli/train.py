@@ -1,0 +1,208 @@
+"""The program that trains an example's network, from the beginning or a checkpoint.
+
+`train` puts a run together: data, recipe, model, what watches it.  The step is
+`odyssey.training.step.training_step`; the loop over epochs and batches that calls it is
+`odyssey.training.loop.Trainer`, which evaluates, logs and saves.
+"""
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import click
+
+from odyssey.cli.command import Command
+from odyssey.cli.config_option import config_option
+from odyssey.cli.data_options import (
+    data_options,
+    dataset_options,
+    load_data,
+    loader_options,
+    subset_options,
+)
+from odyssey.cli.example import Example
+from odyssey.cli.log_options import log_options, make_observers
+from odyssey.cli.lr_options import lr_options
+from odyssey.cli.model_options import chosen_config, model_options, recipe_options
+from odyssey.cli.option import DATA, RUN, debug_option, option
+from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.program import environment, exit_statuses, threads_option
+from odyssey.cli.run_options import run_options
+from odyssey.cli.update_options import update_options
+from odyssey.data.dataset import Dataset
+from odyssey.data.sets import make_eval_loader, make_train_loader
+from odyssey.network import Config, Network
+from odyssey.output import goes_on_unheard
+from odyssey.training.evaluation import BATCH_SIZE
+from odyssey.training.keepsakes import Keepsakes
+from odyssey.training.loop import Trainer
+from odyssey.training.model import Model
+from odyssey.training.recipe import Recipe, data_digest
+from odyssey.training.resume import begin
+from odyssey.training.run_folder import RunFolder
+from odyssey.training.signals import StopFlag
+from odyssey.training.state import TrainingState
+from odyssey.training.step import predictor, training_step
+from odyssey.weights.model import save_weights
+
+HELP = """\
+Train {title} on CIFAR-10.
+
+Epochs are counted from 1 in all output.  Without --lr-scheduler the learning rate
+is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
+from a file.  Ctrl-C saves the weights and a checkpoint, from which --resume goes on
+to the same result as a run that was never stopped.
+"""
+
+
+def build_config(example: Example, options: SimpleNamespace, data: Dataset) -> Config:
+    """Return the model's options; it has an output for each class, or more."""
+    classes = len(data.class_names)
+    config = chosen_config(example, options, classes)
+    if config.num_classes < classes:
+        raise click.BadParameter(
+            f"{config.num_classes} is less than the {classes} classes of "
+            f"{options.dataset}.",
+            param_hint="--num-classes",
+        )
+    return config
+
+
+def build_recipe(
+    network: Network, options: SimpleNamespace, data: Dataset, config: Config
+) -> Recipe:
+    """Return the recipe that the options, the training images and the model make."""
+    chosen = vars(options).keys() & Recipe.__dataclass_fields__.keys()
+    return Recipe(
+        model_options=recipe_options(network, config, len(data.class_names)),
+        data_sha256=data_digest(data.train_images, data.train_labels),
+        **{name: getattr(options, name) for name in chosen},
+    )
+
+
+def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
+    """Train as the options say, from the beginning or from a checkpoint."""
+    network = example.network
+    data, held_out = load_data(options)
+    config = build_config(example, options, data)
+    recipe = build_recipe(network, options, data, config)
+    origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
+    with RunFolder(options.weights_dir) as folder:
+        observers = make_observers(options, recipe, data.class_names)
+        averaged = recipe.ema_decay > 0
+        state = TrainingState.fresh(*network.initialize(config, recipe.seed), averaged)
+        checkpoint = begin(
+            folder,
+            state,
+            recipe,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            allow_nonfinite=options.allow_nonfinite,
+        )
+        step = partial(training_step, network=network, config=config, recipe=recipe)
+        keepsakes = Keepsakes(folder.path, step, held_out, data.class_names)
+
+        def save(state: TrainingState) -> None:
+            position = {"step": state.step, "epoch": state.epoch}
+            tensors = state.learned()
+            save_weights(network, *tensors, config, folder.path, origin | position)
+
+        trainer = Trainer(
+            recipe,
+            Model(
+                train_step=step,
+                predictor=partial(predictor, network=network, config=config),
+                save=save,
+                origin=origin,
+            ),
+            state,
+            folder,
+            make_train_loader(
+                data.train_images,
+                data.train_labels,
+                recipe.batch_size,
+                num_classes=config.num_classes,
+                **loader_options(recipe),
+            ),
+            {
+                name: make_eval_loader(*part, BATCH_SIZE)
+                for name, part in held_out.items()
+            },
+            stop,
+            checkpoint,
+            max_steps=options.max_steps,
+            keep=options.keep,
+            log_interval=options.log_interval,
+            bar=False if options.no_progress else None,
+            observers=[keepsakes, *observers],
+        )
+        click.echo(
+            header(network, recipe, config, state, len(data.train_labels), held_out)
+        )
+        trainer.run()
+        click.echo(f"weights are in {folder.path}")
+
+
+def header(
+    network: Network,
+    recipe: Recipe,
+    config: Config,
+    state: TrainingState,
+    train_images: int,
+    held_out: dict[str, Any],
+) -> str:
+    """Return the first line of a run: on what, with what, which model, which data."""
+    parameters = sum(param.size for param in state.params.values())
+    stated = "".join(f" of {name} {getattr(config, name)}" for name in network.stated)
+    sizes = {"train": train_images}
+    sizes |= {name: len(labels) for name, (_, labels) in held_out.items()}
+    return (
+        f"{environment()}; {recipe.model}{stated}, {parameters:,} parameters; "
+        f"{recipe.dataset} images: "
+        + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    )
+
+
+def train_program(example: Example) -> click.Command:
+    """Return the command that trains an example's network."""
+
+    @click.command(cls=Command, help=HELP.format(title=example.title))
+    @config_option(example.recipes, example.network.option_names)
+    @option(
+        "--epochs",
+        group=RUN,
+        type=WholeNumber(min=1),
+        default=200,
+        help="Number of passes over the training images.",
+    )
+    @option(
+        "--batch-size",
+        group=DATA,
+        type=WholeNumber(min=1),
+        default=128,
+        help="Number of images in a batch.",
+    )
+    @lr_options  # --lr, --lr-scheduler and what belongs to it
+    @update_options  # --momentum, --weight-decay, --label-smoothing ...
+    @option(
+        "--seed",
+        group=RUN,
+        type=WholeNumber(0, 2**63 - 1),
+        default=0,
+        help="Seed of all random numbers; the same seed gives the same run.",
+    )
+    @model_options(example)  # --model, --num-classes, and the example's own
+    @dataset_options  # --dataset, --data-dir
+    @subset_options  # --limit-train, --limit-test, --val-split
+    @data_options  # --augment, --flip, --mixup-alpha ...
+    @run_options(example.weights_dir)  # --weights-dir, --resume, --keep ...
+    @log_options  # --log-interval, --tensorboard ...
+    @threads_option
+    @debug_option
+    def main(debug: bool, **options: Any) -> None:
+        if options["resume"] and options["overwrite"]:
+            raise click.UsageError("--resume and --overwrite exclude each other.")
+        with goes_on_unheard(), exit_statuses(debug), StopFlag() as stop:
+            train(example, SimpleNamespace(**options), stop)
+
+    return main

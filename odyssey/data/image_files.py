@@ -1,0 +1,214 @@
+"""Image files as the network wants them, and their classes.
+
+Pillow reads them (the extra ``odyssey[images]``).  Its decoders let errors of many
+types through where a file is damaged; here all of them become a `DataError` that names
+the file.
+"""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from odyssey.data.augment import normalize_batch
+from odyssey.data.dataset import DataError
+from odyssey.data.file_kinds import kind_of_file
+from odyssey.errors import InputError, one_line
+from odyssey.ops.loss import softmax
+
+SIDE = 32  # pixels
+ORIENTATION = 0x0112  # the tag of EXIF that says how the camera was held
+#: The kinds that are worth naming, where the Pillow at hand reads them.
+KINDS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Return an image file as (1, 3, 32, 32) uint8: upright, RGB, on white, resized.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or no image.
+    """
+    Image = _pillow()
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would block
+        raise DataError(f"{path}: not a regular file")
+    try:
+        with _named_warnings(path), Image.open(path) as file:
+            image = _upright(file)
+            if image.mode[0] in "IF":  # greys that `convert` would cut off at 255
+                image = Image.fromarray(eight_bits(np.asarray(image)))
+            image = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image).convert("RGB")
+            image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    except Exception as error:
+        raise DataError(f"{path}: {_why_unreadable(path, error)}") from error
+    return np.asarray(image).transpose(2, 0, 1)[None]
+
+
+def eight_bits(greys: np.ndarray) -> np.ndarray:
+    """Return greys of 16 or 32 bits as uint8.
+
+    White is 65535 and, for floating-point greys, 1; where some exceed that, the next
+    white that is usual.
+    """
+    greys = np.nan_to_num(greys)
+    whites = (1, 255, 65535) if greys.dtype.kind == "f" else (65535, 2**31 - 1)
+    white = next((w for w in whites if greys.max() <= w), whites[-1])
+    return np.rint(greys * (255.0 / white)).clip(0, 255).astype(np.uint8)
+
+
+def files_of(path: str | os.PathLike) -> list[str]:
+    """Return the image files in a folder, by name, or the file that ``path`` is.
+
+    Hidden files are left out, and folders in the folder.
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be read, or holds no image file.
+    """
+    if not os.path.isdir(path):
+        return [os.fspath(path)]
+    suffixes = _suffixes()
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    files = [
+        os.path.join(path, name)
+        for name in names
+        if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+    ]
+    files = [file for file in files if not os.path.isdir(file)]
+    if not files:
+        raise DataError(f"{path}: no image files in this folder ({_kinds()})")
+    return files
+
+
+def classify_files(
+    paths: Iterable[str | os.PathLike],
+    predict: Callable,
+    classes: Sequence[str],
+    dtype: np.dtype,
+) -> Iterator[dict[str, Any]]:
+    """Yield the three most probable classes of each image file, or why it has none.
+
+    Parameters
+    ----------
+    paths : files, or folders of them
+    predict : images (1, 3, 32, 32) of ``dtype`` to logits (1, K)
+    classes : K names
+
+    Yields
+    ------
+    result : {"file", "top"}, where "top" lists {"class", "label", "probability"}, or
+        {"file", "error"}
+    """
+    for path in paths:
+        try:
+            files = files_of(path)
+        except DataError as error:
+            yield {"file": os.fspath(path), "error": str(error)}
+            continue
+        for file in files:
+            try:
+                image = read_image(file)
+            except DataError as error:
+                yield {"file": file, "error": str(error)}
+                continue
+            x = np.empty(image.shape, dtype)
+            normalize_batch(image, x)
+            p = softmax(predict(x))[0]  # (K,)
+            top = [
+                {"class": classes[k], "label": int(k), "probability": number(p[k])}
+                for k in np.argsort(-p, kind="stable")[:3]
+            ]
+            yield {"file": file, "top": top}
+
+
+def number(value: float) -> float | None:
+    """Return ``value`` for JSON, which has no NaN and no infinity: None."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _pillow() -> ModuleType:
+    """Return Pillow's module ``Image``."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise InputError(
+            "image files need Pillow: pip install pillow (the extra odyssey[images])"
+        ) from None
+    return Image
+
+
+def _upright(image: Any) -> Any:
+    """Return an open image as the camera was held; nothing else of EXIF is looked at.
+
+    ``ImageOps.exif_transpose`` writes all tags anew, and fails where one is odd.
+    """
+    image.load()
+    turns = _pillow().Transpose
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+        turn = {
+            2: turns.FLIP_LEFT_RIGHT,
+            3: turns.ROTATE_180,
+            4: turns.FLIP_TOP_BOTTOM,
+            5: turns.TRANSPOSE,
+            6: turns.ROTATE_270,
+            7: turns.TRANSVERSE,
+            8: turns.ROTATE_90,
+        }.get(orientation)
+    except Exception:  # the pixels are fine all the same
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+@contextlib.contextmanager
+def _named_warnings(path: str | os.PathLike) -> Iterator[None]:
+    """Have the warning of a huge image name the file; others are about odd tags."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        if issubclass(warning.category, _pillow().DecompressionBombWarning):
+            warnings.warn(f"{path}: {warning.message}", warning.category, stacklevel=4)
+
+
+def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
+    """Return what is wrong with a file of which Pillow makes no image."""
+    from PIL import UnidentifiedImageError
+
+    if getattr(error, "strerror", None):
+        return f"cannot be read: {error.strerror}"
+    if isinstance(error, UnidentifiedImageError):
+        kind = kind_of_file(path)
+        if kind.endswith(" image"):  # known by its first bytes, and broken after them
+            return f"cannot be read as an image: damaged ({kind[2:]})"
+        return f"{kind or 'not an image'}; can be read: {_kinds()}"
+    what = one_line(str(error), 200) or type(error).__name__
+    return f"cannot be read as an image: {what}"
+
+
+def _kinds() -> str:
+    """Return the names of the usual kinds of image that can be read here."""
+    Image = _pillow()
+    Image.init()
+    return ", ".join(kind for kind in KINDS if kind in Image.OPEN)
+
+
+def _suffixes() -> set[str]:
+    """Return what the names of image files end with, in lower case."""
+    Image = _pillow()
+    return {
+        suffix
+        for suffix, kind in Image.registered_extensions().items()
+        if kind in KINDS and kind in Image.OPEN
+    }

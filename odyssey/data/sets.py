@@ -1,0 +1,103 @@
+"""Data sets by name, the images of one that validate, and the batches of either."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from odyssey.data.cifar10 import load_cifar10
+from odyssey.data.dataset import Dataset
+from odyssey.data.loader import BatchLoader, permutation
+from odyssey.data.streams import SPLIT_STREAM
+
+DATASETS = ("cifar10", "synthetic")
+
+
+def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
+    """Return a data set, whole in memory.
+
+    Parameters
+    ----------
+    dataset : "cifar10", read from ``data_dir``, or "synthetic", drawn on the spot
+    data_dir : see `load_cifar10`; not looked at for "synthetic"
+
+    Raises
+    ------
+    DataError
+        If the files are missing or damaged.
+    """
+    if dataset == "synthetic":
+        from odyssey.data.synthetic import make_synthetic
+
+        return make_synthetic()
+    if dataset != "cifar10":
+        raise ValueError(
+            f"load_dataset: dataset must be one of {DATASETS}, got {dataset!r}"
+        )
+    return load_cifar10(data_dir)
+
+
+def split_validation(
+    images: np.ndarray, labels: np.ndarray, n: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Set ``n`` random images of the training set aside for validation.
+
+    The choice is a pure function of (number of images, n, seed), and that for a
+    smaller n is part of that for a larger one.  Both parts keep their order.  A limit
+    on the training images is to be put on what this returns, so that it does not
+    change which images validate.
+
+    Parameters
+    ----------
+    images : (N, 3, 32, 32) uint8
+    labels : (N,) integers
+    n : 0 to N - 1, so that something is left to train on
+    seed : any integer of 64 bits
+
+    Returns
+    -------
+    train_images, train_labels, val_images, val_labels : the images channels-last
+    """
+    N = len(images)
+    if not 0 <= n < N:
+        raise ValueError(
+            f"split_validation: n must be 0 to {N - 1}, one less than there are "
+            f"training images, got {n}"
+        )
+    if n == 0:
+        return images, labels, images[:0], labels[:0]
+    chosen = np.zeros(N, bool)
+    chosen[permutation(N, seed=seed, stream=SPLIT_STREAM)[:n]] = True
+    return (*_take(images, labels, ~chosen), *_take(images, labels, chosen))
+
+
+def make_train_loader(
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+    *,
+    seed: int,
+    augment: bool = True,
+    **options: Any,
+) -> BatchLoader:
+    """Return a loader that shuffles each epoch and, normally, crops and flips.
+
+    More ``options`` are those of `BatchLoader`.
+    """
+    return BatchLoader(
+        images, labels, batch_size, seed=seed, augment=augment, **options
+    )
+
+
+def make_eval_loader(
+    images: np.ndarray, labels: np.ndarray, batch_size: int
+) -> BatchLoader:
+    """Return a loader that keeps the order and only normalises."""
+    return BatchLoader(images, labels, batch_size, shuffle=False)
+
+
+def _take(
+    images: np.ndarray, labels: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return copies of the chosen images and labels; the images channels-last."""
+    return images.transpose(0, 2, 3, 1)[chosen].transpose(0, 3, 1, 2), labels[chosen]

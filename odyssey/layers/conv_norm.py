@@ -1,0 +1,148 @@
+"""Convolution with batch norm and relu, and with the addition that ends a branch.
+
+    conv_norm      relu(batch norm(convolution(x)))
+    conv_norm_add  relu(batch norm(convolution(x)) + shortcut)
+
+In a network without batch norm, and at inference, where norms are folded into the
+convolutions, both are convolution, addition and relu.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from odyssey.layers.context import Context, Gradients
+from odyssey.layers.names import named
+from odyssey.layers.norm import NormCache, ReluCache, batch_norm, norm_backward
+from odyssey.ops.activation import relu as positive_part
+from odyssey.ops.addition import add
+from odyssey.ops.conv import conv2d, conv2d_backward
+
+
+class ConvCache(NamedTuple):
+    """What the backward of convolution, batch norm and relu needs of their forward."""
+
+    name: str  # s1b1_conv1
+    x: np.ndarray  # (N, C, H, W) input of the convolution
+    stride: int
+    padding: int
+    after: NormCache | ReluCache | None  # of what follows the convolution
+    branch_scale: np.ndarray | None = None  # (N, 1, 1, 1) `Context.branch_scale`
+
+
+@named("conv")
+def conv_norm(
+    context: Context,
+    conv: str,
+    norm: str | None,
+    x: np.ndarray,
+    stride: int = 1,
+    *,
+    addend: np.ndarray | None = None,
+    relu: bool = True,
+) -> tuple[np.ndarray, ConvCache | None]:
+    """Return relu(batch norm of the convolution of x, plus addend), and a cache.
+
+    Parameters
+    ----------
+    context : Context
+    conv, norm : str
+        Their names: s1b1_conv1, s1b1_bn1.  Where ``norm`` is None there is none.
+    x : (N, C, H, W)
+    stride : int
+        The padding is half the kernel: with stride 1, P = H and Q = W.
+    addend : (N, K, P, Q), optional
+    relu : bool
+
+    Returns
+    -------
+    out : (N, K, P, Q)
+    cache : ConvCache, None at inference
+    """
+    kernel = context.params[f"{conv}_kernel"]
+    bias = context.params.get(f"{conv}_bias")
+    padding = kernel.shape[2] // 2  # 1 for 3x3, 0 for 1x1
+    after: NormCache | ReluCache | None = None
+    if norm is not None and context.training and context.normalize:
+        h = conv2d(x, kernel, bias, stride, padding)
+        out, after = batch_norm(context, norm, h, addend, relu)
+    else:
+        out = conv2d(x, kernel, bias, stride, padding, addend=addend, relu=relu)
+        if relu and addend is None:
+            after = ReluCache(out)
+    if not context.training:
+        return out, None
+    return out, ConvCache(conv, x, stride, padding, after)
+
+
+@named("cache", "backward")
+def conv_norm_backward(
+    grads: Gradients,
+    grad_output: np.ndarray,
+    cache: ConvCache,
+    *,
+    reuse: np.ndarray | None = None,
+    addend: np.ndarray | None = None,
+    needs_grad_input: bool = True,
+) -> np.ndarray | None:
+    """Find the parameters' gradients, return the input's, plus addend.
+
+    ``reuse`` is ``grad_output``, where its memory may be written over.
+    """
+    # forward: out = batch_norm(h)
+    grad_h = norm_backward(grads, grad_output, cache.after, reuse=reuse)
+    # forward: h = conv2d(x, kernel, bias, stride, padding)
+    kernel, bias = f"{cache.name}_kernel", f"{cache.name}_bias"
+    grad_input, grads[kernel], grad_bias = conv2d_backward(
+        grad_h,
+        cache.x,
+        grads.params[kernel],
+        cache.stride,
+        cache.padding,
+        needs_grad_input=needs_grad_input,
+        needs_grad_bias=bias in grads.params,
+        addend=addend,
+    )
+    if grad_bias is not None:
+        grads[bias] = grad_bias
+    return grad_input
+
+
+@named("conv")
+def conv_norm_add(
+    context: Context,
+    conv: str,
+    norm: str | None,
+    x: np.ndarray,
+    shortcut: np.ndarray,
+    *,
+    drop_path: float = 0.0,
+    relu: bool = True,
+) -> tuple[np.ndarray, ConvCache | None]:
+    """Return relu(batch norm of the convolution of x, plus shortcut), and a cache.
+
+    With stochastic depth (``drop_path``, a probability) the branch of an image is
+    left out now and then, and what remains is its shortcut.
+    """
+    scale = context.branch_scale(x, drop_path)
+    if scale is None:
+        return conv_norm(context, conv, norm, x, addend=shortcut, relu=relu)
+    branch, cache = conv_norm(context, conv, norm, x, relu=False)
+    out = add(branch * scale, shortcut)
+    assert cache is not None  # a scale is drawn in training alone
+    return positive_part(out) if relu else out, cache._replace(branch_scale=scale)
+
+
+@named("cache", "backward")
+def conv_norm_add_backward(
+    grads: Gradients, grad_sum: np.ndarray, cache: ConvCache
+) -> np.ndarray:
+    """Find the parameters' gradients, return the input's.
+
+    ``grad_sum`` is the gradient of the sum, which the block has from the relu's
+    backward.  It is left as it is, for the shortcut's.
+    """
+    if cache.branch_scale is None:
+        return conv_norm_backward(grads, grad_sum, cache)
+    grad_branch = grad_sum * cache.branch_scale  # forward: branch * scale + shortcut
+    return conv_norm_backward(grads, grad_branch, cache, reuse=grad_branch)

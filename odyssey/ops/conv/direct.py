@@ -1,0 +1,166 @@
+"""The three products of a convolution, summed directly, for any kernel and stride.
+
+Here the buffers of ``kernels/conv_direct.py`` are laid out and its kernels are called;
+``convolution.py`` says what they compute.  This way always comes to its end.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+
+from odyssey import reference
+from odyssey.kernels import conv_direct as kernels
+from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.tiles import PIECE
+from odyssey.memory import workspace
+from odyssey.threads import num_threads
+
+#: Columns of a factor that are multiplied together.
+COLUMNS = 64
+#: Terms of a sum that are packed together: they stay in the core's own cache.
+TERMS = 512
+
+
+def forward(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
+    stride: int,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
+    """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, R, S)."""
+    K, C, R, S = kernel.shape
+    taps = [(r, s) for r in range(R) for s in range(S)]
+    shifts = [(r - padding, s - padding) for r, s in taps]
+    runs, slices = _runs(shifts, C, TERMS)
+    blocks, B = _blocks(K)
+    matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
+    with one_blas_thread():
+        kernels.kernel_matrix(kernel, np.array(taps), False, matrix)
+        kernels.conv_forward(
+            x,
+            matrix,
+            bias,
+            addend,
+            relu,
+            np.array(runs),
+            np.array(slices),
+            stride,
+            out,
+        )
+    return True
+
+
+def grad_input(
+    grad_output: np.ndarray,
+    kernel: np.ndarray,
+    addend: np.ndarray,
+    stride: int,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
+    """Write the gradient of the input (N, H, W, C), plus ``addend``."""
+    K, C, R, S = kernel.shape
+    unreached = addend if len(addend) else 0  # the result where no tap reaches
+    if not np.isfinite(kernel).all():
+        # zeros packed beyond the border would meet an Inf there and make NaN
+        grad_nchw, like = grad_output.transpose(0, 3, 1, 2), out.transpose(0, 3, 1, 2)
+        like[...] = reference.conv2d_backward(
+            grad_nchw, np.zeros_like(like), kernel, stride, padding
+        )[0]
+        out += unreached
+        return True
+    H, W = out.shape[1:3]
+    by_phase = defaultdict(list)  # taps (r, s), by the pixels that they reach
+    if stride <= 8:  # phases that none reaches are written by the kernel, too
+        for u in range(min(stride, H)):
+            for v in range(min(stride, W)):
+                by_phase[u, v] = []
+    for r in range(R):
+        for s in reversed(range(S)):  # so that those of a phase see q, q + 1, ...
+            u, v = (r - padding) % stride, (s - padding) % stride
+            if u < H and v < W:
+                by_phase[u, v].append((r, s))
+    if len(by_phase) < min(stride, H) * min(stride, W):
+        out[...] = unreached
+    phases, taps, runs, slices = [], [], [], []
+    for (u, v), reaching in by_phase.items():
+        shifts = [
+            ((u + padding - r) // stride, (v + padding - s) // stride)
+            for r, s in reaching
+        ]
+        more_runs, more_slices = _runs(shifts, K, TERMS)
+        before = np.array([len(runs)] * 2 + [len(taps) * K] * 2)
+        phases.append((u, v, len(slices), len(slices) + len(more_slices)))
+        slices += [before + cut for cut in more_slices]
+        runs += more_runs
+        taps += reaching
+    if not taps:
+        out[...] = unreached
+        return True
+    blocks, B = _blocks(C)
+    matrix = workspace("kernel", (blocks, len(taps) * K, B), kernel.dtype)
+    tables = [np.array(table) for table in (phases, runs, slices)]
+    with one_blas_thread():
+        kernels.kernel_matrix(kernel, np.array(taps), True, matrix)
+        kernels.conv_grad_input(grad_output, matrix, addend, *tables, stride, out)
+    return True
+
+
+def grad_kernel(
+    grad_output: np.ndarray, x: np.ndarray, stride: int, padding: int, out: np.ndarray
+) -> bool:
+    """Write the gradient of the kernel (K, C, R, S)."""
+    K, C, R, S = out.shape
+    N, P, Q, _ = grad_output.shape
+    blocks, B = _blocks(K)
+    count, width = _blocks(R * S * C)
+    most = min(32, N * P * Q // 256, 2**21 // (R * S * C * K))
+    parts = 1 << max(0, most.bit_length() - 1)  # a power of two: threads get even parts
+    splits = min(count, -(-num_threads() // parts))
+    height = min(256, PIECE // (width * B) // 4 * 4)
+    partial = workspace("kernel", (parts, blocks, count * width, B), x.dtype)
+    shifts = [(r - padding, s - padding) for r in range(R) for s in range(S)]
+    tables = [np.array(table) for table in _runs(shifts, C, COLUMNS)]
+    with one_blas_thread():
+        kernels.conv_grad_kernel(
+            grad_output, x, *tables, stride, height, splits, partial, out
+        )
+    return True
+
+
+def _runs(shifts: list[tuple[int, int]], C: int, most: int) -> tuple[list, list]:
+    """Cut the terms, C of each tap, into even slices of at most ``most``, into runs.
+
+    ``shifts`` tell how far the pixel that a tap sees lies from the output's, (dh, dw).
+    A run is what lies side by side in a line of x: a tap's channels or some of them,
+    and those of the tap beside it.
+
+    Returns
+    -------
+    runs : list of (dh, dw * C + c of the first term, number of terms)
+    slices : list of (first run, one after the last, first term, one after the last)
+    """
+    runs, slices, terms = [], [], len(shifts) * C
+    width = _blocks(terms, most)[1] if terms else 1
+    for first in range(0, terms, width):
+        begin, term, last = len(runs), first, min(first + width, terms)
+        while term < last:
+            (dh, dw), c = shifts[term // C], term % C
+            place, length = dw * C + c, min(C - c, last - term)
+            if len(runs) > begin and runs[-1][:2] == [dh, place - runs[-1][2]]:
+                runs[-1][2] += length
+            else:
+                runs.append([dh, place, length])
+            term += length
+        slices.append((begin, len(runs), first, last))
+    return runs, slices
+
+
+def _blocks(columns: int, most: int = COLUMNS) -> tuple[int, int]:
+    """Return into how many blocks of how many columns, at most ``most``, to cut."""
+    blocks = -(-columns // most)
+    return blocks, -(-columns // blocks)

@@ -1,0 +1,139 @@
+"""The three products of a 3x3 convolution of stride 1, in Winograd's domain.
+
+Here the buffers of ``kernels/winograd.py`` are laid out and its kernels are called;
+``docs/derivations/winograd.md`` says what they compute, ``convolution.py`` when.
+
+Each function tells whether all of its results are finite.  Where they are not, the
+caller sums directly: the differences that the transforms take would spread an Inf as
+NaN over its whole tile, and meet an Inf of their own before the sums do.
+"""
+
+import numpy as np
+
+from odyssey.kernels import winograd as kernels
+from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.tiles import LANES, PRODUCTS
+from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
+from odyssey.memory import workspace
+from odyssey.threads import num_threads
+
+SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
+#: Columns between the places: without them, all would share the same cache sets.
+GAP = 16
+
+
+def worthwhile(
+    kernel: np.ndarray, N: int, P: int, Q: int, product: str = "forward"
+) -> bool:
+    """Tell whether Winograd's way is the faster one for this shape.
+
+    ``product`` is "forward", "grad_input" or "grad_kernel".
+
+    It pays where the products are large beside the transforms, of which that of the
+    kernel does not depend on the tiles: from 8 channels and kernels and from 64 tiles
+    on.  Large kernels cost the direct way even more: from 128 channels and kernels on,
+    4 tiles are enough, and 32 in the gradient of the kernel.
+    ``benchmarks/bench_methods.py`` measures it.
+    """
+    K, C = kernel.shape[:2]
+    least = 64
+    if C * K >= 128 * 128:
+        least = 32 if product == "grad_kernel" else 4
+    return min(C, K) >= 8 and tiles_of(N, P, Q) >= least
+
+
+def forward(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
+    stride: int,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
+    """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
+    return _convolve(x, kernel, False, bias, addend, relu, padding, out)
+
+
+def grad_input(
+    grad_output: np.ndarray,
+    kernel: np.ndarray,
+    addend: np.ndarray,
+    stride: int,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
+    """Write the gradient of the input (N, H, W, C), plus ``addend``.
+
+    With stride 1 it is a convolution again, of ``grad_output`` with the kernel turned
+    by 180 degrees, the roles of C and K exchanged, and a padding of 2 - padding.
+    """
+    bias = np.zeros(kernel.shape[1], kernel.dtype)
+    return _convolve(grad_output, kernel, True, bias, addend, False, 2 - padding, out)
+
+
+def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
+    N, P, Q, K = out.shape
+    C, dtype, threads = x.shape[3], x.dtype, num_threads()
+    blocks, B = blocks_of(K)
+    # a chunk reads the places of the whole kernel: large ones come from memory; and the
+    # products of small ones would be over sooner than they are called
+    chunk = 32 if 2**12 <= C * K <= 2**16 else 128
+    chunk = min(chunk, tiles_of(N, P, Q))
+    places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
+    patches = workspace("patches", (threads, PRODUCTS, chunk * C + GAP), dtype)
+    products = workspace("products", (threads, PRODUCTS, chunk * B + GAP), dtype)
+    checks = np.zeros((threads, LANES), dtype)
+    with one_blas_thread():
+        kernel_to_places(kernel, turned, False, places)
+        kernels.winograd_forward(
+            x,
+            places,
+            bias,
+            addend,
+            relu,
+            padding,
+            chunk,
+            patches,
+            products,
+            out,
+            checks,
+        )
+    return bool(np.isfinite(checks).all())
+
+
+def grad_kernel(
+    grad_output: np.ndarray, x: np.ndarray, stride: int, padding: int, out: np.ndarray
+) -> bool:
+    """Write the gradient of the kernel (K, C, 3, 3)."""
+    N, P, Q, K = grad_output.shape
+    C, dtype = x.shape[3], x.dtype
+    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
+    tiles, threads = tiles_of(N, P, Q), num_threads()
+    parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
+    chunk = min(SUM_CHUNK, -(-tiles // parts))
+    columns = chunk * c_width + GAP
+    patches = workspace("patches", (threads, c_blocks, PRODUCTS, columns), dtype)
+    columns = chunk * k_width + GAP
+    gradients = workspace("products", (threads, k_blocks, PRODUCTS, columns), dtype)
+    shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
+    totals = workspace("places", shape, dtype)
+    checks = np.zeros((k_blocks, C), dtype)
+    with one_blas_thread():
+        kernels.winograd_grad_kernel(
+            grad_output, x, padding, chunk, patches, gradients, totals
+        )
+        totals_to_kernel(totals, False, out, checks)
+    return bool(np.isfinite(checks).all())
+
+
+def tiles_of(N: int, P: int, Q: int, side: int = 4) -> int:
+    """Return how many square tiles cover N images of P x Q pixels."""
+    return N * -(-P // side) * -(-Q // side)
+
+
+def blocks_of(channels: int) -> tuple[int, int]:
+    """Return into how many blocks of how many channels, at most `LANES`, to cut."""
+    blocks = -(-channels // LANES)
+    return blocks, -(-channels // (16 * blocks)) * 16

@@ -1,0 +1,31 @@
+"""Figures by Matplotlib, which is an extra, as the bytes of a PNG image."""
+
+import io
+from typing import Any
+
+from odyssey.errors import InputError
+
+
+def new_figure(wanted_by: str, width: float) -> Any:
+    """Return an empty Matplotlib figure, ``width`` by 4.5 inches.
+
+    Raises
+    ------
+    InputError
+        Without Matplotlib; says that ``wanted_by`` needs it.
+    """
+    try:
+        from matplotlib.figure import Figure  # without pyplot: no window, no state
+    except ImportError:
+        raise InputError(
+            f"{wanted_by} needs Matplotlib: pip install matplotlib "
+            "(the extra odyssey[plot])"
+        ) from None
+    return Figure(figsize=(width, 4.5), layout="constrained")
+
+
+def png_bytes(figure: Any) -> bytes:
+    """Return a Matplotlib figure as a PNG image."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    return image.getvalue()

@@ -1,0 +1,236 @@
+"""What a series of runs comes to: a table for terminal, Markdown and CSV, a figure.
+
+The accuracy of a run is that of its last epoch on the test set.  "Best" is that of the
+epoch which is best on images held out for validation: there is none without
+held-out images, for to choose an epoch on the test set is to fit to it.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+from odyssey.errors import InputError
+from odyssey.output import say
+from odyssey.report.figures import new_figure, png_bytes
+from odyssey.series.rows import Published
+from odyssey.training.log_lines import describe, read_log, read_metrics
+from odyssey.weights.files import atomic_write_bytes, atomic_write_text
+
+Epochs = list[dict[str, float]]  # the rows of a run's metrics.csv
+COLUMNS = ("epoch", "train_loss", "test_accuracy", "seconds")  # without which none
+
+HEADER = (
+    "row",
+    "runs",
+    "best on validation, %",
+    "last on test, %",
+    "time a run",
+    "published last, %",
+    "published best, %",
+)
+CSV_COLUMNS = (
+    "row",
+    "seeds",
+    "val_best_mean",
+    "val_best_deviation",
+    "test_last_mean",
+    "test_last_deviation",
+    "seconds_mean",
+    "published_last",
+    "published_best",
+)
+
+
+NOTES = """\
+Mean ± sample deviation over the seeds of which the run is finished. The time is that of
+its epochs, training and evaluation.
+"""
+
+
+class Result(NamedTuple):
+    """A row of the ablations and its runs that are finished, by their seeds."""
+
+    name: str
+    wanted: int  # runs asked for
+    runs: dict[int, Epochs]
+    published: Published | None = None
+
+    def last_on_test(self) -> list[float]:
+        """Return the accuracy of each run's last epoch on the test set."""
+        return [epochs[-1]["test_accuracy"] for epochs in self.runs.values()]
+
+    def best_on_validation(self) -> list[float]:
+        """Return each run's best accuracy on its validation set, [] without any."""
+        return [
+            max(epoch["val_accuracy"] for epoch in epochs)
+            for epochs in self.runs.values()
+            if "val_accuracy" in epochs[-1]
+        ]
+
+    def seconds(self) -> list[float]:
+        """Return what the epochs of each run took, training and evaluation."""
+        return [sum(epoch["seconds"] for epoch in e) for e in self.runs.values()]
+
+
+def read_epochs(folder: Path) -> Epochs:
+    """Return the rows of a run's ``metrics.csv`` but for one that is being written.
+
+    Raises
+    ------
+    InputError
+        If a row is damaged or a column is missing; names the file, the line and what
+        is wrong.
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    path = folder / "metrics.csv"
+    log = read_metrics(read_log(path), COLUMNS)
+    if log.damaged:
+        raise InputError(f"{path}: {describe(log.damaged)}")
+    return [line.values for line in log.lines]
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return mean and sample deviation, sqrt(sum((x - mean)^2) / (n - 1)).
+
+    One value has no deviation, none has no mean: None.
+    """
+    return (
+        mean(values) if values else None,
+        stdev(values) if len(values) > 1 else None,
+    )
+
+
+def cells(results: Sequence[Result]) -> list[list[str]]:
+    """Return the table as text: the header, then a list of cells for each row."""
+    table = [list(HEADER)]
+    for result in results:
+        seconds, _ = mean_and_deviation(result.seconds())
+        missing = len(result.runs) < result.wanted
+        published = result.published or (None, None)
+        table.append(
+            [
+                result.name,
+                f"{len(result.runs)}{f' of {result.wanted}' if missing else ''}",
+                _percent(*mean_and_deviation(result.best_on_validation()), digits=2),
+                _percent(*mean_and_deviation(result.last_on_test()), digits=2),
+                "-" if seconds is None else str(timedelta(seconds=round(seconds))),
+                *(_percent(value, digits=1) for value in published),
+            ]
+        )
+    return table
+
+
+def _percent(
+    value: float | None, deviation: float | None = None, *, digits: int
+) -> str:
+    if value is None:
+        return "-"
+    text = f"{100 * value:.{digits}f}"
+    return text if deviation is None else f"{text} ± {100 * deviation:.{digits}f}"
+
+
+def text_table(table: list[list[str]]) -> str:
+    """Return cells as lines for the terminal, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for name, *others in table:
+        line = [name.ljust(widths[0])]
+        line += [cell.rjust(w) for cell, w in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(line))
+    return "\n".join(lines) + "\n"
+
+
+def markdown_table(table: list[list[str]]) -> str:
+    """Return cells as a table of Markdown."""
+    header, *rows = (f"| {' | '.join(row)} |" for row in table)
+    return "\n".join([header, "|---" + "|---:" * len(HEADER[1:]) + "|", *rows]) + "\n"
+
+
+def csv_table(results: Sequence[Result]) -> str:
+    """Return the numbers themselves as CSV; accuracies are fractions, unknown empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for result in results:
+        numbers = [
+            *mean_and_deviation(result.best_on_validation()),
+            *mean_and_deviation(result.last_on_test()),
+            mean_and_deviation(result.seconds())[0],
+            *(result.published or (None, None)),
+        ]
+        writer.writerow([result.name, " ".join(map(str, result.runs)), *numbers])
+    return text.getvalue()
+
+
+def report(
+    results: Sequence[Result], folder: Path, options: str, source: str = ""
+) -> None:
+    """Print the table, and write it and the figure into ``folder``.
+
+    Parameters
+    ----------
+    options : what all runs were given, for the heading
+    source : whose the published figures are
+    """
+    table = cells(results)
+    notes = NOTES + (f"\nPublished is somebody else's: {source}.\n" if source else "")
+    say(f"\n{text_table(table)}\n{notes}")
+    text = f"Runs with `{options}`.\n\n{markdown_table(table)}\n{notes}"
+    atomic_write_text(folder / "results.md", text)
+    atomic_write_text(folder / "results.csv", csv_table(results))
+    written = "results.md and results.csv"
+    try:
+        if any(result.runs for result in results):
+            atomic_write_bytes(folder / "curves.png", figure(results))
+            written = "results.md, results.csv and curves.png"
+    except InputError as error:  # the tables are there all the same
+        say(f"no curves.png: {error}")
+    say(f"{written} are in {folder}")
+
+
+def figure(results: Sequence[Result]) -> bytes:
+    """Return a PNG of training loss and test accuracy, the mean over a row's seeds.
+
+    With several seeds the lowest and the highest of an epoch bound a lighter band.
+
+    Raises
+    ------
+    InputError
+        Without Matplotlib.
+    """
+    picture = new_figure("a figure", 11)
+    panels = picture.subplots(1, 2)
+    for panel, (column, label) in zip(
+        panels,
+        [("train_loss", "training loss"), ("test_accuracy", "test accuracy")],
+        strict=True,
+    ):
+        for number, result in enumerate(results):
+            curves = [[epoch[column] for epoch in e] for e in result.runs.values()]
+            if not curves:
+                continue
+            by_epoch = list(zip(*curves, strict=True))
+            first, *_ = result.runs.values()
+            epochs = [epoch["epoch"] for epoch in first]
+            color, dots = f"C{number % 10}", "." if len(by_epoch) < 3 else ""
+            panel.plot(
+                epochs,
+                [mean(values) for values in by_epoch],
+                "-" if number < 10 else "--",  # there are ten colours
+                color=color,
+                marker=dots,
+                label=result.name,
+            )
+            if len(curves) > 1:
+                low, high = (list(map(bound, by_epoch)) for bound in (min, max))
+                panel.fill_between(epochs, low, high, color=color, alpha=0.2, lw=0)
+        panel.set(xlabel="epoch", ylabel=label)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.3)
+    panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return png_bytes(picture)

@@ -1,0 +1,119 @@
+"""One step of training: forward, loss, backward, update.  All of learning is here."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from odyssey.data.streams import NOISE_STREAM
+from odyssey.layers.context import Tensors
+from odyssey.network import Config, Network
+from odyssey.ops.loss import cross_entropy, cross_entropy_backward
+from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
+from odyssey.training.average import update_average_inplace
+from odyssey.training.evaluation import count_correct
+from odyssey.training.finite import check_step
+from odyssey.training.model import StepResult
+from odyssey.training.recipe import Recipe
+from odyssey.training.state import TrainingState
+
+
+def training_step(
+    state: TrainingState,
+    x: np.ndarray,
+    labels: np.ndarray,
+    lr: float,
+    *,
+    network: Network,
+    config: Config,
+    recipe: Recipe,
+    reduce: Callable[[Tensors], None] | None = None,
+) -> StepResult:
+    """Learn from one batch.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Parameters, momentum buffers and averages are updated in place, running
+        statistics replaced.
+    x : (N, C, H, W) float32, normalised images
+    labels : (N,) integers; with mixing (N, K), shares of the classes
+    lr : float
+        The learning rate.
+    network, config : what is trained
+    recipe : Recipe
+    reduce : callable, optional
+        Called with the gradients between backward and update, to replace them in place:
+        by their mean over several processes, say.
+
+    Raises
+    ------
+    NonFiniteError
+        Before the update, if the loss or a gradient is NaN or infinite.
+    """
+    params = state.params
+    rng = noise_generator(recipe.seed, state.step)  # drop path and dropout draw from it
+    logits, running, cache = network.forward(
+        params, state.running, x, config, True, rng
+    )
+    smoothing = recipe.label_smoothing
+    loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, K)
+
+    grad_logits = cross_entropy_backward(1.0, logits, labels, smoothing)  # (N, K)
+    grads = network.backward(grad_logits, cache, params, config)
+    if reduce is not None:
+        reduce(grads)
+    grad_norm = check_step(loss, grads)  # stops here, before the update, if not finite
+    if recipe.clip_grad_norm is not None:
+        clip_grad_norm_inplace(grads, recipe.clip_grad_norm)
+
+    for name, param in params.items():
+        sgd_momentum_update_inplace(
+            param,
+            grads[name],
+            state.velocities[name],
+            lr,
+            recipe.momentum,
+            weight_decay=recipe.weight_decay_of(param),
+            nesterov=recipe.nesterov,
+        )
+    state.running = running
+    if state.averages:
+        update_averages(state, recipe)
+    return StepResult(loss, count_correct(logits, labels), grad_norm, grads)
+
+
+def predictor(
+    state: TrainingState, *, network: Network, config: Config
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from images to logits (N, K), by the running statistics."""
+    return inference(network, *state.learned(), config)
+
+
+def inference(
+    network: Network, params: Tensors, state: Tensors, config: Config
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from images to logits (N, K) of a trained network."""
+    folded = network.fold(params, state, config)
+    return lambda x: network.forward(folded, {}, x, config, False, folded=True)[0]
+
+
+def noise_generator(seed: int, step: int) -> np.random.Generator:
+    """Return the random numbers of a step, for stochastic depth and dropout.
+
+    A pure function of the position, as all of a run is: see `TrainingState`.
+    """
+    key, counter = (seed, NOISE_STREAM), (0, step, 0, 0)
+    key, counter = np.array(key, np.uint64), np.array(counter, np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def update_averages(state: TrainingState, recipe: Recipe) -> None:
+    """Move the averages of weights and running statistics towards them.
+
+    Up to the first update after the warmup they are copies, as in torchvision's
+    references/classification/train.py.
+    """
+    early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
+    decay = 0.0 if early else recipe.ema_decay
+    values = {**state.params, **state.running}
+    update_average_inplace(state.averages, values, decay)

@@ -1,0 +1,248 @@
+"""A network's tensors to and from a folder of hex files.
+
+A folder written here holds parameters and running statistics, for ResNet-18 the 62
+tensors that are trained and 40 of batch norms, and a manifest with the model's options.
+Folders without a manifest load too: the shapes tell the model.  What running statistics
+they lack can be estimated again from training images.
+"""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from odyssey.layers.context import Tensors
+from odyssey.layers.norm import BN_MOMENTUM
+from odyssey.network import Config, Network
+from odyssey.weights.changed_files import listed
+from odyssey.weights.folder import load_folder, save_folder
+from odyssey.weights.hexfile import WeightsError
+from odyssey.weights.tensor_set import summary
+
+
+class LoadedWeights(NamedTuple):
+    """A model read from a folder."""
+
+    params: Tensors
+    state: Tensors  # running statistics
+    config: Config
+    metadata: dict[str, Any]  # the manifest, empty if there is none
+    has_statistics: bool  # False: ``state`` is that of an untrained model
+    model: str  # its name
+
+    def __repr__(self) -> str:
+        model = f"{self.model}"
+        statistics = "" if self.has_statistics else ", no running statistics"
+        return f"LoadedWeights({model}, {summary(self.params)}{statistics})"
+
+
+def save_weights(
+    network: Network,
+    params: Tensors,
+    state: Tensors,
+    config: Config,
+    directory: str | os.PathLike,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Save parameters and running statistics in place of what the folder held.
+
+    Parameters
+    ----------
+    network : the family
+    params, state : as ``network.initialize`` gives them
+    config : the model's options, written into the manifest
+    directory : made if it does not exist
+    metadata : more for the manifest: where the weights come from
+
+    Raises
+    ------
+    WeightsError
+        (a ``ValueError``) As `load_weights`; the folder is untouched then.
+    """
+    tensors, model = {**params, **state}, network.name_of(config)
+    shapes = {**network.parameter_shapes(config), **network.state_shapes(config)}
+    _check(tensors, shapes, directory, model)
+    metadata = {**(metadata or {}), "model": model, **config._asdict()}
+    save_folder(tensors, directory, metadata=metadata)
+
+
+def load_weights(network: Network, directory: str | os.PathLike) -> LoadedWeights:
+    """Load a model; its options come from the manifest, else from the shapes.
+
+    Warns if the folder has no manifest, or no running statistics.
+
+    Raises
+    ------
+    WeightsError
+        (a ``ValueError``) Names the tensors that are missing, unexpected, of a wrong
+        shape or dtype, or a variance that is negative.
+    FileNotFoundError
+        If there is no such folder.
+    """
+    return model_of(network, *load_folder(directory), directory)
+
+
+def model_of(
+    network: Network,
+    tensors: Tensors,
+    manifest: Mapping[str, Any] | None,
+    directory: str | os.PathLike,
+) -> LoadedWeights:
+    """Return the model of tensors that were read from ``directory``: `load_weights`."""
+    config = _config(network, tensors, manifest, directory)
+    params, state = network.parameter_shapes(config), network.state_shapes(config)
+    # Only a set that nobody listed may lack the statistics: the original's never has.
+    has_statistics = manifest is not None or not state.keys().isdisjoint(tensors)
+    shapes = {**params, **(state if has_statistics else {})}
+    _check(tensors, shapes, directory, network.name_of(config))
+    dtype = tensors[next(iter(params))].dtype
+    if not has_statistics:
+        warnings.warn(
+            f"{directory}: no running statistics of batch norm: the model cannot "
+            "classify until they are estimated again from training images",
+            stacklevel=2,
+        )
+        tensors = {**tensors, **_untrained_statistics(state, dtype)}
+    return LoadedWeights(
+        {name: tensors[name] for name in params},
+        {name: tensors[name] for name in state},
+        config,
+        dict(manifest or {}),
+        has_statistics,
+        network.name_of(config),
+    )
+
+
+def estimate_running_statistics(
+    network: Network, params: Tensors, config: Config, batches: Iterable[np.ndarray]
+) -> Tensors:
+    """Return running statistics that are the mean of those of ``batches``.
+
+    Parameters
+    ----------
+    network : the family
+    params : trained parameters
+    config : the model's options
+    batches : training images, (N, 3, H, W) normalised as in training; not augmented
+
+    Returns
+    -------
+    state : as ``network.initialize`` gives it
+    """
+    dtype = next(iter(params.values())).dtype
+    config = network.without_noise(config)
+    shapes = network.state_shapes(config)
+    zeros = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+    total = {name: np.zeros(shape, np.float64) for name, shape in shapes.items()}
+    count = 0
+    for x in batches:
+        # new = (1 - momentum) * old + momentum * batch, and old is zero here.
+        _, new, _ = network.forward(params, zeros, x, config, True)
+        for name, statistic in new.items():
+            total[name] += statistic / BN_MOMENTUM
+        count += 1
+    if not count:
+        raise ValueError("estimate_running_statistics: batches must not be empty")
+    return {name: (t / count).astype(dtype) for name, t in total.items()}
+
+
+def _config(
+    network: Network,
+    tensors: Tensors,
+    manifest: Mapping[str, Any] | None,
+    directory: str | os.PathLike,
+) -> Config:
+    """Return the options that the manifest names; those that it lacks, the shapes tell.
+
+    Manifests of old name none of the options that came later.
+    """
+    config = network.recognize({name: t.shape for name, t in tensors.items()})
+    if manifest is None or "model" not in manifest:
+        if reason := network.untold(config):
+            raise WeightsError(
+                f"{directory}: {network.name_of(config)} without a manifest: {reason}"
+            )
+        return config
+    if manifest["model"] not in (*network.models, network.family):
+        raise WeightsError(
+            f"{directory}: weights of the model {manifest['model']!r}, not of "
+            f"{', '.join(network.models)}"
+        )
+    options = {name: manifest[name] for name in config._fields if name in manifest}
+    wrong = [n for n, v in options.items() if not _has_type_of(getattr(config, n), v)]
+    if wrong:
+        raise WeightsError(f"{directory}: bad {', '.join(wrong)} in the manifest")
+    config = config._replace(
+        **{n: tuple(v) if isinstance(v, list) else v for n, v in options.items()}
+    )
+    try:
+        network.check(config)
+    except ValueError as error:
+        raise WeightsError(
+            f"{directory}: bad options in the manifest: {error}"
+        ) from None
+    return config
+
+
+def _has_type_of(known: Any, value: Any) -> bool:
+    """Tell whether ``value``, out of a manifest, is of the type of an option."""
+    if isinstance(known, tuple):
+        return isinstance(value, list) and all(_has_type_of(1, v) for v in value)
+    if type(known) is float:
+        return type(value) in (int, float)
+    return type(value) is type(known)
+
+
+def _check(
+    tensors: Tensors,
+    shapes: Mapping[str, tuple],
+    directory: str | os.PathLike,
+    model: str,
+) -> None:
+    """Raise unless ``tensors`` are just those of ``shapes``, all of one float dtype."""
+    tensors = {name: np.asarray(tensor) for name, tensor in tensors.items()}
+    missing = [name for name in shapes if name not in tensors]
+    unexpected = [name for name in tensors if name not in shapes]
+    problems = [
+        f"{len(names)} tensors {what}: {listed(names, most=10)}"
+        for what, names in (("missing", missing), ("unexpected", unexpected))
+        if names
+    ]
+    problems += _wrong_dtypes(tensors)
+    problems += [
+        f"{name} has shape {tensors[name].shape}, not {shape}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != tuple(shape)
+    ]
+    problems += [
+        f"{name} holds a negative variance"
+        for name, t in tensors.items()
+        if name.endswith("_running_var") and t.dtype.kind == "f" and (t < 0).any()
+    ]
+    if problems:
+        raise WeightsError(f"{directory}: not {model}'s tensors: {'; '.join(problems)}")
+
+
+def _wrong_dtypes(tensors: Tensors) -> list[str]:
+    """Return what is wrong unless all tensors have one dtype, float32 or float64."""
+    dtypes = {name: tensor.dtype.name for name, tensor in tensors.items()}
+    usual = Counter(dtypes.values()).most_common(1)[0][0] if dtypes else "float32"
+    odd = [f"{name} is {dtype}" for name, dtype in dtypes.items() if dtype != usual]
+    problems = []
+    if usual not in ("float32", "float64"):
+        problems.append(f"dtype {usual}, not float32 or float64")
+    if odd:
+        problems.append(f"{listed(odd)}, all others {usual}")
+    return problems
+
+
+def _untrained_statistics(shapes: Mapping[str, tuple], dtype: np.dtype) -> Tensors:
+    """Return mean 0 and variance 1, as at the start of training."""
+    fill = {"running_mean": np.zeros, "running_var": np.ones}
+    return {
+        name: fill[name[name.rindex("running") :]](shape, dtype)
+        for name, shape in shapes.items()
+    }

@@ -1,0 +1,113 @@
+"""The house: imports run one way, and options are named where options are."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import odyssey
+
+PACKAGE = Path(odyssey.__file__).parent
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if "examples" not in p.parts)
+
+#: From the ground up: a storey may import from itself and from those before it.
+STOREYS = (
+    ("errors", "output", "lazy", "cpu_quota", "forks", "reference"),
+    ("checks", "memory", "layout", "threads", "kernel_cache", "compiling"),
+    ("kernels",),
+    ("gradcheck", "ops", "optim", "init", "folding", "schedules"),
+    ("layers", "network"),
+    ("weights", "data"),
+    ("info", "warmup"),
+    ("training",),
+    ("report", "series"),
+    ("cli", "__main__"),
+)
+HEIGHT = {name: height for height, names in enumerate(STOREYS) for name in names}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports, without its name."""
+    return _imports_of(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def at_import(path: Path) -> set[str]:
+    """Return what is imported when the module is: not within functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.body = [ast.Pass()]
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+    return {name for name in _imports_of(tree) if name}
+
+
+def _imports_of(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                is_module = whole.removeprefix("odyssey.") in MODULES
+                found.add(whole if is_module else node.module)
+    names = (name for name in found if name.split(".")[0] == "odyssey")
+    return {name.partition(".")[2] for name in names}
+
+
+def test_every_module_has_a_storey():
+    assert {name.split(".")[0] for name in MODULES if name} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("name", sorted(filter(None, MODULES)))
+def test_nothing_imports_upwards(name):
+    height = HEIGHT[name.split(".")[0]]
+    above = {
+        other
+        for other in imports(MODULES[name])
+        if other and HEIGHT[other.split(".")[0]] > height
+    }
+    assert above == set()
+
+
+def test_no_imports_go_in_a_circle():
+    arrows = {name: at_import(path) & set(MODULES) for name, path in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for other in sorted(arrows[name]):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(filter(None, MODULES)):
+        visit(name, ())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.parent.name != "cli"],
+    ids=lambda path: module_name(path) or "odyssey",
+)
+def test_no_option_is_named_outside_the_command_line(path):
+    text = path.read_text(encoding="utf-8")
+    words = re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)
+    assert words == []
+    tree = ast.parse(text)
+    assert "click" not in {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
