@@ -16,6 +16,7 @@ REMEDIES.update(
         "nothing left": ": raise --epochs or --max-steps to go on",
         "stopped": ", --resume goes on from it",
         "recipe of the run": "; --config {path} has that of the run",
+        "no weights": "; train.py makes one",
         "no statistics": ": --recalibrate estimates them from training images",
         "newer checkpoint": "; --weights-dir {path} takes newer ones",
         "repeat": "train.py --config with this file repeats the run.",

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from odyssey.errors import InputError, os_reason, warn
+from odyssey.errors import InputError, os_reason, remedy, warn
 from odyssey.network import Network
 from odyssey.output import say
 from odyssey.training.finite import refuse_nonfinite
@@ -48,10 +48,11 @@ def open_model(
         if os.path.exists(weights_dir):
             raise InputError(os_reason(error)) from error
         raise InputError(
-            f"{weights_dir}: no such folder of weights", remedy="no weights"
+            f"{weights_dir}: no such folder of weights{remedy('no weights')}"
         ) from error
     if not model.has_statistics:
-        warn("the running statistics are those of an untrained model", "no statistics")
+        how = remedy("no statistics")
+        warn(f"the running statistics are those of an untrained model{how}")
     refuse_nonfinite({**model.params, **model.state}, weights_dir, allow_nonfinite)
     return model
 
@@ -93,7 +94,11 @@ def _model_of_checkpoint(
     metadata, path = checkpoint.metadata, checkpoint.path
     recipe, counters = metadata.get("recipe"), metadata.get("counters")
     origin = metadata.get("origin", {})  # before there was any: none
-    if not all(isinstance(part, dict) for part in (recipe, counters, origin)):
+    if not (
+        isinstance(recipe, dict)
+        and isinstance(counters, dict)
+        and isinstance(origin, dict)
+    ):
         raise WeightsError(f"{path}: no checkpoint of a training run")
     position = {name: counters.get(name) for name in ("step", "epoch")}
     manifest = {**origin, **position, "dataset": recipe.get("dataset")}
@@ -123,5 +128,8 @@ def _options(network: Network, recipe: dict[str, Any]) -> dict[str, Any]:
 def _warn_if_older(model: LoadedWeights, directory: Path) -> None:
     """Say if a checkpoint of the same run has learned more than its weights."""
     step, checkpoints = model.metadata.get("step"), list_checkpoints(directory)
-    if isinstance(step, int) and checkpoints and step_number(checkpoints[-1]) > step:
-        warn(f"the weights are those of step {step}; newer are in {checkpoints[-1]}")
+    newest = step_number(checkpoints[-1]) if checkpoints else None
+    if isinstance(step, int) and newest is not None and newest > step:
+        path = checkpoints[-1]
+        how = remedy("newer checkpoint", path=path) or f"; {path} has newer ones"
+        warn(f"the weights are those of step {step}{how}")
