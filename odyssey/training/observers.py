@@ -2,17 +2,15 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from odyssey.errors import reason, warn
 from odyssey.training.evaluation import Evaluation
+from odyssey.training.model import StepResult
 from odyssey.training.signals import StopRequested
 from odyssey.training.state import TrainingState
-
-if TYPE_CHECKING:
-    from odyssey.training.loop import StepResult
 
 
 class Observer:
@@ -28,7 +26,7 @@ class Observer:
         state: TrainingState,
         x: np.ndarray,
         labels: np.ndarray,
-        result: "StepResult",
+        result: StepResult,
         lr: float,
     ) -> None:
         """Take note of an update, of which ``state.step`` is the number, from 1.

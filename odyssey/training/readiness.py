@@ -1,7 +1,6 @@
 """Kernels are compiled before the clock of a run starts, and that is said."""
 
 import contextlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,14 +9,12 @@ from odyssey.errors import NonFiniteError
 from odyssey.kernel_cache import can_keep
 from odyssey.training.clock import Stopwatch
 from odyssey.training.evaluation import BATCH_SIZE
+from odyssey.training.model import Model
 from odyssey.training.state import TrainingState
-
-if TYPE_CHECKING:
-    from odyssey.training.loop import Model
 
 
 def ready_kernels(
-    model: "Model", state: TrainingState, x: np.ndarray, labels: np.ndarray, lr: float
+    model: Model, state: TrainingState, x: np.ndarray, labels: np.ndarray, lr: float
 ) -> str:
     """Compile or load the kernels that a run will need; return what to say of it.
 
