@@ -1,10 +1,16 @@
-"""``python -m odyssey``: the commands of `odyssey.cli.main`."""
+"""``odyssey`` and ``python -m odyssey``: the commands of `odyssey.cli.main`."""
 
-if __name__ == "__main__":
+
+def run(prog_name: str = "odyssey") -> None:
+    """Run the command that the command line names, ready for signals from now on."""
     from odyssey.cli import startup
 
     startup.prepare()
 
-    from odyssey.cli.main import run
+    from odyssey.cli.main import main
 
+    startup.run(lambda: main(prog_name=prog_name))
+
+
+if __name__ == "__main__":
     run("python -m odyssey")

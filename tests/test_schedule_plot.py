@@ -119,7 +119,7 @@ def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     image = tmp_path / "a.png"
     result = schedule("cosine", "--epochs", 2, "--png", image, status=2)
-    assert "pip install matplotlib (the extra odyssey[plot])" in result.stderr
+    assert "pip install matplotlib (the extra odyssey-by-hand[plot])" in result.stderr
     assert not image.exists()
     schedule("cosine", "--epochs", 2)
 

@@ -58,7 +58,7 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
         from PIL import Image
     except ImportError:
         raise InputError(
-            "a PNG needs Pillow: pip install pillow (the extra odyssey[images])"
+            "a PNG needs Pillow: pip install pillow (the extra odyssey-by-hand[images])"
         ) from None
     enlarged = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
     file = io.BytesIO()

@@ -1,7 +1,8 @@
 """``odyssey example``: list the examples, and copy one out to run and to change."""
 
 import ast
-import shutil
+import os
+import shlex
 from pathlib import Path
 
 import click
@@ -12,16 +13,19 @@ from odyssey.cli.command import Command
 from odyssey.cli.option import debug_option
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError
+from odyssey.weights.files import make_directory, temporary_directory, write_new_file
 
-#: What a copy is without: what runs leave, and the logs of runs that were made.
-LEFT_OUT = ("__pycache__", "*.pyc", "results")
+#: The files of an example: programs, recipes and pages, but no results of runs, and no
+#: shell script, which is for a checkout.  In the wheel, setup.py puts the same.
+PLACES = ("*", "configs/*")
+SUFFIXES = (".py", ".yml", ".md")
 
 
 def examples() -> dict[str, Path]:
     """Return the folders of the examples, in the package or beside it in a checkout."""
     package = Path(odyssey.__file__).parent
     for place in (package / "examples", package.parent / "examples"):
-        found = {path.parent.name: path.parent for path in place.glob("*/train.py")}
+        found = {path.parent.name: path.parent for path in place.glob("*/model.py")}
         if found:
             return dict(sorted(found.items()))
     return {}
@@ -36,21 +40,32 @@ def about(folder: Path) -> str:
 def copy(name: str, directory: Path) -> Path:
     """Copy an example into a folder, which is made if need be; return the copy.
 
+    The copy is there whole or not at all, and can be changed also where what is
+    installed cannot.
+
     Raises
     ------
     InputError
         If something of that name is there already.
+    OSError
+        If it cannot be written.
     """
-    target = directory / name
-    if target.exists() or target.is_symlink():
+    target, folder = directory / name, examples()[name]
+    if os.path.lexists(target):
         raise InputError(f"{target} is there already; it is left as it is")
-    ignored = shutil.ignore_patterns(*LEFT_OUT)
-    shutil.copytree(examples()[name], target, ignore=ignored)
+    make_directory(directory)
+    with temporary_directory(directory, name) as staging:
+        for path in (path for place in PLACES for path in sorted(folder.glob(place))):
+            if path.suffix in SUFFIXES:
+                copied = staging / path.relative_to(folder)
+                copied.parent.mkdir(exist_ok=True)
+                write_new_file(copied, path.read_bytes())
+        os.rename(staging, target)
     return target
 
 
 @click.command("example", cls=Command)
-@click.argument("name", required=False, type=Choice(examples()))
+@click.argument("name", metavar="[NAME]", required=False, type=Choice(examples()))
 @click.argument(
     "directory",
     metavar="[DIR]",
@@ -72,8 +87,7 @@ def main(name: str | None, directory: Path, debug: bool) -> None:
             click.echo("\nodyssey example NAME copies one into the current folder")
             return
         target = copy(name, directory)
-        click.echo(
-            f"copied to {target}; next:\n"
-            f"  python {target / 'train.py'} --dataset synthetic --epochs 3\n"
-            f"  python {target / 'inference.py'} --dataset synthetic"
-        )
+        click.echo(f"copied to {target}; next:")
+        for program, options in (("train", " --epochs 3"), ("inference", "")):
+            path = shlex.quote(str(target / f"{program}.py"))
+            click.echo(f"  python {path} --dataset synthetic{options}")

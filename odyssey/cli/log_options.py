@@ -24,7 +24,7 @@ OPTIONS = [
         group=LOGGING,
         type=click.Path(file_okay=False),
         help="Also write events for TensorBoard into this folder (needs the extra "
-        "odyssey[tensorboard]).",
+        "odyssey-by-hand[tensorboard]).",
     ),
     option(
         "--tensorboard-every",

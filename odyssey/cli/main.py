@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 
-from odyssey.cli import startup
 from odyssey.cli.command import Group
 from odyssey.cli.environment import check_environment
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
@@ -149,7 +148,7 @@ def warmup(float64: bool, debug: bool) -> None:
     "image",
     group=RUN,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw a PNG file as well (needs the extra odyssey[plot]).",
+    help="Draw a PNG file as well (needs the extra odyssey-by-hand[plot]).",
 )
 @debug_option
 def schedule(
@@ -224,9 +223,3 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
 def _say(text: str, *, err: bool = False) -> None:
     """Print one line; what cannot stand in a line, as a path may hold, is escaped."""
     click.echo(one_line(text), err=err)
-
-
-def run(prog_name: str = "odyssey") -> None:
-    """Run the command that the command line names."""
-    startup.prepare()
-    startup.run(lambda: main(prog_name=prog_name))

@@ -56,7 +56,7 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
 def main(folders: tuple[Path, ...], png: Path) -> None:
     """Draw training loss and test accuracy of runs, epoch by epoch, into a PNG.
 
-    Needs Matplotlib (pip install 'odyssey[plot]').
+    Needs Matplotlib (the extra odyssey-by-hand[plot]).
     """
     with exit_statuses(debug=False):
         atomic_write_bytes(png, figure(results_of(folders)))

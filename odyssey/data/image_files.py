@@ -1,8 +1,8 @@
 """Image files as the network wants them, and their classes.
 
-Pillow reads them (the extra ``odyssey[images]``).  Its decoders let errors of many
-types through where a file is damaged; here all of them become a `DataError` that names
-the file.
+Pillow reads them (the extra ``odyssey-by-hand[images]``).  Its decoders let errors of
+many types through where a file is damaged; here all of them become a `DataError` that
+names the file.
 """
 
 import contextlib
@@ -143,7 +143,8 @@ def _pillow() -> ModuleType:
         from PIL import Image
     except ImportError:
         raise InputError(
-            "image files need Pillow: pip install pillow (the extra odyssey[images])"
+            "image files need Pillow: pip install pillow "
+            "(the extra odyssey-by-hand[images])"
         ) from None
     return Image
 

@@ -19,7 +19,7 @@ def new_figure(wanted_by: str, width: float) -> Any:
     except ImportError:
         raise InputError(
             f"{wanted_by} needs Matplotlib: pip install matplotlib "
-            "(the extra odyssey[plot])"
+            "(the extra odyssey-by-hand[plot])"
         ) from None
     return Figure(figsize=(width, 4.5), layout="constrained")
 

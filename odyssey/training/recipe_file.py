@@ -80,7 +80,8 @@ def read_recipe(path: str | os.PathLike) -> dict[str, Any]:
         import yaml
     except ImportError:
         raise InputError(
-            "a recipe file needs PyYAML: pip install pyyaml (the extra odyssey[yaml])"
+            "a recipe file needs PyYAML: pip install pyyaml "
+            "(the extra odyssey-by-hand[yaml])"
         ) from None
     try:
         root = yaml.compose(_content(path), yaml.SafeLoader)

@@ -252,6 +252,6 @@ def _import_tensorboardx() -> tuple[ModuleType, type[Exception]]:
     except (ImportError, TypeError) as error:  # TypeError: another protobuf's
         raise InputError(
             "events for TensorBoard need tensorboardX and Pillow: pip install "
-            f"tensorboardX pillow (the extra odyssey[tensorboard]); {error}"
+            f"tensorboardX pillow (the extra odyssey-by-hand[tensorboard]); {error}"
         ) from None
     return tensorboardX, DecodeError

@@ -240,4 +240,4 @@ def test_without_pyyaml(refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     result = run_here("train", "--config", "resnet18_fast")
     assert result.exit_code == 2
-    assert "pip install pyyaml (the extra odyssey[yaml])" in result.output
+    assert "pip install pyyaml (the extra odyssey-by-hand[yaml])" in result.output

@@ -1,0 +1,117 @@
+"""``odyssey example``: what is listed, what is copied, what is refused."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from odyssey.cli import copy_example
+from odyssey.weights import files
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Stand in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def example(*words, status=0):
+    result = CliRunner().invoke(copy_example.main, [str(w) for w in words])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_without_a_name_the_examples_are_listed(here):
+    assert example().splitlines() == [
+        "lenet5_cifar10       LeNet-5 for 32x32 colour images: explicit forward, "
+        "explicit backward.",
+        "resnet18_cifar10     ResNet-18 for 32x32 images: explicit forward, "
+        "explicit backward.",
+        "",
+        "odyssey example NAME copies one into the current folder",
+    ]
+    assert not list(here.iterdir())
+
+
+def test_a_copy_has_all_but_results_and_the_next_commands(here):
+    assert example("resnet18_cifar10").splitlines() == [
+        "copied to resnet18_cifar10; next:",
+        "  python resnet18_cifar10/train.py --dataset synthetic --epochs 3",
+        "  python resnet18_cifar10/inference.py --dataset synthetic",
+    ]
+    assert os.listdir(here) == ["resnet18_cifar10"]
+    copied = {p.relative_to(here): p for p in here.rglob("*") if p.is_file()}
+    assert len(copied) > 20 and Path("resnet18_cifar10/configs") in {
+        path.parent for path in copied
+    }
+    assert all(p.read_bytes() == (EXAMPLES / n).read_bytes() for n, p in copied.items())
+    originals = {
+        path.relative_to(EXAMPLES)
+        for path in (EXAMPLES / "resnet18_cifar10").rglob("*")
+        if path.suffix in (".py", ".yml", ".md") and "results" not in path.parts
+    }
+    assert set(copied) == originals
+
+
+def test_the_folder_is_made(here):
+    assert "next:\n  python 'my nets/1/lenet5_cifar10/train.py' --" in example(
+        "lenet5_cifar10", "my nets/1"
+    )
+    assert (here / "my nets" / "1" / "lenet5_cifar10" / "model.py").is_file()
+
+
+def test_what_is_installed_read_only_can_be_changed_in_the_copy(here, monkeypatch):
+    installed = here / "installed"
+    shutil.copytree(EXAMPLES / "lenet5_cifar10", installed)
+    for path in installed.rglob("*.py"):
+        path.chmod(0o444)
+    monkeypatch.setattr(copy_example, "examples", lambda: {"lenet5_cifar10": installed})
+    example("lenet5_cifar10")
+    for path in (here / "lenet5_cifar10").rglob("*.py"):
+        assert path.stat().st_mode & 0o200
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "dead link"])
+def test_what_is_there_is_left_as_it_is(here, kind):
+    target = here / "lenet5_cifar10"
+    if kind == "folder":
+        target.mkdir()
+    elif kind == "file":
+        target.write_text("mine")
+    else:
+        target.symlink_to("nowhere")
+    message = "Error: lenet5_cifar10 is there already; it is left as it is\n"
+    assert example("lenet5_cifar10", status=2) == message
+    assert os.listdir(here) == ["lenet5_cifar10"]
+    assert not target.is_dir() or not list(target.iterdir())
+
+
+def test_a_copy_is_there_whole_or_not_at_all(here, monkeypatch):
+    def full(path, *chunks):
+        if path.name == "train.py":
+            raise OSError(28, "No space left on device", str(path))
+        files.write_new_file(path, *chunks)
+
+    monkeypatch.setattr(copy_example, "write_new_file", full)
+    assert "No space left on device" in example("lenet5_cifar10", status=1)
+    assert not list(here.iterdir())
+
+
+def test_a_name_that_is_not_known():
+    refused = "Error: Invalid value for '[NAME]': {}\n"
+    meant = "'lenet5' is not one of the choices; did you mean lenet5_cifar10?"
+    assert example("lenet5", status=2).endswith(refused.format(meant))
+    known = "'vgg' is not one of 'lenet5_cifar10', 'resnet18_cifar10'."
+    assert example("vgg", status=2).endswith(refused.format(known))
+
+
+def test_a_file_in_the_folders_place(here):
+    (here / "file").write_text("mine")
+    assert "'file' is a file" in example("lenet5_cifar10", "file", status=2)
+    message = "Error: file/in: Not a directory\n"
+    assert example("lenet5_cifar10", "file/in", status=1) == message
