@@ -16,11 +16,6 @@ import pytest
 
 import odyssey
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    tomllib = None
-
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 
@@ -123,13 +118,6 @@ def test_the_metadata(metadata):
     links = re.findall(r"\[[^\]]*\]\(\s*([^)]*?)\s*\)", page)
     assert links and all(link.startswith("https://") for link in links)
     assert "`docs/synthetic.md`" in page
-
-
-@pytest.mark.skipif(tomllib is None, reason="Python 3.11 is the first with tomllib")
-def test_groups_for_new_tools_are_the_extras_for_old_ones():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = project["project"]["optional-dependencies"]
-    assert project["dependency-groups"] == {k: extras[k] for k in ("test", "lint")}
 
 
 def test_an_example_from_the_wheel(environment):

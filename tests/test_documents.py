@@ -95,11 +95,18 @@ def test_the_extra_all_is_all_that_a_user_can_want():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     (everything,) = extras["all"]
-    names = re.fullmatch(r"odyssey\[(.*)\]", everything)[1].split(",")
+    names = re.fullmatch(r"odyssey-by-hand\[(.*)\]", everything)[1].split(",")
     assert sorted(names) == sorted(extras.keys() - {"all", "test", "lint"})
     requirements = (ROOT / "README.md").read_text("utf-8").split("## Requirements")[1]
     for name in [*names, "all"]:
         assert f"`{name}`" in requirements
+
+
+def test_groups_for_new_tools_are_the_extras_for_old_ones():
+    tomllib = pytest.importorskip("tomllib")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = settings["project"]["optional-dependencies"]
+    assert settings["dependency-groups"] == {k: extras[k] for k in ("test", "lint")}
 
 
 @pytest.fixture(scope="module")
