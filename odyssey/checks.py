@@ -30,7 +30,7 @@ def check_floating(op: str, **arrays: Any) -> np.dtype:
     Any byte order counts; the dtype returned is the native one.  The first array
     sets the dtype that the others are held to.
     """
-    first_name, common = "", None
+    first_name, common = "", FLOAT_DTYPES[0]
     for name, array in arrays.items():
         check_array(op, name, array)
         dtype = array.dtype.newbyteorder("=")
@@ -38,7 +38,7 @@ def check_floating(op: str, **arrays: Any) -> np.dtype:
             raise TypeError(
                 f"{op}: {name} must be float32 or float64, got {array.dtype}"
             )
-        if common is None:
+        if not first_name:
             first_name, common = name, dtype
         elif dtype != common:
             raise TypeError(
@@ -48,12 +48,13 @@ def check_floating(op: str, **arrays: Any) -> np.dtype:
     return common
 
 
-def check_generator(op: str, rng: Any) -> None:
-    """Raise ``TypeError`` unless ``rng`` is a NumPy random generator."""
+def check_generator(op: str, rng: Any) -> np.random.Generator:
+    """Return ``rng``; ``TypeError`` unless it is a NumPy random generator."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{op}: rng must be a numpy.random.Generator, got {type(rng).__name__}"
         )
+    return rng
 
 
 def check_ndim(op: str, name: str, array: np.ndarray, form: str) -> None:

@@ -49,7 +49,7 @@ def _groups(root: Path) -> Iterator[tuple[int, Path]]:
         mounts = (root / "proc/self/mountinfo").read_text().splitlines()
     except (OSError, UnicodeDecodeError):
         return
-    paths = {}
+    paths: dict[int, PurePosixPath] = {}
     for line in memberships:
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -66,8 +66,9 @@ def _groups(root: Path) -> Iterator[tuple[int, Path]]:
         top, place = (_unescaped(word) for word in before.split(" ")[3:5])
         # A path outside of what is mounted is one of the host: seen from inside a
         # container its own group is the top.
-        path = paths[version]
-        inside = path.relative_to(top) if path.is_relative_to(top) else PurePosixPath()
+        group, inside = paths[version], PurePosixPath()
+        if group.is_relative_to(top):
+            inside = group.relative_to(top)
         if ".." in inside.parts:
             inside = PurePosixPath()
         folder = root / place.lstrip("/")

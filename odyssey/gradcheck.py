@@ -209,7 +209,7 @@ def _gradients(
             got = f"{grad.dtype} of shape {grad.shape}"
         elif not np.isfinite(grad).all():
             element = tuple(int(k) for k in np.argwhere(~np.isfinite(grad))[0])
-            got = f"{grad[element]} in element {element}"
+            got = f"{np.asarray(grad)[element]} in element {element}"
         else:
             checked[i] = np.array(grad)
             continue

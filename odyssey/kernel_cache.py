@@ -77,7 +77,7 @@ def kernel_modules() -> dict[str, ModuleSpec]:
     """
     found = {}
     for info in pkgutil.iter_modules(sys.modules["odyssey.kernels"].__path__):
-        spec = info.module_finder.find_spec(info.name)
+        spec = info.module_finder.find_spec(info.name, None)
         if info.name.isidentifier() and spec is not None:
             found[info.name] = spec
     return found
@@ -87,8 +87,9 @@ def hash_of_kernels() -> str:
     """Return a hash of all that is in the files of ``odyssey.kernels`` now."""
     found = hashlib.sha256()
     for name, spec in sorted(kernel_modules().items()):
+        loader: Any = spec.loader  # most can read files, and some cannot
         try:
-            contents = spec.loader.get_data(spec.origin)
+            contents = loader.get_data(spec.origin)
         except (OSError, AttributeError):  # no import may fail for that
             contents = b""
         found.update(f"{name} {len(contents)}\n".encode() + contents)

@@ -78,9 +78,8 @@ def into(out: np.ndarray | None, result: np.ndarray) -> np.ndarray:
 def empty_like_layout(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return an uninitialised array of ``shape`` with its axes ordered as in ``x``."""
     dtype = x.dtype.newbyteorder("=")
-    if x.ndim == 4 and is_channels_last(x):
-        order = (0, 2, 3, 1)
-    else:
+    order: tuple[int, ...] = (0, 2, 3, 1)
+    if x.ndim != 4 or not is_channels_last(x):
         order = memory_order(x)
     out = empty(tuple(shape[axis] for axis in order), dtype)
     return out.transpose(np.argsort(order))

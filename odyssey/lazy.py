@@ -64,7 +64,7 @@ def exports(package: str, homes: Iterable[str]) -> dict[str, str]:
     homes : modules of it, without its name; of packages all modules count
     """
     root = Path(sys.modules[package].__path__[0])
-    found = {}
+    found: dict[str, str] = {}
     for home in homes:
         for path in _files(root.joinpath(*home.split("."))):
             module = ".".join([package, *path.relative_to(root).with_suffix("").parts])

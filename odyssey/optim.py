@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -31,7 +32,8 @@ __all__ = ["clip_grad_norm_inplace", "global_grad_norm", "sgd_momentum_update_in
 Gradients = Mapping[str, np.ndarray] | Iterable[np.ndarray]
 
 #: Effort spent on telling whether strided views share memory; undecided counts as yes.
-OVERLAP_WORK = 100_000
+#: NumPy takes any number, its types say 0 or -1.
+OVERLAP_WORK: Any = 100_000
 
 
 def _check_writeable(op: str, name: str, array: np.ndarray) -> None:

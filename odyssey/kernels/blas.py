@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import scipy.linalg.cython_blas  # noqa: F401  (loaded, so that the controller sees it)
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _holders = 0
-_limiter = None
+_limiter: Any = None  # of threadpoolctl, while BLAS is held
 
 
 @cache

@@ -29,9 +29,9 @@ threads.wait_briefly()
 FASTMATH = frozenset({"contract", "nsz"})
 
 
-def _compiler(**options: bool) -> Callable[[Callable], Callable]:
+def _compiler(**chosen: bool) -> Callable[[Callable], Callable]:
     """Return a decorator that compiles a function when it is first called."""
-    options = {"error_model": "numpy", "fastmath": set(FASTMATH), **options}
+    options = {"error_model": "numpy", "fastmath": set(FASTMATH), **chosen}
 
     def decorate(function: Callable) -> Callable:
         kernel = njit(**options)(function)

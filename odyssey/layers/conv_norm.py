@@ -17,6 +17,7 @@ from odyssey.layers.norm import NormCache, ReluCache, batch_norm, norm_backward
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.addition import add
 from odyssey.ops.conv import conv2d, conv2d_backward
+from odyssey.ops.conv.convolution import OptionalGradient
 
 
 class ConvCache(NamedTuple):
@@ -84,7 +85,7 @@ def conv_norm_backward(
     reuse: np.ndarray | None = None,
     addend: np.ndarray | None = None,
     needs_grad_input: bool = True,
-) -> np.ndarray | None:
+) -> OptionalGradient:
     """Find the parameters' gradients, return the input's, plus addend.
 
     ``reuse`` is ``grad_output``, where its memory may be written over.

@@ -108,5 +108,5 @@ def norm_relu(
         return out, ReluCache(out) if context.training else None
     if context.training:
         return batch_norm(context, norm, x)
-    tensors = (context.params[f"{norm}_{kind}"] for kind in NORM_TENSORS)
-    return batch_norm2d(x, *tensors, training=False, relu=True)[0], None
+    gamma, beta, mean, var = (context.params[f"{norm}_{t}"] for t in NORM_TENSORS)
+    return batch_norm2d(x, gamma, beta, mean, var, training=False, relu=True)[0], None

@@ -66,6 +66,7 @@ def shortcut_backward(
         return grad_output
     if kind == "A":
         return subsample_backward(grad_output, x, stride)
+    assert cache is not None  # of the projection
     return conv_norm_backward(grads, grad_output, cache, reuse=reuse)
 
 

@@ -20,7 +20,7 @@ __all__ = ["dropout", "dropout_backward"]
 
 
 def dropout(
-    x: np.ndarray, p: float, rng: np.random.Generator, training: bool = True
+    x: np.ndarray, p: float, rng: np.random.Generator | None, training: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Set elements of ``x`` to zero with probability ``p`` and scale up the others.
 
@@ -29,7 +29,7 @@ def dropout(
     x : float32 or float64, any shape
     p : probability of an element to be dropped, in [0, 1)
     rng : source of randomness; advanced by one float64 an element, in C order of the
-        shape whatever the memory layout; not looked at in evaluation
+        shape whatever the memory layout; not looked at in evaluation, None will do
     training : False for evaluation, in which nothing is dropped
 
     Returns
@@ -49,7 +49,7 @@ def dropout(
     p = checks.check_number("dropout", "p", p, 0.0, 1.0, high_open=True)
     mask = layout.empty_like_layout(x, x.shape)
     if training:
-        checks.check_generator("dropout", rng)
+        rng = checks.check_generator("dropout", rng)
         np.multiply(rng.random(x.shape) >= p, 1 / (1 - p), out=mask)
     else:
         mask[...] = 1

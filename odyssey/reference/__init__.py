@@ -17,8 +17,15 @@ Sizes: N images of C channels and H x W pixels; K kernels of R x S taps; P x Q o
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-__all__ = []
+__all__: list[str] = []
+
+if TYPE_CHECKING:  # which does not see what the loop below does
+
+    def __getattr__(name: str) -> Callable[..., Any]: ...
+
 
 # What the files define is offered here: a new one need not be listed anywhere.
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):

@@ -4,6 +4,7 @@
     direct.py            any kernel and stride
     winograd.py          3x3, stride 1
     winograd_strided.py  3x3, stride 2, padding 1
+    algorithm.py         what the three have in common, for type checkers
 
 The ways have one signature for each of the three products, so that they can take each
 other's place.  Arrays are C-contiguous with the channels last, kernels (K, C, R, S):

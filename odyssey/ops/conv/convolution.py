@@ -22,6 +22,7 @@ Dumoulin & Visin 2016, arXiv:1603.07285, draw the arithmetic of strides and padd
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -31,8 +32,13 @@ from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
 from odyssey.ops.conv import direct, winograd, winograd_strided
+from odyssey.ops.conv.algorithm import Algorithm, FastAlgorithm
 
 __all__ = ["conv2d", "conv2d_backward"]
+
+#: A gradient that the caller may have left out.  The caller knows whether it is there,
+#: a type checker does not: "| Any" lets it take what is handed back for an array.
+OptionalGradient = np.ndarray | Any
 
 
 def conv2d(
@@ -118,7 +124,7 @@ def conv2d_backward(
     needs_grad_bias: bool = True,
     method: str = "auto",
     addend: np.ndarray | None = None,
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
+) -> tuple[OptionalGradient, np.ndarray, OptionalGradient]:
     """Compute the gradients of ``conv2d``.
 
     Parameters
@@ -181,9 +187,9 @@ def conv2d_backward(
     grad_kernel = np.zeros((K, C, R, S), dtype)
     algorithm = _choose("conv2d_backward", *shape, "grad_kernel")
     if N:
-        given = gradient, images, stride, padding, grad_kernel
-        if not algorithm.grad_kernel(*given):
-            direct.grad_kernel(*given)
+        factors = gradient, images, stride, padding, grad_kernel
+        if not algorithm.grad_kernel(*factors):
+            direct.grad_kernel(*factors)
 
     grad_bias = None
     if needs_grad_bias:
@@ -194,7 +200,15 @@ def conv2d_backward(
     return grad_input, grad_kernel, grad_bias
 
 
-def _choose(op, method, kernel, stride, padding, pixels, product):
+def _choose(
+    op: str,
+    method: str,
+    kernel: np.ndarray,
+    stride: int,
+    padding: int,
+    pixels: tuple[int, int, int],
+    product: str,
+) -> Algorithm:
     """Return the module of the algorithm in which to find a product.
 
     ``pixels`` are N, P and Q.
@@ -203,11 +217,11 @@ def _choose(op, method, kernel, stride, padding, pixels, product):
         raise ValueError(
             f'{op}: method must be "auto", "direct" or "winograd", got {method!r}'
         )
-    algorithm = None
-    if kernel.shape[2:] == (3, 3):
-        algorithm = {(1, padding): winograd, (2, 1): winograd_strided}.get(
-            (stride, padding)
-        )
+    algorithm: FastAlgorithm | None = None
+    if kernel.shape[2:] == (3, 3) and stride == 1:
+        algorithm = winograd
+    elif kernel.shape[2:] == (3, 3) and (stride, padding) == (2, 1):
+        algorithm = winograd_strided
     if method == "winograd" and algorithm is None:
         raise ValueError(
             f'{op}: method must be "direct" or "auto" unless the kernel is 3 x 3 and '
@@ -258,9 +272,9 @@ def kernel_calls(dtype: DTypeLike) -> list[partial]:
     """Return calls that between them reach every kernel used here."""
     x, bias = np.ones((2, 3, 4, 4), dtype), np.ones(3, dtype)
     kernel = np.ones((3, 3, 3, 3), dtype)
-    calls = []
+    calls: list[partial] = []
     for stride, method in ((1, "direct"), (1, "winograd"), (2, "winograd")):
-        options = {"stride": stride, "padding": 1, "method": method}
+        options: dict[str, Any] = {"stride": stride, "padding": 1, "method": method}
         grad_output = x[:, :, : 4 // stride, : 4 // stride]
         calls += [
             partial(conv2d, x, kernel, bias, **options),

@@ -74,7 +74,8 @@ def grad_input(
         out += unreached
         return True
     H, W = out.shape[1:3]
-    by_phase = defaultdict(list)  # taps (r, s), by the pixels that they reach
+    # taps (r, s), by the pixels that they reach
+    by_phase: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     if stride <= 8:  # phases that none reaches are written by the kernel, too
         for u in range(min(stride, H)):
             for v in range(min(stride, W)):
@@ -86,7 +87,10 @@ def grad_input(
                 by_phase[u, v].append((r, s))
     if len(by_phase) < min(stride, H) * min(stride, W):
         out[...] = unreached
-    phases, taps, runs, slices = [], [], [], []
+    phases: list[tuple[int, int, int, int]] = []
+    taps: list[tuple[int, int]] = []
+    runs: list[list[int]] = []
+    slices: list[np.ndarray] = []
     for (u, v), reaching in by_phase.items():
         shifts = [
             ((u + padding - r) // stride, (v + padding - s) // stride)
@@ -132,7 +136,9 @@ def grad_kernel(
     return True
 
 
-def _runs(shifts: list[tuple[int, int]], C: int, most: int) -> tuple[list, list]:
+def _runs(
+    shifts: list[tuple[int, int]], C: int, most: int
+) -> tuple[list[list[int]], list[tuple[int, int, int, int]]]:
     """Cut the terms, C of each tap, into even slices of at most ``most``, into runs.
 
     ``shifts`` tell how far the pixel that a tap sees lies from the output's, (dh, dw).
@@ -144,7 +150,8 @@ def _runs(shifts: list[tuple[int, int]], C: int, most: int) -> tuple[list, list]
     runs : list of (dh, dw * C + c of the first term, number of terms)
     slices : list of (first run, one after the last, first term, one after the last)
     """
-    runs, slices, terms = [], [], len(shifts) * C
+    terms, slices = len(shifts) * C, []
+    runs: list[list[int]] = []
     width = _blocks(terms, most)[1] if terms else 1
     for first in range(0, terms, width):
         begin, term, last = len(runs), first, min(first + width, terms)

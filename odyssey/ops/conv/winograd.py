@@ -73,7 +73,16 @@ def grad_input(
     return _convolve(grad_output, kernel, True, bias, addend, False, 2 - padding, out)
 
 
-def _convolve(x, kernel, turned, bias, addend, relu, padding, out) -> bool:
+def _convolve(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    turned: bool,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
+    padding: int,
+    out: np.ndarray,
+) -> bool:
     N, P, Q, K = out.shape
     C, dtype, threads = x.shape[3], x.dtype, num_threads()
     blocks, B = blocks_of(K)

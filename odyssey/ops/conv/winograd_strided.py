@@ -65,11 +65,21 @@ def grad_input(
     and odd numbers of x reach are results of their own, so nothing has to be added up.
     """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
-    tiles = tiles_of(*out.shape[:3], 8)
+    N, H, W, _ = out.shape
+    tiles = tiles_of(N, H, W, 8)
     return _convolve(grad_output, kernel, True, bias, addend, False, tiles, out)
 
 
-def _convolve(x, kernel, turned, bias, addend, relu, tiles, out) -> bool:
+def _convolve(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    turned: bool,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    relu: bool,
+    tiles: int,
+    out: np.ndarray,
+) -> bool:
     C, K, dtype, threads = x.shape[3], out.shape[3], x.dtype, num_threads()
     blocks, B = blocks_of(K)
     # a chunk reads the places of the whole kernel: large ones come from memory
