@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 import odyssey
 from odyssey import info, threads
-from odyssey.__main__ import main
 from odyssey.cli import program
+from odyssey.cli.main import main
 from odyssey.cpu_quota import cpu_quota
 from odyssey.kernels.elementwise import relu_forward
 

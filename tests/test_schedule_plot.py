@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from odyssey.__main__ import main
+from odyssey.cli.main import main
 from odyssey.report.schedule_plot import ROWS, draw, sample_steps, show
 from odyssey.training.learning_rate import SCHEDULERS, LearningRate
 

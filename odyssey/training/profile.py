@@ -52,11 +52,17 @@ class Clocks:
     def __enter__(self) -> "Clocks":
         self.times.clear()
         self._previous = sys.getprofile()
+        if _is_c_profiler(self._previous):
+            self._previous.disable()
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        sys.setprofile(self._previous)
+        if _is_c_profiler(self._previous):
+            sys.setprofile(None)
+            self._previous.enable()
+        else:
+            sys.setprofile(self._previous)
         self._calls.clear()
         self._within.clear()
 
@@ -85,6 +91,14 @@ class Clocks:
         self.times[call.name][call.phase] += seconds - self._within.pop()
         if self._within:
             self._within[-1] += seconds
+
+
+def _is_c_profiler(profiler: Any) -> bool:
+    """Tell whether this is cProfile's, which `sys.setprofile` cannot put back.
+
+    Up to Python 3.11 it shows itself there, but cannot be called.
+    """
+    return hasattr(profiler, "enable") and not callable(profiler)
 
 
 def layer_name(argument: Any) -> str:

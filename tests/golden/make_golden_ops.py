@@ -30,20 +30,6 @@ def cross_entropy(logits, labels, label_smoothing=0.0):
     return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
-TORCH = {
-    "conv2d": F.conv2d,
-    "batch_norm2d": batch_norm2d,
-    "relu": F.relu,
-    "add": torch.add,
-    "avgpool2d": F.avg_pool2d,
-    "maxpool2d": F.max_pool2d,
-    "global_avgpool2d": lambda x: F.adaptive_avg_pool2d(x, 1),
-    "linear": F.linear,
-    "softmax": lambda logits: F.softmax(logits, dim=1),
-    "cross_entropy": cross_entropy,
-}
-
-
 def golden_op(spec, case):
     """Inputs, upstream gradient, results and gradients of one case."""
     inputs = case.make()
@@ -52,7 +38,7 @@ def golden_op(spec, case):
     wanted = tensors[: spec.num_grads]
     for tensor in wanted:
         tensor.requires_grad_()
-    results = TORCH[spec.name](*tensors, **case.options)
+    results = eval(spec.pytorch)(*tensors, **case.options)
     results = results if isinstance(results, tuple) else (results,)
     upstream = torch.as_tensor(grad_output, dtype=torch.float64)
     grads = torch.autograd.grad(results[0], wanted, upstream)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from made_run import METRICS, evaluation
 from reading import Page
 
-from odyssey.__main__ import main
+from odyssey.cli.main import main
 from odyssey.errors import InputError
 from odyssey.report.stored import evaluated
 from odyssey.weights.files import remove_path

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from odyssey.__main__ import main
+from odyssey.cli.main import main
 from odyssey.weights.checkpoint import save_checkpoint
 from odyssey.weights.folder import save_folder
 from odyssey.weights.hexfile import save_tensor

@@ -1,17 +1,10 @@
-"""The data part of the ResNet-18 example."""
-
-import importlib.util
-from pathlib import Path
+"""Data sets by name, validation images, and the batches of either."""
 
 import numpy as np
 import pytest
 
+from odyssey.data import sets
 from odyssey.data.dataset import DataError
-
-FILE = Path(__file__).parents[2] / "examples/resnet18_cifar10/data_loader.py"
-spec = importlib.util.spec_from_file_location("resnet18_data_loader", FILE)
-example = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(example)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), dtype=np.uint8)
 IMAGES = IMAGES.transpose(0, 3, 1, 2)
@@ -19,23 +12,23 @@ LABELS = np.arange(50)
 
 
 def test_load_dataset_reads_cifar10(tiny_cifar_dir):
-    data = example.load_dataset("cifar10", tiny_cifar_dir)
+    data = sets.load_dataset("cifar10", tiny_cifar_dir)
     assert data.train_images.shape == (100, 3, 32, 32)
     assert data.test_images.shape == (20, 3, 32, 32)
 
 
 def test_load_dataset_says_how_to_get_the_data(tmp_path):
     with pytest.raises(DataError, match=f"--data-dir {tmp_path / 'none'}"):
-        example.load_dataset("cifar10", tmp_path / "none")
+        sets.load_dataset("cifar10", tmp_path / "none")
 
 
 def test_load_dataset_knows_its_sets():
     with pytest.raises(ValueError, match="mnist"):
-        example.load_dataset("mnist", "")
+        sets.load_dataset("mnist", "")
 
 
 def test_validation_images_are_set_apart_for_good():
-    train, train_labels, val, val_labels = example.split_validation(
+    train, train_labels, val, val_labels = sets.split_validation(
         IMAGES, LABELS, 10, seed=3
     )
     assert len(val) == 10 and len(train) == 40
@@ -43,16 +36,16 @@ def test_validation_images_are_set_apart_for_good():
     np.testing.assert_array_equal(train, IMAGES[train_labels])
     np.testing.assert_array_equal(val, IMAGES[val_labels])
     assert train.transpose(0, 2, 3, 1).flags.c_contiguous
-    again = example.split_validation(IMAGES, LABELS, 10, seed=3)
+    again = sets.split_validation(IMAGES, LABELS, 10, seed=3)
     np.testing.assert_array_equal(again[3], val_labels)
-    other = example.split_validation(IMAGES, LABELS, 10, seed=4)
+    other = sets.split_validation(IMAGES, LABELS, 10, seed=4)
     assert set(other[3]) != set(val_labels)
-    more = example.split_validation(IMAGES, LABELS, 20, seed=3)
+    more = sets.split_validation(IMAGES, LABELS, 20, seed=3)
     assert set(more[3]) > set(val_labels)
 
 
 def test_no_validation_leaves_all_images_to_training():
-    train, train_labels, val, val_labels = example.split_validation(
+    train, train_labels, val, val_labels = sets.split_validation(
         IMAGES, LABELS, 0, seed=3
     )
     assert train is IMAGES and train_labels is LABELS
@@ -62,18 +55,18 @@ def test_no_validation_leaves_all_images_to_training():
 @pytest.mark.parametrize("n", [-1, 50, 51])
 def test_a_split_leaves_something_to_train_on(n):
     with pytest.raises(ValueError, match="split_validation: n must be"):
-        example.split_validation(IMAGES, LABELS, n, seed=0)
+        sets.split_validation(IMAGES, LABELS, n, seed=0)
 
 
 def test_loaders_for_training_and_evaluation():
-    train = example.make_train_loader(IMAGES, LABELS, 20, seed=1)
-    test = example.make_eval_loader(IMAGES, LABELS, 20)
+    train = sets.make_train_loader(IMAGES, LABELS, 20, seed=1)
+    test = sets.make_eval_loader(IMAGES, LABELS, 20)
     x, labels = next(train.epoch(0))
     plain = np.concatenate([x for x, _ in test.epoch(0)])
     order = np.concatenate([labels for _, labels in test.epoch(0)])
     assert order.tolist() == LABELS.tolist() != labels.tolist()
     assert not np.array_equal(x, plain[labels])
     x, labels = next(
-        example.make_train_loader(IMAGES, LABELS, 20, seed=1, augment=False).epoch(0)
+        sets.make_train_loader(IMAGES, LABELS, 20, seed=1, augment=False).epoch(0)
     )
     np.testing.assert_array_equal(x, plain[labels])
