@@ -3,9 +3,9 @@
     python benchmarks/bench_methods.py
     python benchmarks/bench_methods.py --stride 2 --json methods.json
 
-The rule of "auto" (``worthwhile`` in `odyssey/ops/conv/winograd.py`) goes by channels and by
-the number of tiles; so the shapes here go from few of both to many.  Results of the two
-ways are compared first.
+The rule of "auto" (``worthwhile`` in `odyssey/ops/conv/winograd.py`) goes by channels
+and by the number of tiles; so the shapes here go from few of both to many.  Results of
+the two ways are compared first.
 """
 
 import sys

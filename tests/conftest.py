@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_cifar import write_tiny_cifar
 
+import odyssey.cli.remedies  # noqa: F401  (messages as programs give them, in any order)
 from odyssey.data.cifar10 import holds_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent

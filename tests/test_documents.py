@@ -5,7 +5,6 @@ The derivations have tests of their own.
 
 import ast
 import re
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.report.command import write_report
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import verify_folder
@@ -173,21 +173,19 @@ def test_a_report_of_your_own_run_has_its_curves(own_network, tmp_path):
 
 
 def test_a_resnet_of_another_depth_is_one_line(monkeypatch):
-    example = ROOT / "examples" / "resnet18_cifar10"
-    monkeypatch.syspath_prepend(str(example))
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     from resnet18_cifar10 import architecture
+    from resnet18_cifar10.example import EXAMPLE
 
     page = (ROOT / "docs" / "your_own_network.md").read_text("utf-8")
     (line,) = re.findall(r'^    ("resnet10": .*)$', page, re.M)
     for name, config in eval(f"{{{line}}}", vars(architecture)).items():
         monkeypatch.setitem(architecture.MODELS, name, config)
-    # the options as Python reads them after the line has been written
-    options = runpy.run_path(str(example / "model_options.py"))
 
     @click.command()
-    @options["model_options"]
+    @model_options(EXAMPLE)  # as when the line has been written
     def summary(**chosen):
-        config = options["chosen_config"](SimpleNamespace(**chosen))
+        config = chosen_config(EXAMPLE, SimpleNamespace(**chosen))
         blocks = [block.name for block in architecture.network_blocks(config)]
         click.echo(" ".join([architecture.model_name(config), *blocks]))
 

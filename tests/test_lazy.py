@@ -1,6 +1,7 @@
 """Names of the package are imported when asked for, and no sooner."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import odyssey
 
 PACKAGE = Path(odyssey.__file__).parent
+MAKEFILE = (PACKAGE.parent / "Makefile").read_text("utf-8")
 FUNCTIONS = sorted(set(odyssey.__all__) - {"reference"})
 
 
@@ -44,6 +46,7 @@ def test_numba_is_not_imported_where_it_is_not_needed(statement):
     [
         "import odyssey; odyssey.relu; odyssey.ops.pooling.maxpool2d",
         "import odyssey; odyssey.kernels.pooling.sum_windows; odyssey.training.loop",
+        "import odyssey.ops.conv.direct; odyssey.ops.conv.conv2d; odyssey.conv2d",
         "import odyssey.ops.conv; odyssey.conv2d; odyssey.ops.loss.softmax",
         "from odyssey.ops import pooling; pooling.maxpool2d",
         "from odyssey import *; conv2d; gradcheck; reference.conv2d",
@@ -70,7 +73,8 @@ def test_what_is_listed():
     assert dir(odyssey) == sorted([*odyssey.__all__, "__version__"])
     assert {"conv", "pooling"} <= set(dir(odyssey.ops))
     for name in dir(odyssey.ops):
-        assert (PACKAGE / "ops" / f"{name}.py").exists()
+        home = PACKAGE / "ops" / name
+        assert home.with_suffix(".py").exists() or (home / "__init__.py").exists()
     # also when more of it has been imported
     run(
         "-c",
@@ -90,6 +94,14 @@ def test_a_name_that_is_not_there(module):
 
 def run_import(module, name):
     exec(f"from {module} import {name}", {})
+
+
+def test_the_stub_is_the_one_that_is_made(tmp_path):
+    text = (PACKAGE / "__init__.pyi").read_text("utf-8")
+    assert text == odyssey.lazy.stub(odyssey._HOMES)
+    # `make stub`, but for the last step
+    (line,) = re.findall(r"^\t\$\(BIN\)/python -c '(.*?)'", MAKEFILE, re.M | re.S)
+    assert run("-c", line.replace("\\\n", "")) == text
 
 
 def test_editors_are_told_the_same_names():

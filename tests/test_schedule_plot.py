@@ -148,7 +148,7 @@ def test_the_image_is_written_though_nobody_reads_the_curves(tmp_path, monkeypat
     def echo(*arguments, **options):
         raise BrokenPipeError
 
-    monkeypatch.setattr("click.echo", echo)
+    monkeypatch.setattr("odyssey.report.schedule_plot.say", echo)
     choice, image = LearningRate(epochs=2), tmp_path / "a.png"
     with pytest.raises(BrokenPipeError):
         show([choice], 10, image)

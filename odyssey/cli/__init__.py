@@ -1,5 +1,6 @@
 """What the command-line programs share: options in groups, help, suggestions."""
 
 from odyssey import lazy
+from odyssey.cli import remedies as remedies
 
 __getattr__, __dir__ = lazy.attach(__name__)

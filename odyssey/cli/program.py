@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import click
 import numba
 
-from odyssey.cli import remedies as remedies
 from odyssey.cli.option import RUN, option
 from odyssey.cli.option_types import FiniteFloat as FiniteFloat
 from odyssey.cli.option_types import WholeNumber

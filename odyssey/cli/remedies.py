@@ -1,7 +1,8 @@
 """What programs add to the library's messages: which of their options helps.
 
 The library raises errors that say what is wrong.  It knows no option; where one is the
-way out, it asks for its words by a key (`odyssey.errors.remedy`).
+way out, it asks for its words by a key (`odyssey.errors.remedy`).  They are there as
+soon as anything of `odyssey.cli` is imported.
 """
 
 from odyssey.errors import REMEDIES
@@ -12,6 +13,7 @@ REMEDIES.update(
         "--weights-dir names another folder",
         "events are there": ": --resume goes on with them, --overwrite hides them, "
         "--tensorboard names another folder",
+        "field": "--{option}",
         "not finite": " (--allow-nonfinite takes them anyway)",
         "nothing left": ": raise --epochs or --max-steps to go on",
         "stopped": ", --resume goes on from it",

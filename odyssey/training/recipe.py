@@ -9,6 +9,7 @@ import numpy as np
 
 from odyssey.checks import check_int, check_number
 from odyssey.data.augment import FLIPS, PAD_MODES
+from odyssey.errors import remedy
 from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 
 _MISSING = "not given"
@@ -118,15 +119,16 @@ class Recipe(LearningRate):
         """
         now, saved = _with_usual(self.to_dict()), _with_usual(_defaults() | saved)
         lines = [
-            f"{_option(name)} was {_shown(saved.get(name, _MISSING))}, "
+            f"{said(name)} was {_shown(saved.get(name, _MISSING))}, "
             f"is {_shown(now.get(name, _MISSING))}"
             for name in dict.fromkeys([*now, *saved])
             if name != "epochs" and now.get(name, _MISSING) != saved.get(name, _MISSING)
         ]
         if self.lr_scheduler in NEED_EPOCHS and self.epochs != saved["epochs"]:
             lines.append(
-                f"epochs was {saved['epochs']}, is {self.epochs}, and the learning "
-                f"rates of the schedule {self.lr_scheduler} depend on it"
+                f"{said('epochs')} was {saved['epochs']}, is {self.epochs}, and the "
+                f"learning rates of {said('lr_scheduler')} {self.lr_scheduler} depend "
+                "on it"
             )
         return lines
 
@@ -153,11 +155,11 @@ def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _option(name: str) -> str:
-    """Return how a user knows a field of the recipe."""
+def said(name: str) -> str:
+    """Return what a field of the recipe is called in messages."""
     if name == "data_sha256":
         return "the training images (sha256)"
-    return "--" + name.replace("_", "-")
+    return remedy("field", option=name.replace("_", "-")) or name
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ from odyssey.errors import InputError, remedy, warn
 from odyssey.output import say
 from odyssey.training.finite import refuse_nonfinite
 from odyssey.training.logs import naming
-from odyssey.training.recipe import Recipe
+from odyssey.training.recipe import Recipe, said
 from odyssey.training.recipe_file import recipe_text
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.state import TrainingState
@@ -103,7 +103,7 @@ def _refuse_other_recipe(
         done = f"{epochs} are done"
         if steps:
             done = f"epoch {epochs + 1} has begun ({steps} of its steps are done)"
-        lines.append(f"epochs is {recipe.epochs}, but {done}")
+        lines.append(f"{said('epochs')} is {recipe.epochs}, but {done}")
     if lines:
         there = folder.recipe.exists()
         raise InputError(

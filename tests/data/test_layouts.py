@@ -77,8 +77,8 @@ def said_of(root):
         ),
         (
             ["cifar-10-python.tar.gz"],
-            "holds cifar-10-python.tar.gz, still packed; download_cifar10.py "
-            "--from-file cifar-10-python.tar.gz unpacks it",
+            "holds cifar-10-python.tar.gz, still packed; python -m odyssey "
+            "download --from-file cifar-10-python.tar.gz unpacks it",
         ),
         (
             ["cifar-10-python.tar"],
@@ -127,7 +127,11 @@ def test_folders_with_many_files_are_not_listed_whole(tmp_path, monkeypatch):
             b"PAR1",
             f"a table in Parquet's format, as from Hugging Face, {TO_IDX}",
         ),
-        ("cifar-10-binary.tar.gz", b"\x1f\x8b", "an archive, not a folder; download_"),
+        (
+            "cifar-10-binary.tar.gz",
+            b"\x1f\x8b",
+            "an archive, not a folder; python -m odyssey download ",
+        ),
     ],
 )
 def test_a_file_in_place_of_the_folder(tmp_path, name, content, said):

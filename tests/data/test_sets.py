@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from odyssey.cli.data_options import load_or_advise
 from odyssey.data import sets
 from odyssey.data.dataset import DataError
 
@@ -17,9 +18,14 @@ def test_load_dataset_reads_cifar10(tiny_cifar_dir):
     assert data.test_images.shape == (20, 3, 32, 32)
 
 
-def test_load_dataset_says_how_to_get_the_data(tmp_path):
-    with pytest.raises(DataError, match=f"--data-dir {tmp_path / 'none'}"):
+def test_load_dataset_says_what_is_missing(tmp_path):
+    with pytest.raises(DataError, match=f"^{tmp_path / 'none'}: no such folder$"):
         sets.load_dataset("cifar10", tmp_path / "none")
+
+
+def test_programs_say_how_to_get_the_data(tmp_path):
+    with pytest.raises(DataError, match=f"--data-dir {tmp_path / 'none'}"):
+        load_or_advise("cifar10", tmp_path / "none")
 
 
 def test_load_dataset_knows_its_sets():

@@ -9,7 +9,7 @@ from standin import run
 from test_loop import same_run
 
 from odyssey.training.clock import Stopwatch, clock
-from odyssey.training.profile import Clocks, profile
+from odyssey.training.profile import profile
 
 
 def ticking(monkeypatch, *moments):
@@ -50,5 +50,5 @@ def test_a_profile_has_no_negative_times(monkeypatch):
     ticks = itertools.count(0, -1)
     start = time.perf_counter()
     monkeypatch.setattr(time, "perf_counter", lambda: start + next(ticks))
-    measured = profile(Clocks(), lambda: None)
+    measured = profile(lambda: None)
     assert measured["seconds"] == 0.0

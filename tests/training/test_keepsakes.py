@@ -1,7 +1,6 @@
 import io
 import json
 import os
-import sys
 from functools import partial
 
 import numpy as np
@@ -10,10 +9,10 @@ import standin
 from standin import losses, train_step
 
 from odyssey.errors import NonFiniteError
+from odyssey.layers.names import named
 from odyssey.training import keepsakes
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.keepsakes import MOST_MISTAKES, Keepsakes, encode
-from odyssey.training.profile import Clocks
 from odyssey.training.run_folder import RunFolder
 
 
@@ -29,18 +28,18 @@ HELD_OUT = InOrder(60, seed=2)
 IMAGES = np.random.default_rng(4).integers(0, 256, (60, 3, 2, 2)).astype(np.uint8)
 
 
-def timed_step(*arguments):
+@named("name")
+def timed_step(*arguments, name="step"):
     return train_step(*arguments)
 
 
 def run(folder, *, step=train_step, **options):
     parts = {"test": (IMAGES, HELD_OUT.labels)}
-    clocks = Clocks([], sys.modules[__name__], lambda arguments: "step")
 
     def evaluate_in_order(trainer):
         trainer.evaluated = {"test": HELD_OUT}
 
-    observer = Keepsakes(folder, step, clocks, parts, NAMES)
+    observer = Keepsakes(folder, step, parts, NAMES)
     return standin.run(
         folder, step=step, observers=[observer], hook=evaluate_in_order, **options
     )

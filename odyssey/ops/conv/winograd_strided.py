@@ -28,7 +28,7 @@ def worthwhile(
     It pays where tiles lie in the image by three quarters at least, from 128 tiles on,
     and with 128 channels and kernels from 16 on.  The gradient of the input gains most,
     from 16 channels and kernels on, that of the kernel from 32, the forward from 64.
-    ``benchmarks/bench_methods.py --stride 2`` measures it.
+    ``benchmarks/bench_methods.py`` measures it, if told stride 2.
     """
     fewest, tiles = min(kernel.shape[:2]), tiles_of(N, P, Q)
     least = 16 if fewest >= 128 else 128
