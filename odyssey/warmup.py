@@ -39,8 +39,8 @@ def calls(dtype: DTypeLike) -> list[partial]:
     """
     names = [m.name for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
     modules = map(importlib.import_module, [*names, *OTHERS])
-    found = [getattr(module, "kernel_calls", lambda dtype: []) for module in modules]
-    return [call for kernel_calls in found for call in kernel_calls(dtype)]
+    found = [module for module in modules if hasattr(module, "kernel_calls")]
+    return [call for module in found for call in module.kernel_calls(dtype)]
 
 
 def all_kernels() -> dict[str, Dispatcher]:
@@ -115,7 +115,7 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
 
 def _describe(call: partial) -> str:
     """Return the name of a function, and which of its ways a call goes."""
-    way = call.keywords.get("method")
+    way = call.keywords.get("method", "")
     if "stride" in call.keywords:
         way += f", stride {call.keywords['stride']}"
     if call.keywords.get("training") is False:

@@ -50,7 +50,7 @@ class Evaluated(NamedTuple):
     parts: dict[str, Part]  # by what people call them
 
 
-def metrics(folder: Path) -> list[dict[str, float]]:
+def metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of ``metrics.csv``, at least one; epochs rise, some may lack."""
     lines = _log(folder / "metrics.csv", read_metrics)
     if not lines:

@@ -51,6 +51,7 @@ class Child(StopFlag):
         if self.signum is not None:  # it came before there was a process
             self.process.send_signal(self.signum)
         status = self.process.wait()
-        self.process.stdin.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         self.check()
         return status, log.read_bytes()[start:].decode(errors="replace")

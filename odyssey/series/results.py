@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from odyssey.errors import InputError
 from odyssey.output import say
@@ -20,7 +20,7 @@ from odyssey.series.rows import Published
 from odyssey.training.log_lines import describe, read_log, read_metrics
 from odyssey.weights.files import atomic_write_bytes, atomic_write_text
 
-Epochs = list[dict[str, float]]  # the rows of a run's metrics.csv
+Epochs = list[dict[str, Any]]  # the rows of a run's metrics.csv
 COLUMNS = ("epoch", "train_loss", "test_accuracy", "seconds")  # without which none
 
 HEADER = (

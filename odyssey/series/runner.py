@@ -89,6 +89,7 @@ def train_all(runs: list[Run], epochs: int, rows: Mapping[str, Row]) -> list[Res
                 metrics = train_one(run, f"{number}/{len(runs)}", epochs, child)
             except StopRequested:
                 goes_on = "the same command goes on where it stopped"
+                assert child.signum is not None  # that is why
                 raise Interrupted(child.signum, goes_on) from None
             result = results[run.name]
             done = result.runs | ({run.seed: metrics} if metrics else {})

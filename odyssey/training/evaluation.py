@@ -1,7 +1,7 @@
 """Loss, accuracy and confusion matrix of a model on labelled images."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,8 @@ def evaluate(
     -------
     Evaluation
     """
-    loss_sum, confusion, predicted, probability = 0.0, 0, [], []
+    loss_sum, predicted, probability = 0.0, [], []
+    confusion: Any = 0  # an array from the first batch on
     for images, labels in batches:
         before_batch()
         logits = predict(images)

@@ -24,6 +24,7 @@ import numpy as np
 from odyssey.errors import NonFiniteError, warn
 from odyssey.info import collect
 from odyssey.training.evaluation import Evaluation
+from odyssey.training.model import StepResult
 from odyssey.training.observers import Observer
 from odyssey.training.profile import profile
 from odyssey.training.run_folder import ENVIRONMENT, EVALUATION, PROFILE
@@ -56,18 +57,34 @@ class Keepsakes(Observer):
     ) -> None:
         self._folder, self._train_step = folder, train_step
         self._held_out, self._class_names = held_out, class_names
-        self._started, self._first_step = _now(), None
-        self._batch = None  # (x, labels, lr) of the largest batch of this session
-        self._earlier = self._session = None  # earlier sessions, and this one
+        self._started = _now()
+        self._first_step: int | None = None
+        # (x, labels, lr) of the largest batch of this session
+        self._batch: tuple[np.ndarray, np.ndarray, float] | None = None
+        # earlier sessions, and this one
+        self._earlier: list[dict[str, Any]] | None = None
+        self._session: dict[str, Any] | None = None
 
-    def step(self, state, x, labels, result, lr) -> None:
+    def step(
+        self,
+        state: TrainingState,
+        x: np.ndarray,
+        labels: np.ndarray,
+        result: StepResult,
+        lr: float,
+    ) -> None:
         """Keep a batch to measure with; the last of an epoch may be a short one."""
         if self._batch is None:
             self._first_step = state.step
         if self._batch is None or len(x) > len(self._batch[0]):
             self._batch = x, labels, lr
 
-    def epoch(self, state, row, results) -> None:
+    def epoch(
+        self,
+        state: TrainingState,
+        row: Mapping[str, Any],
+        results: Mapping[str, Evaluation],
+    ) -> None:
         """Write what was evaluated, and by whom."""
         data = encode(results, self._held_out, self._class_names, row["epoch"])
         atomic_write_bytes(self._folder / EVALUATION, data)
@@ -130,7 +147,8 @@ def encode(
     """
     K = max(len(result.confusion) for result in results.values())
     numbered = (f"class {k}" for k in range(len(class_names), K))
-    arrays = {"class_names": np.array([*class_names, *numbered]), "epoch": epoch}
+    names = np.array([*class_names, *numbered])
+    arrays: dict[str, Any] = {"class_names": names, "epoch": epoch}
     for part, result in results.items():
         images, labels = held_out[part]
         wrong = np.flatnonzero(result.predicted != labels)

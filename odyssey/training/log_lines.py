@@ -157,11 +157,11 @@ def _read(
     """
     lines, damaged, torn = [], [], None
     *whole, last = data.split(b"\n")
-    for number, line in enumerate(whole, first):
-        if not line.strip():
+    for number, raw in enumerate(whole, first):
+        if not raw.strip():
             continue
         try:
-            text, values = parse(line.decode("utf-8").removesuffix("\r"))
+            text, values = parse(raw.decode("utf-8").removesuffix("\r"))
         except (ValueError, RecursionError) as error:
             damaged.append(Damage(number, _reason(error)))
         else:

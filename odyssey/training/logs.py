@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from odyssey.training.log_lines import (
@@ -118,8 +117,8 @@ class StepLog(AppendLog):
 
     def append(self, step: int, epoch: int, lr: float, loss: float) -> None:
         """Append the line of one step."""
-        record = {"step": step, "epoch": epoch, "lr": lr, "loss": loss}
-        record["loss_hex"] = loss.hex()
+        record: dict[str, float | str] = {"step": step, "epoch": epoch, "lr": lr}
+        record |= {"loss": loss, "loss_hex": loss.hex()}
         self.write(json.dumps(record) + "\n")
 
 
@@ -147,7 +146,9 @@ def set_aside(path: Path, content: bytes) -> Path:
     No file is overwritten: the name has a number if need be.  What lies there already,
     word for word, is not written again.
     """
-    for number in count():
+    number = -1
+    while True:
+        number += 1
         aside = path.with_name(f"{path.name}.old{number or ''}")
         if not os.path.lexists(aside):
             atomic_write_bytes(aside, content)

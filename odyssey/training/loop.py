@@ -118,6 +118,7 @@ class Trainer:
             self.checkpoint()
             self._save_weights_of_a_stop()
             kept = f"checkpoint in {self.checkpoint_path}{remedy('stopped')}"
+            assert self.stop.signum is not None  # that is why
             raise Interrupted(self.stop.signum, kept) from None
         finally:
             self.progress.end_epoch()
@@ -210,7 +211,7 @@ class Trainer:
                     f"{name} loss {result.loss} after step {state.step}, "
                     f"gradient norm {self._grad_norm:.6g}"
                 )
-        row = {
+        row: dict[str, float | str] = {
             "epoch": state.epoch + 1,
             "lr": self._lr,  # of the epoch's last update
             "train_loss": sums.mean_loss,

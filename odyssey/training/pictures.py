@@ -17,8 +17,8 @@ def denormalize(
     std: Sequence[float] = CIFAR10_STD,
 ) -> np.ndarray:
     """Return normalised images (N, C, H, W) as uint8 again."""
-    mean, std = (np.array(m)[:, None, None] for m in (mean, std))
-    return np.rint((x * std + mean) * 255).clip(0, 255).astype(np.uint8)
+    shift, scale = (np.array(m)[:, None, None] for m in (mean, std))
+    return np.rint((x * scale + shift) * 255).clip(0, 255).astype(np.uint8)
 
 
 def contact_sheet(columns: Sequence[np.ndarray]) -> np.ndarray:

@@ -135,7 +135,8 @@ def profile(step: Callable[[], object], repeats: int = 3) -> dict[str, Any]:
         Plain JSON: ``seconds`` of the step and ``rows``, each with ``name`` and the
         seconds of those `PHASES` in which there were calls.
     """
-    clocks, steps = Clocks(), []
+    clocks = Clocks()
+    steps: list[dict[str, Any]] = []
     for _ in range(repeats):
         with clocks:
             started = clock()

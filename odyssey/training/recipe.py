@@ -117,7 +117,7 @@ class Recipe(LearningRate):
         ``epochs`` may change where the learning rate does not depend on them, see
         `odyssey.training.loop.Trainer`.
         """
-        now, saved = _with_usual(self.to_dict()), _with_usual(_defaults() | saved)
+        now, saved = _with_usual(self.to_dict()), _with_usual({**_defaults(), **saved})
         lines = [
             f"{said(name)} was {_shown(saved.get(name, _MISSING))}, "
             f"is {_shown(now.get(name, _MISSING))}"
@@ -184,6 +184,6 @@ def data_digest(images: np.ndarray, labels: np.ndarray) -> str:
     """
     digest = hashlib.sha256(repr(images.shape).encode())
     # Channels-last memory is what the loaders give: no copy is made of it.
-    digest.update(np.ascontiguousarray(images.transpose(0, 2, 3, 1)))
-    digest.update(np.ascontiguousarray(labels, dtype="<i8"))
+    digest.update(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).data)
+    digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
     return digest.hexdigest()

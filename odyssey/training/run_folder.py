@@ -108,7 +108,7 @@ class RunFolder:
             manifest = read_listed(self.path, keep=False).manifest
         except (WeightsError, OSError):
             return None
-        return manifest.get("step"), manifest.get("epoch")
+        return manifest.get("step", -1), manifest.get("epoch", -1)
 
     def old_run(self) -> list[Path]:
         """Return the files and folders that a run has left here."""

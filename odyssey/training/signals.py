@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any, TypeVar
 
 #: Ctrl-C, `kill`, a lost connection or closed terminal, a batch system whose time is
 #: nearly up; Windows lacks the last two.
@@ -21,6 +22,9 @@ SIGNALS = tuple(
 STOP_WITH_STDIN = "ODYSSEY_STOP_WITH_STDIN"
 
 _NOTICE = b"\nstopping at the next batch; a second signal quits at once\n"
+
+
+Flag = TypeVar("Flag", bound="StopFlag")
 
 
 class StopRequested(Exception):
@@ -64,14 +68,14 @@ class StopFlag:
     def __init__(self) -> None:
         self.signum: int | None = None
 
-    def __enter__(self) -> "StopFlag":
+    def __enter__(self: Flag) -> Flag:
         self._handlers = handling(self._handle, *SIGNALS)
         self._handlers.__enter__()
         if os.environ.get(STOP_WITH_STDIN):
             threading.Thread(target=self._wait_for_stdin, daemon=True).start()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, *exc_info: Any) -> None:
         self._handlers.__exit__(*exc_info)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:

@@ -138,9 +138,11 @@ class TrainingState:
 
     def copy_tensors(self) -> "TrainingState":
         """Return a state with copies of the tensors, at step 0."""
-        groups = (self.params, self.running, self.velocities)
         return TrainingState(
-            *(_copies(group) for group in groups), averages=_copies(self.averages)
+            _copies(self.params),
+            _copies(self.running),
+            _copies(self.velocities),
+            averages=_copies(self.averages),
         )
 
     def count_step(self, loss: float, correct: float, images: int) -> None:

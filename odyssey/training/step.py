@@ -102,8 +102,8 @@ def noise_generator(seed: int, step: int) -> np.random.Generator:
 
     A pure function of the position, as all of a run is: see `TrainingState`.
     """
-    key, counter = (seed, NOISE_STREAM), (0, step, 0, 0)
-    key, counter = np.array(key, np.uint64), np.array(counter, np.uint64)
+    key = np.array((seed, NOISE_STREAM), np.uint64)
+    counter = np.array((0, step, 0, 0), np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 

@@ -14,7 +14,9 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows has no flock: there, one process at a time is up to you
@@ -70,7 +72,7 @@ def make_directory(path: Path) -> None:
 def dead_link(path: str | os.PathLike) -> str:
     """Return what is to be said of a link that leads nowhere, "" if it is none."""
     if os.path.islink(path) and not os.path.exists(path):
-        return f"a link to {os.readlink(path)}, which does not exist"
+        return f"a link to {os.readlink(os.fspath(path))}, which does not exist"
     return ""
 
 
@@ -172,15 +174,18 @@ def remove_path(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         path.unlink()
         return
-    errors = []
+    errors: list[OSError] = []
 
-    def note(function: object, place: str, error: object) -> None:
+    def note(function: object, place: str, error: Any) -> None:
         error = error if isinstance(error, OSError) else error[1]
         if not isinstance(error, FileNotFoundError):  # gone meanwhile
             error.filename = os.fspath(place)
             errors.append(error)
 
-    shutil.rmtree(path, **{"onexc" if sys.version_info >= (3, 12) else "onerror": note})
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(path, onexc=note)
+    else:
+        shutil.rmtree(path, onerror=note)
     if errors:
         raise errors[0]
 

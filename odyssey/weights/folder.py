@@ -55,6 +55,13 @@ from odyssey.weights.tensor_set import (
 PENDING = ".new-weights"
 
 
+class ListedFolder(NamedTuple):
+    """The tensors of a folder by name, and the manifest that lists them."""
+
+    tensors: dict[str, np.ndarray]
+    manifest: dict[str, Any]
+
+
 class LoadedFolder(NamedTuple):
     """The tensors of a folder by name, and its manifest if it has one."""
 
@@ -141,12 +148,14 @@ def verify_folder(directory: str | os.PathLike) -> None:
     read_listed(Path(directory), keep=False)
 
 
-def read_listed(directory: Path, *, keep: bool = True) -> LoadedFolder:
+def read_listed(directory: Path, *, keep: bool = True) -> ListedFolder:
     """Read a folder that must have a manifest; see :func:`read_folder`."""
     directory.stat()  # FileNotFoundError rather than "no manifest"
-    if not has_manifest(directory):
-        raise WeightsError(f"{directory}: no {MANIFEST}, cannot be verified")
-    return read_folder(directory, keep=keep)
+    if has_manifest(directory):
+        tensors, manifest = read_folder(directory, keep=keep)
+        if manifest is not None:
+            return ListedFolder(tensors, manifest)
+    raise WeightsError(f"{directory}: no {MANIFEST}, cannot be verified")
 
 
 def has_manifest(directory: Path) -> bool:
@@ -187,7 +196,8 @@ def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:
 
 def _locate(directory: Path) -> tuple[tuple[Path, ...], bytes | None]:
     """Return the folders where the set that counts lies, and its manifest or None."""
-    places, pending = [(directory,)], directory / PENDING
+    pending = directory / PENDING
+    places: list[tuple[Path, ...]] = [(directory,)]
     # A link is no set of ours: moving its files would empty the folder it leads to.
     if pending.is_dir() and not pending.is_symlink():
         places.insert(0, (pending, directory))
@@ -204,7 +214,7 @@ def _finish(directory: Path) -> None:
     """
     pending = directory / PENDING
     folders, data = _locate(directory)
-    if folders[0] != pending:
+    if data is None or folders[0] != pending:
         shutil.rmtree(pending, ignore_errors=True)  # all that is left is an empty one
         return
     files = _files(decode_manifest(data, pending / MANIFEST))

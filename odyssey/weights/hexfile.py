@@ -122,7 +122,7 @@ def encode_tensor(tensor: np.ndarray, name: str = "") -> tuple[bytes, bytes, byt
             f"got {ascii(name)[:200]}"
         )
     header = f"{name}\n{' '.join([dtype, *map(str, tensor.shape)])}\n"
-    digits = binascii.hexlify(np.ascontiguousarray(tensor, DTYPES[dtype]))
+    digits = binascii.hexlify(np.ascontiguousarray(tensor, DTYPES[dtype]).data)
     return header.encode("ascii"), digits, b"\n"
 
 
@@ -136,7 +136,7 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
             name = _decode_name(first[:-1], path)
             second = _read_header_line(file, path, 2)
             dtype, shape = _decode_form(second.removesuffix(b"\n"), path)
-            if not second.endswith(b"\n") and math.prod(shape):
+            if not second.endswith(b"\n") and 0 not in shape:
                 raise _damaged(path, 2, _TOO_FEW_LINES)
             digits = _read_digits(file, path, dtype, shape)
         except WeightsError as error:
@@ -152,7 +152,8 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
     try:
         data = binascii.unhexlify(memoryview(digits)[:count])
     except binascii.Error:
-        where = _NOT_HEX.search(digits).start()
+        odd = _NOT_HEX.search(digits)
+        where = odd.start() if odd else 0
         raise _damaged(
             path, 3, f"character {where + 1} is no hex digit: {_show(digits[where:])}"
         ) from None

@@ -97,8 +97,8 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
         manifest = parse_json(data)
     except ValueError as error:
         # Line ends do not matter to JSON: they are not what is wrong.
-        error = changed_how(data[:HEAD_BYTES].replace(b"\r\n", b"\n")) or error
-        raise WeightsError(f"{path}: damaged manifest: {error}") from None
+        reason = changed_how(data[:HEAD_BYTES].replace(b"\r\n", b"\n")) or error
+        raise WeightsError(f"{path}: damaged manifest: {reason}") from None
 
     def check(condition: bool, reason: str) -> None:
         if not condition:
