@@ -91,7 +91,8 @@ class Block(NamedTuple):
 
 def network_blocks(config: ResNetConfig) -> list[Block]:
     """Return the residual blocks in the order of the forward."""
-    blocks, in_channels = [], config.width
+    blocks: list[Block] = []
+    in_channels = config.width
     for stage, count in enumerate(config.blocks):
         channels = config.width * 2**stage
         out_channels = channels * (EXPANSION if config.bottleneck else 1)
@@ -224,7 +225,7 @@ def initialize(
     """
     params = initialize_by_name(parameter_shapes(config), seed, dtype)
     _initialize_branch_ends(params, config)
-    state = {
+    state: Tensors = {
         name: np.full(shape, name.endswith("_var"), dtype)
         for name, shape in state_shapes(config).items()
     }
@@ -274,7 +275,8 @@ def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
             continue
         kernel, bias = params[f"{conv}_kernel"], params.get(f"{conv}_bias")
         if norm:
-            kernel, bias = fold_batch_norm(kernel, bias, *bn.values())
+            gamma, beta, mean, var = bn.values()
+            kernel, bias = fold_batch_norm(kernel, bias, gamma, beta, mean, var)
         folded[f"{conv}_kernel"] = kernel
         if bias is not None:
             folded[f"{conv}_bias"] = bias

@@ -16,7 +16,9 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
     still held against the model that it was meant for: the network with a name that has
     all the blocks found and the fewest besides, unless the set is whole as it is.
     """
-    tensors, files, widths = Counter(), Counter(), Counter()
+    tensors: Counter[str] = Counter()
+    files: Counter[tuple[int, int]] = Counter()
+    widths: Counter[int] = Counter()
     for name, shape in shapes.items():
         place = _BLOCK.match(name)
         stage, block = map(int, place.groups()) if place else (1, 0)
@@ -28,14 +30,14 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
             tensors[kind] += 1
         if layer in ("conv1", "conv2", "bn2"):  # as wide as the stage in all blocks
             widths[shape[0] // 2 ** (stage - 1) if shape else 0] += 1
-    blocks = []
+    blocks: list[int] = []
     for (stage, block), count in files.items():
         if count > 2:  # fewer files are strays, and no block
             blocks += [0] * (stage - len(blocks))
             blocks[stage - 1] = max(blocks[stage - 1], block)
     normalize = 4 * tensors["gamma"] >= tensors["kernel"]
     found = ResNetConfig(
-        width=max(widths, key=widths.get, default=0) or ResNetConfig().width,
+        width=max(widths, key=widths.__getitem__, default=0) or ResNetConfig().width,
         blocks=tuple(blocks),
         conv_bias=normalize and 2 * tensors["bias"] > tensors["kernel"],
         bottleneck=2 * tensors["conv3"] > tensors["conv2"],

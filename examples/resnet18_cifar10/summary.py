@@ -25,7 +25,7 @@ if __name__ == "__main__":
 
 from math import prod
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -66,7 +66,7 @@ def layer_table(config: ResNetConfig, side: int = SIDE) -> list[Row]:
     block_input = side
     # without norms, too, what follows or precedes a convolution has its place
     for layer in network_layers(config._replace(normalize=True)):
-        name = layer.conv or layer.norm
+        name = layer.conv or layer.norm or ""  # every layer has one of the two
         block = name.split("_")[0]
         if name.endswith("_proj"):  # beside the block, whose end is behind us
             P = -(-block_input // layer.stride)
@@ -113,8 +113,8 @@ def print_table(rows: list[Row]) -> None:
         counts = f"{row.parameters:,}", f"{row.multiply_adds:,}"
         click.echo(line.format(row.name, shape, *counts, f"{row.kept / 1024:.1f}"))
     totals = [sum(column) for column in list(zip(*rows, strict=True))[2:]]
-    counts = f"{totals[0]:,}", f"{totals[1]:,}", f"{totals[2] / 1024:.1f}"
-    click.echo(line.format("total", "", *counts))
+    counts = f"{totals[0]:,}", f"{totals[1]:,}"
+    click.echo(line.format("total", "", *counts, f"{totals[2] / 1024:.1f}"))
 
 
 @click.command(cls=Command)
@@ -126,7 +126,7 @@ def print_table(rows: list[Row]) -> None:
     default=128,
     help="Number of images in the batch that activations are summed for.",
 )
-def main(batch_size: int, **options) -> None:
+def main(batch_size: int, **options: Any) -> None:
     """Print the layers of a model and what they cost."""
     config = chosen_config(EXAMPLE, SimpleNamespace(**options))
     rows = layer_table(config)

@@ -11,6 +11,7 @@ give the same sheet.
 
 import io
 from types import SimpleNamespace
+from typing import Any
 
 import click
 import numpy as np
@@ -29,7 +30,7 @@ from odyssey.weights.files import atomic_write_bytes
 
 
 def augmented_columns(
-    images: np.ndarray, labels: np.ndarray, columns: int, first: int, **options
+    images: np.ndarray, labels: np.ndarray, columns: int, first: int, **options: Any
 ) -> list[np.ndarray]:
     """Return the images in each of ``columns`` epochs, (N, 3, H, W) uint8.
 
@@ -127,7 +128,7 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
     "augmentation.",
 )
 @debug_option
-def main(debug: bool, **options) -> None:
+def main(debug: bool, **options: Any) -> None:
     """Draw a sheet of augmented training images."""
     with exit_statuses(debug):
         draw(SimpleNamespace(**options))

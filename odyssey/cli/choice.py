@@ -1,6 +1,7 @@
 """An option's value that is one of several names."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import click
 
@@ -20,7 +21,9 @@ class Choice(click.Choice):
         super().__init__(list(choices))
         self.aliases = aliases or {}
 
-    def convert(self, value, param, ctx) -> str:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
         """Return ``value`` if it is one of the names, or fail naming the option."""
         if value in self.choices:
             return value
@@ -34,6 +37,8 @@ class Choice(click.Choice):
             ctx,
         )
 
-    def get_missing_message(self, param, ctx=None) -> str:
+    def get_missing_message(
+        self, param: click.Parameter, ctx: click.Context | None = None
+    ) -> str:
         """Return what a value could be, for who gives none, in one line."""
         return f"Choose from {', '.join(self.choices)}."

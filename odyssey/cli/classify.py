@@ -23,7 +23,7 @@ from odyssey.cli.example import Example
 from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses, threads_option
-from odyssey.data.dataset import CIFAR10_CLASSES
+from odyssey.data.dataset import CIFAR10_CLASSES, Dataset
 from odyssey.data.image_files import classify_files, number
 from odyssey.data.sets import make_eval_loader
 from odyssey.errors import EXIT_USAGE, InputError, one_line, warn
@@ -116,7 +116,8 @@ def print_report(values: dict) -> None:
 
 def report_files(results: Iterable[dict], as_json: bool) -> None:
     """Print what `classify_files` yields, and end with status 2 if any is an error."""
-    predictions, errors = [], []
+    predictions: list[dict] = []
+    errors: list[dict] = []
     for result in results:
         (errors if "error" in result else predictions).append(result)
         if "top" in result and not as_json:
@@ -152,7 +153,7 @@ def classify(example: Example, options: SimpleNamespace) -> None:
     network = example.network
     model = open_model(network, options.weights_dir, options.allow_nonfinite)
     K, learnt = model.config.num_classes, class_names(model, options.weights_dir)
-    data = None
+    data: Dataset | None = None
     if options.recalibrate or not options.images:
         trained_on = model.metadata.get("dataset")
         advice = how_to_download(options.data_dir)
@@ -167,6 +168,7 @@ def classify(example: Example, options: SimpleNamespace) -> None:
         if trained_on not in (None, options.dataset):
             warn(f"the model learnt from {trained_on}, this is {options.dataset}")
     if options.recalibrate:
+        assert data is not None  # read above
         model = recalibrated(network, model, data.train_images)
     predict = make_predict(network, model, options.tta)
     if options.images:
@@ -175,6 +177,7 @@ def classify(example: Example, options: SimpleNamespace) -> None:
         results = classify_files(files, predict, numbered(learnt, K), dtype)
         report_files(results, options.as_json)
         return
+    assert data is not None  # read above
     test = data.test_images[: options.limit], data.test_labels[: options.limit]
     loader = make_eval_loader(*test, options.batch_size)
     result = evaluate(predict, loader.epoch(0))

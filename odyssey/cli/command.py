@@ -6,6 +6,7 @@ All programs are made by these: what one of them can do, all can.
 import contextlib
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -20,20 +21,20 @@ DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make them of -
 WIDEST = 28  # columns of an option's name and value in the help
 
 
-class _Shared:
+class _Shared(click.Command):
     """What commands and groups of commands have in common."""
 
-    def __init__(self, *args, **attrs) -> None:
+    def __init__(self, *args: Any, **attrs: Any) -> None:
         super().__init__(*args, **attrs)
         self.context_settings = {"show_default": True, **self.context_settings}
         self.params.append(_version())
 
-    def make_context(self, *args, **more) -> click.Context:
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Read the command line, with errors that are one line of readable length."""
         with _short_errors():
             return super().make_context(*args, **more)
 
-    def invoke(self, ctx: click.Context):
+    def invoke(self, ctx: click.Context) -> Any:
         """Run the command, with such errors."""
         with _short_errors():
             return super().invoke(ctx)
@@ -44,7 +45,7 @@ class _Shared:
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return ``-h, --help`` with words like those of the other options."""
-        option = super().get_help_option(ctx)
+        option: Any = super().get_help_option(ctx)
         if option is not None:
             option.group, option.help = RUN, "Show this help and exit."
         return option
@@ -85,7 +86,7 @@ class _Shared:
             raise click.BadOptionUsage(error.option_name, error.message, ctx) from None
 
 
-class Command(_Shared, click.Command):
+class Command(_Shared):
     """A command whose options stand in groups."""
 
     allow_extra_args = True  # they are refused here, not by click
@@ -110,7 +111,9 @@ class Group(_Shared, click.Group):
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is named; say of an unknown one what was meant."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
@@ -142,8 +145,13 @@ def _short_errors() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        error.message = one_line(error.message)
+        reworded(error, one_line(error.message))
         raise
+
+
+def reworded(error: Any, message: str) -> None:
+    """Change the message of one of click's errors, which its types call final."""
+    error.message = message
 
 
 def _wrapped(text: str, columns: int) -> str:

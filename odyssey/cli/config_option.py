@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from odyssey.cli import other_tools
 from odyssey.cli.meant import did_you_mean
+from odyssey.cli.command import reworded
 from odyssey.cli.option import RUN, option
 from odyssey.cli.option_types import Milestones
 from odyssey.errors import InputError
@@ -64,7 +65,7 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
     """
     keys = {field.name for field in fields(Recipe)} | set(model_options)
 
-    def load(ctx: click.Context, param: click.Parameter, name: str | None):
+    def load(ctx: click.Context, param: click.Parameter, name: str | None) -> Any:
         if name is None:
             return None
         path = find_recipe(name, folder)
@@ -91,7 +92,7 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
             try:
                 return command(*args, **options)
             except click.UsageError as error:  # of options that do not go together
-                error.message = f"{error.message} (with --config {config})"
+                reworded(error, f"{error.message} (with --config {config})")
                 raise
 
         return option(
@@ -113,15 +114,16 @@ def _new_schedule(ctx: click.Context, config: Path) -> dict[str, Any]:
     """Return the options that ``--epochs`` on the command line rescales."""
     if ctx.get_parameter_source("epochs") != ParameterSource.COMMANDLINE:
         return {}
+    recipe = ctx.default_map or {}  # which `load` has put there
     changed = {
         name: value
-        for name, value in rescaled(ctx.default_map, ctx.params["epochs"]).items()
+        for name, value in rescaled(recipe, ctx.params["epochs"]).items()
         if ctx.get_parameter_source(name) == ParameterSource.DEFAULT_MAP
-        and value != ctx.default_map[name]
+        and value != recipe[name]
     }
     if changed:
         listed = ", ".join(f"{name} {written(v)}" for name, v in changed.items())
-        before, now = ctx.default_map["epochs"], ctx.params["epochs"]
+        before, now = recipe["epochs"], ctx.params["epochs"]
         click.echo(f"{config}: from {before} to {now} epochs, {listed}")
     return changed
 
@@ -204,8 +206,9 @@ def _meant(value: Any, wanted: str) -> str | None:
     """Return how to write what a value of another type was probably meant to be."""
     if wanted == LIST:
         parts = str(value).replace(",", " ").split()
-        numbers = [_meant(part, WHOLE) for part in parts]
-        return f"[{', '.join(numbers)}]" if numbers and all(numbers) else None
+        numbers = [n for part in parts if (n := _meant(part, WHOLE))]
+        whole = parts and len(numbers) == len(parts)
+        return f"[{', '.join(numbers)}]" if whole else None
     if wanted == TRUTH and isinstance(value, str):
         truth = TRUTH_VALUES.get(value.lower())
         return None if truth is None else written(truth)
@@ -219,5 +222,5 @@ def _meant(value: Any, wanted: str) -> str | None:
         return None
     if wanted == WHOLE:
         return str(int(number)) if number.is_integer() else None
-    exact = with_point(value)
+    exact = with_point(str(value))
     return exact if exact != value else written(number)

@@ -203,16 +203,17 @@ def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
     """Return the data set cut to size, and the parts that are not trained on."""
     data = load_or_advise(options.dataset, options.data_dir)
     images, labels = data.train_images, data.train_labels
-    held_out = {}
+    held_out: dict[str, Labelled] = {}
     if options.val_split:
         if options.val_split >= len(images):
             raise click.BadParameter(
                 f"{options.val_split} leaves none of {len(images)} images to train on.",
                 param_hint="--val-split",
             )
-        images, labels, *held_out["val"] = split_validation(
+        images, labels, *val = split_validation(
             images, labels, options.val_split, options.seed
         )
+        held_out["val"] = val[0], val[1]
     test = slice(options.limit_test)
     held_out["test"] = data.test_images[test], data.test_labels[test]
     train = slice(options.limit_train)

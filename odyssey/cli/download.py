@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -193,7 +194,7 @@ def check_md5(ctx: click.Context, param: click.Parameter, md5: str) -> str:
 )
 @option("--no-progress", group=LOGGING, is_flag=True, help="Do not show the progress.")
 @debug_option
-def main(no_progress: bool, debug: bool, **options) -> None:
+def main(no_progress: bool, debug: bool, **options: Any) -> None:
     """Download CIFAR-10 (163 MiB), check its MD5 sum and unpack it (177 MiB).
 
     A download that is interrupted leaves a .part file in the folder, and the same
@@ -202,7 +203,7 @@ def main(no_progress: bool, debug: bool, **options) -> None:
     """
     bar = is_terminal(sys.stderr) and not no_progress
     options["observer"] = Meter(bar, lines=not (bar or no_progress))
-    signums = []
+    signums: list[int] = []
 
     def stop(signum: int, frame: object) -> None:
         signums.append(signum)

@@ -44,7 +44,9 @@ class Scheduler(Choice):
     def __init__(self) -> None:
         super().__init__(SCHEDULERS, MEANT)
 
-    def convert(self, value, param, ctx) -> str:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
         """Return the name that this library has for it, or fail naming the option."""
         return super().convert(ALIASES.get(value, value), param, ctx)
 

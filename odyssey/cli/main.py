@@ -7,6 +7,7 @@ time than importing Numba does.
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -156,7 +157,7 @@ def schedule(
     steps_per_epoch: int,
     image: Path | None,
     debug: bool,
-    **options,
+    **options: Any,
 ) -> None:
     """Draw the learning rate over a run.
 

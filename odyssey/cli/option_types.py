@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import click
 import numpy as np
@@ -18,7 +19,9 @@ class FiniteFloat(click.FloatRange):
 
     name = "number"
 
-    def convert(self, value, param, ctx) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Return ``value`` as a float, or fail naming the option."""
         number = super().convert(value, param, ctx)
         if not abs(number) <= MAX_NUMBER:  # NaN is not either
@@ -50,7 +53,9 @@ class Milestones(click.ParamType):
 
     name = "N,N,..."
 
-    def convert(self, value, param, ctx) -> tuple[int, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
         """Return ``value`` as a tuple of integers, or fail naming the option."""
         if isinstance(value, tuple):
             return value

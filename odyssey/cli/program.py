@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 import numba
@@ -40,7 +40,7 @@ def _use_threads(ctx: click.Context, param: click.Parameter, value: int) -> None
     numba.set_num_threads(value)
 
 
-def threads_option(command):
+def threads_option(command: Callable) -> Callable:
     """Add ``--threads``, which sets the number of threads of all kernels."""
     return option(
         "--threads",

@@ -10,8 +10,9 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
-_previous: dict[int, object] = {}  # handlers, by signal
+_previous: dict[int, Any] = {}  # handlers, by signal
 
 
 def prepare() -> None:

@@ -19,7 +19,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from odyssey.data.cifar10 import FORMATS, MAX_BATCH_BYTES, load_cifar10
 from odyssey.data.dataset import DataError, Dataset
@@ -168,7 +168,8 @@ def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members that belong to the data set, in order."""
     try:
         with _unzipped(file) as unzipped:
-            stream = _Limited(unzipped, MAX_UNPACKED_BYTES)
+            # of which tarfile needs no more than read(), though its types ask for more
+            stream: Any = _Limited(unzipped, MAX_UNPACKED_BYTES)
             with tarfile.open(mode="r|", fileobj=stream, bufsize=2**16) as tar:
                 for count, member in enumerate(tar):
                     if count == MAX_MEMBERS:
@@ -181,8 +182,9 @@ def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
                     if not 0 <= member.size <= (limit or MAX_UNPACKED_BYTES):
                         size = f"{member.size:,}"[:30]
                         raise DataError(f"member {name[:200]!r} claims {size} bytes")
-                    if limit and member.isfile():
-                        yield name, tar.extractfile(member).read()
+                    content = tar.extractfile(member) if limit else None
+                    if content is not None:  # as it is for a folder
+                        yield name, content.read()
             # The checksum of gzip comes last, after what tar has an interest in.
             while stream.read(2**20):
                 pass
@@ -192,7 +194,9 @@ def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"damaged archive: {one_line(str(error), 200)}") from error
 
 
-def _unzipped(file: BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+def _unzipped(
+    file: BinaryIO,
+) -> contextlib.AbstractContextManager[BinaryIO | gzip.GzipFile]:
     """Return the tar within an archive; some have been unzipped on their way here."""
     kind = _kind_at_start(file)
     if kind == TAR:
@@ -224,7 +228,7 @@ def _refuse_dangerous(member: tarfile.TarInfo) -> None:
 class _Limited:
     """The reading end of a stream that must not give more than ``limit`` bytes."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: BinaryIO | gzip.GzipFile, limit: int) -> None:
         self._stream, self._limit, self._left = stream, limit, limit
 
     def read(self, count: int) -> bytes:

@@ -105,10 +105,10 @@ def augment_batch(
     padding = _check_pixels(op, "padding", padding)
     if mode not in PAD_MODES:
         raise ValueError(f"{op}: mode must be one of {PAD_MODES}, got {mode!r}")
-    flip = _check_flip(op, flip)
+    crop = (padding, mode == "reflect", _check_flip(op, flip))
     cutout = _check_pixels(op, "cutout", cutout)
     key = (as_word(op, "seed", seed), np.uint64(AUGMENT_STREAM))
-    epoch = as_counter(op, "epoch", epoch)
+    counter = as_counter(op, "epoch", epoch)
     check_array(op, "indices", indices)
     if indices.dtype.kind not in "iu":
         raise TypeError(f"{op}: indices must be integers, got {indices.dtype}")
@@ -125,15 +125,14 @@ def augment_batch(
     )
     table = _pixel_table(op, out.dtype, C, mean, std)
     rows = indices.astype(np.int64)
-    crop = (padding, mode == "reflect", flip)
     if randaugment_ops:
         pixels = np.empty((len(rows), *images.shape[2:], C), np.uint8)
         unchanged = np.repeat(np.arange(256, dtype=np.uint8)[:, None], C, axis=1)
         cropped = pixels.transpose(0, 3, 1, 2)
-        _fill(images, rows, indices, (key, epoch, *crop, 0, unchanged), cropped)
-        randaugment(pixels, indices, key, epoch, randaugment_ops, tables)
+        _fill(images, rows, indices, (key, counter, *crop, 0, unchanged), cropped)
+        randaugment(pixels, indices, key, counter, randaugment_ops, tables)
         images, rows, crop = cropped, np.arange(len(rows)), NO_CROP
-    _fill(images, rows, indices, (key, epoch, *crop, cutout, table), out)
+    _fill(images, rows, indices, (key, counter, *crop, cutout, table), out)
 
 
 def normalize_batch(

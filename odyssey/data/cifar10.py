@@ -135,8 +135,8 @@ def _check_folder(root: Path) -> None:
         reason = "a link that leads nowhere" if root.is_symlink() else "no such folder"
         raise DataError(f"{root}: {reason}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{root}: cannot be opened: {reason}") from error
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{root}: cannot be opened: {why}") from error
     if not is_folder:
         raise DataError(f"{root}: {not_a_folder(root)}")
 
@@ -182,7 +182,7 @@ def _read_class_names(form: Format, folder: Path) -> tuple[str, ...]:
     Names are only shown: damaged ones are a warning, and no reason to stop.
     """
     path = folder / form.names_file
-    if not form.names_file or not os.path.exists(path):
+    if form.parse_names is None or not os.path.exists(path):
         return CIFAR10_CLASSES
     try:
         found = form.parse_names(read_file(path, MAX_NAMES_BYTES))

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from odyssey.data.archive import check_md5, md5_of_file, recover, unpack
 from odyssey.data.cifar10 import load_cifar10
@@ -178,7 +179,7 @@ def _said_what_is_kept(part: Path, observer: Observer) -> Iterator[None]:
 
 
 def _fetch_from_any(
-    urls: Sequence[str], part: Path, md5: str, *, observer: Observer, **options
+    urls: Sequence[str], part: Path, md5: str, *, observer: Observer, **options: Any
 ) -> None:
     """Complete ``part`` from the first source that can; see `download_cifar10`."""
     if md5_of_file(part) == md5:  # an earlier run could not unpack it

@@ -187,8 +187,8 @@ def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
     """Return what is wrong with a file of which Pillow makes no image."""
     from PIL import UnidentifiedImageError
 
-    if getattr(error, "strerror", None):
-        return f"cannot be read: {error.strerror}"
+    if reason := getattr(error, "strerror", None):
+        return f"cannot be read: {reason}"
     if isinstance(error, UnidentifiedImageError):
         kind = kind_of_file(path)
         if kind.endswith(" image"):  # known by its first bytes, and broken after them

@@ -7,6 +7,7 @@ epoch 7 starts there again, without replaying the 199 before.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,9 +37,8 @@ def permutation(n: int, *, seed: int, stream: int, epoch: int = 0) -> np.ndarray
     """
     op = "permutation"
     n = check_int(op, "n", n, minimum=0)
-    seed, stream = as_word(op, "seed", seed), as_word(op, "stream", stream)
-    epoch = as_counter(op, "epoch", epoch)
-    words = random_words(n, seed, stream, np.uint64(0), epoch)
+    key = as_word(op, "seed", seed), as_word(op, "stream", stream)
+    words = random_words(n, *key, np.uint64(0), as_counter(op, "epoch", epoch))
     return np.argsort(words, kind="stable")
 
 
@@ -103,7 +103,7 @@ class BatchLoader:
         self._labels = labels.astype(np.int64)
         self._batch_size = check_int(op, "batch_size", batch_size, minimum=1)
         self._seed, self._shuffle, self._dtype = seed, shuffle, np.dtype(dtype)
-        self._options = {
+        self._options: dict[str, Any] = {
             "seed": seed,
             "padding": padding,
             "mode": pad_mode,
@@ -114,7 +114,7 @@ class BatchLoader:
             "mean": mean,
             "std": std,
         }
-        self._mixing = {
+        self._mixing: dict[str, Any] = {
             "seed": seed,
             "mixup_alpha": check_number(op, "mixup_alpha", mixup_alpha, 0),
             "cutmix_alpha": check_number(op, "cutmix_alpha", cutmix_alpha, 0),
@@ -186,7 +186,7 @@ class BatchLoader:
         x = np.empty((len(indices), H, W, C), self._dtype).transpose(0, 3, 1, 2)
         augment_batch(self._images, indices, x, epoch=epoch, **self._options)
         labels = self._labels[indices]
-        if not self._mixes:
+        if not self._mixes or self._num_classes is None:
             return x, labels
         return mix_batch(
             x, labels, self._num_classes, epoch=epoch, batch=batch, **self._mixing

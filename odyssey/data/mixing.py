@@ -143,14 +143,14 @@ def mix_batch(
         If an argument does not fit.
     """
     op = "mix_batch"
-    seed = as_word(op, "seed", seed)
-    epoch, batch = as_counter(op, "epoch", epoch), as_counter(op, "batch", batch)
+    word = as_word(op, "seed", seed)
+    counter = as_counter(op, "batch", batch), as_counter(op, "epoch", epoch)
     mixup_alpha = check_number(op, "mixup_alpha", mixup_alpha, 0)
     cutmix_alpha = check_number(op, "cutmix_alpha", cutmix_alpha, 0)
     _check_batch(op, x, labels, num_classes)
     if not (mixup_alpha or cutmix_alpha):
         return mixup(x, labels, num_classes, 1.0)
-    words = random_words(5, seed, MIX_STREAM, batch, epoch)
+    words = random_words(5, word, MIX_STREAM, *counter)
     cut, u, v, y, x_centre = (int(word) for word in words)
     if not mixup_alpha or (cutmix_alpha and cut >> 63):
         share = symmetric_beta(cutmix_alpha, u, v)

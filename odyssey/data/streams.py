@@ -31,7 +31,11 @@ def as_counter(op: str, name: str, value: int) -> np.uint64:
 
 
 def random_words(
-    count: int, seed: np.uint64, stream: int, number: np.uint64, epoch: np.uint64
+    count: int,
+    seed: np.uint64,
+    stream: int | np.uint64,
+    number: np.uint64,
+    epoch: np.uint64,
 ) -> np.ndarray:
     """Return the first words of the sequence with this key and counter, uint64."""
     key = np.array([seed, stream], np.uint64)

@@ -222,7 +222,7 @@ def _receive(
     if status not in (200, 206) and not (status == 416 and offset):
         raise SourceError(answer)
     start, end = _extent(response, offset)
-    if status != 200 and start is None:
+    if start is None:
         return offset, kind
     if end is not None and (end != size if size else end > MAX_BYTES):
         limit = f"{size:,}" if size else f"at most {MAX_BYTES:,}"
@@ -281,8 +281,8 @@ def _size(path: Path) -> int:
 def _cause(error: BaseException) -> str:
     """Return the innermost reason of an error of requests, without object names."""
     while True:
-        inner = [getattr(error, "reason", None), *error.args[:2]]
-        inner = next((e for e in inner if isinstance(e, BaseException)), None)
+        reasons = [getattr(error, "reason", None), *error.args[:2]]
+        inner = next((e for e in reasons if isinstance(e, BaseException)), None)
         if inner is None:
             return one_line(str(error).split("): ", 1)[-1], 200)
         error = inner

@@ -53,7 +53,8 @@ class Call:
     """The note "this file calls name(*args)", and the state it then sets."""
 
     def __init__(self, name: _Name, args: tuple):
-        self.key, self.args, self.state = name.key, args, None
+        self.key, self.args = name.key, args
+        self.state: Any = None
 
 
 def read_batch(raw: bytes) -> dict[str, Any]:
@@ -97,6 +98,7 @@ def _interpret(raw: bytes) -> Any:
         del stack[start:]
         return items
 
+    arg: Any  # of what type, the instruction says
     for count, (opcode, arg, _) in enumerate(pickletools.genops(raw)):
         if count >= MAX_INSTRUCTIONS:
             raise UnpickleError(f"more than {MAX_INSTRUCTIONS} instructions")

@@ -47,6 +47,7 @@ class Clocks:
         self.times: Times = defaultdict(lambda: defaultdict(float))
         self._operations = operations()
         self._calls: list[Call] = []
+        self._previous: Any = None  # a function, or a profiler in C
         self._within: list[float] = []  # seconds of timed calls within each of those
 
     def __enter__(self) -> "Clocks":
