@@ -1,6 +1,6 @@
 # make test      set up .venv and run the tests (under 10 minutes on 2 cores)
 # make example   set up .venv, train a shortened ResNet-18, classify with its weights
-# make lint      ruff, format and rules
+# make lint      ruff, format and rules; mypy, types
 # make stub      write odyssey/__init__.pyi anew, after a public name was added
 #
 # PYTHON=python3.12 make test    chooses the interpreter (3.10 or newer)
@@ -22,6 +22,7 @@ example: $(VENV)/.base
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 stub: $(VENV)/.base
 	$(BIN)/python -c 'import odyssey; from odyssey import lazy; \

@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from odyssey.cli import other_tools
-from odyssey.cli.meant import did_you_mean
 from odyssey.cli.command import reworded
+from odyssey.cli.meant import did_you_mean
 from odyssey.cli.option import RUN, option
 from odyssey.cli.option_types import Milestones
 from odyssey.errors import InputError
