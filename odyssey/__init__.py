@@ -1,7 +1,8 @@
 """Deep learning by hand: every gradient derived, then coded, in NumPy and Numba.
 
-One gradient rule holds everywhere.  The gradient of ``name`` is ``grad_name`` and has
-its shape and dtype; the gradient that comes from above is ``grad_output``.
+One gradient rule holds everywhere.  The gradient of ``name`` is ``grad_name``, that of
+``x`` is ``grad_input``, and has its shape and dtype; the gradient that comes from above
+is ``grad_output``.
 ``op_backward(grad_output, <the forward's arguments>)`` returns gradients in the order
 of these arguments.  ``conv2d_backward`` and ``linear_backward`` take no bias, on which
 no gradient depends, but return its own; ``dropout_backward(grad_output, mask)`` takes

@@ -73,10 +73,28 @@ def test_links_within_the_project_lead_somewhere():
     assert dangling == []
 
 
+def test_files_that_pages_name_are_there():
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+    pages += [*(ROOT / "examples").rglob("*.md"), *(ROOT / "findings").glob("*.md")]
+    folders = "odyssey|examples|tests|docs|benchmarks|findings"
+    named = [
+        (page, name)
+        for page in pages
+        for name in re.findall(rf"`((?:{folders})/[\w/.]+)`", page.read_text("utf-8"))
+    ]
+    assert len(named) > 50
+    assert [pair for pair in named if not (ROOT / pair[1]).exists()] == []
+
+
 def test_the_first_look_of_the_readme():
     names, _ = run(python_of("README.md"))
     assert names["out"].shape == (2, 4, 8, 8)
     assert names["grad_bias"].shape == (4,)
+    assert names["grad_input"].shape == names["x"].shape
 
 
 def test_the_exercises_of_the_reading_order(capsys):

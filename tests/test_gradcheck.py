@@ -103,8 +103,8 @@ def spoilt(change):
     """A backward of ``linear`` whose gradient of the weights is spoilt."""
 
     def backward(grad_output, x, weights):
-        grad_x, grad_weights = linear_backward(grad_output, x, weights)
-        return grad_x, spoil(grad_weights, change)
+        grad_input, grad_weights = linear_backward(grad_output, x, weights)
+        return grad_input, spoil(grad_weights, change)
 
     return backward
 

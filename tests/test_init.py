@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from odyssey.init import he_normal, uniform_fan_in
+from odyssey.init import he_normal, initialize_by_name, uniform_fan_in
 
 
 def test_he_normal_has_the_variance_of_its_fan_in():
@@ -60,3 +60,46 @@ def test_errors(draw):
     for dtype in (np.float16, int, complex):
         with pytest.raises(TypeError, match="dtype"):
             draw((2, 3), rng, dtype)
+
+
+SHAPES = {
+    "conv1_kernel": (4, 3, 3, 3),
+    "conv1_bias": (4,),
+    "bn1_gamma": (4,),
+    "bn1_beta": (4,),
+    "fc1_weights": (5, 8),
+    "fc1_bias": (5,),
+    "fc2_weights": (2, 5),
+    "fc2_bias": (2,),
+}
+
+
+def test_a_network_is_initialized_by_the_names_of_its_parameters():
+    params = initialize_by_name(SHAPES, 7, np.float64)
+    rng = np.random.default_rng(7)
+    want = {
+        "conv1_kernel": he_normal((4, 3, 3, 3), rng, np.float64),
+        "conv1_bias": np.zeros(4),
+        "bn1_gamma": np.ones(4),
+        "bn1_beta": np.zeros(4),
+        "fc1_weights": uniform_fan_in((5, 8), rng, np.float64),
+        "fc1_bias": uniform_fan_in((5,), rng, np.float64, fan_in=8),
+        "fc2_weights": uniform_fan_in((2, 5), rng, np.float64),
+        "fc2_bias": uniform_fan_in((2,), rng, np.float64, fan_in=5),
+    }
+    assert list(params) == list(want) == list(SHAPES)
+    for name, array in want.items():
+        assert params[name].dtype == np.float64
+        np.testing.assert_array_equal(params[name], array)
+
+
+def test_a_network_is_the_same_numbers_in_both_dtypes():
+    wide, narrow = (
+        initialize_by_name(SHAPES, 7, np.float64),
+        initialize_by_name(SHAPES, 7),
+    )
+    for name, array in wide.items():
+        assert narrow[name].dtype == np.float32
+        np.testing.assert_array_equal(narrow[name], array.astype(np.float32))
+    other = initialize_by_name(SHAPES, 8)
+    assert (other["conv1_kernel"] != narrow["conv1_kernel"]).any()

@@ -80,13 +80,13 @@ def scale_shift(x, mean, scale, shift, addend, relu, out):
 
 
 @parallel
-def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_grad_x):
+def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_products):
     """Compute the two sums of the backward, into float64 arrays (C,).
 
     for block of 256 rows in parallel: for row: for c:
         g = grad_output[row, c], or 0 where the relu of ``scale_shift`` gave 0
         sum_grad[c] += g
-        sum_grad_x[c] += g * (x[row, c] - mean[c])
+        sum_products[c] += g * (x[row, c] - mean[c])
     """
     M, C = x.shape
     zero = x.dtype.type(0)
@@ -106,7 +106,7 @@ def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_grad_x
         for block in range(blocks):
             total += sums[block, c]
             product += products[block, c]
-        sum_grad[c], sum_grad_x[c] = total, product
+        sum_grad[c], sum_products[c] = total, product
 
 
 @parallel

@@ -112,7 +112,8 @@ def batch_norm2d(
     op = "batch_norm2d"
     parameters = _named(gamma, beta, running_mean, running_var)
     dtype = _check(op, x, parameters, training, momentum, eps)
-    check_statistics(op, statistics, x)
+    if statistics is not None:
+        check_statistics(op, statistics, x)
     matrix = as_nhwc(x).reshape(-1, x.shape[1])  # (M, C)
     added = np.empty((0, x.shape[1]), dtype)
     if addend is not None:
@@ -181,7 +182,8 @@ def batch_norm2d_backward(
     op = "batch_norm2d_backward"
     parameters = _named(gamma, beta, running_mean, running_var)
     _check(op, x, parameters, training, momentum, eps)
-    check_statistics(op, statistics, x)
+    if statistics is not None:
+        check_statistics(op, statistics, x)
     _check_gradient(op, grad_output, x, gamma, out)
     normalized_with = _statistics(x, running_mean, running_var, training, statistics)
     return _backward(

@@ -52,12 +52,8 @@ def batch_statistics(x: np.ndarray) -> BatchStatistics:
     return BatchStatistics(mean, var)
 
 
-def check_statistics(
-    op: str, statistics: BatchStatistics | None, x: np.ndarray
-) -> None:
+def check_statistics(op: str, statistics: BatchStatistics, x: np.ndarray) -> None:
     """Check statistics that a caller gives for ``x`` (N, C, H, W)."""
-    if statistics is None:
-        return
     if not isinstance(statistics, BatchStatistics):
         raise TypeError(
             f"{op}: statistics must be what batch_statistics returns, "

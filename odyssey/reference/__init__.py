@@ -9,8 +9,9 @@ the pixels of an image.  Types, and checks of arguments, are the twins' business
 
 A backward stands below its forward.  It takes ``grad_output``, the gradient of the loss
 with respect to the forward's result, and returns the gradient with respect to each
-argument: ``grad_<name>``, shaped like ``<name>``, in the order of the arguments.  The
-comments in it quote the line of the forward that the next line differentiates.
+argument: ``grad_<name>``, that of ``x`` ``grad_input``, shaped like it, in the order of
+the arguments.  The comments in it quote the line of the forward that the next line
+differentiates.
 
 Sizes: N images of C channels and H x W pixels; K kernels of R x S taps; P x Q outputs.
 """

@@ -29,13 +29,15 @@ def conv2d_backward(grad_output, x, kernel, stride=1, padding=0):
     """
     (_, _, H, W), (_, _, R, S), (_, _, P, Q) = x.shape, kernel.shape, grad_output.shape
     x_pad = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
-    grad_x_pad, grad_kernel = np.zeros_like(x_pad), np.zeros_like(kernel)
+    grad_input_pad, grad_kernel = np.zeros_like(x_pad), np.zeros_like(kernel)
     for r, s in np.ndindex(R, S):
         taps = np.s_[:, :, r : r + P * stride : stride, s : s + Q * stride : stride]
         # out += np.einsum("ncpq,kc->nkpq", x_pad[taps], kernel[:, :, r, s])
         grad_kernel[:, :, r, s] = np.einsum("nkpq,ncpq->kc", grad_output, x_pad[taps])
-        grad_x_pad[taps] += np.einsum("nkpq,kc->ncpq", grad_output, kernel[:, :, r, s])
+        grad_input_pad[taps] += np.einsum(
+            "nkpq,kc->ncpq", grad_output, kernel[:, :, r, s]
+        )
     # x_pad = np.pad(x, ...): what reached the padding is dropped
-    grad_input = grad_x_pad[:, :, padding : padding + H, padding : padding + W]
+    grad_input = grad_input_pad[:, :, padding : padding + H, padding : padding + W]
     # out + bias[:, None, None]
     return grad_input, grad_kernel, grad_output.sum(axis=(0, 2, 3))

@@ -8,7 +8,11 @@ from odyssey import gradcheck
 from odyssey.kernels import batch_norm as kernels
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add
-from odyssey.ops.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.ops.batch_norm import (
+    batch_norm2d,
+    batch_norm2d_backward,
+    batch_norm_training_backward,
+)
 from odyssey.ops.batch_statistics import BatchStatistics, batch_statistics
 
 SHAPES = [(4, 3, 5, 2), (2, 37, 9, 11), (1, 2, 3, 5)]
@@ -201,3 +205,58 @@ def test_backward_over_its_own_argument(training, channels_last):
         np.testing.assert_array_equal(value, right)
     with pytest.raises(ValueError, match=r"batch_norm2d_backward: .*overlaps x"):
         batch_norm2d_backward(grad_output, *given, out=x)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_backward_of_training_is_the_same_without_running_statistics(
+    shape, dtype, relu
+):
+    x, _, grad_output, gamma, beta, mean, var = make(shape, dtype)
+    statistics, kept = batch_statistics(x), grad_output.copy()
+    options = {"eps": 1e-3, "relu": relu}
+    want = batch_norm2d_backward(grad_output, x, gamma, beta, mean, var, **options)
+    got = batch_norm_training_backward(
+        grad_output, x, gamma, beta, statistics, **options
+    )
+    for value, right in zip(got, want, strict=True):
+        assert value.dtype == dtype
+        np.testing.assert_array_equal(value, right)
+    np.testing.assert_array_equal(grad_output, kept)
+    into, *others = batch_norm_training_backward(
+        grad_output, x, gamma, beta, statistics, out=grad_output, **options
+    )
+    assert into is grad_output
+    for value, right in zip((into, *others), want, strict=True):
+        np.testing.assert_array_equal(value, right)
+
+
+def test_the_backward_of_training_checks_its_arguments():
+    x, _, grad_output, gamma, beta, *_ = make((2, 3, 4, 5), np.float32)
+    name, statistics = "batch_norm_training_backward", batch_statistics(x)
+
+    def call(**changes):
+        arguments = {
+            "grad_output": grad_output,
+            "x": x,
+            "gamma": gamma,
+            "beta": beta,
+            "statistics": statistics,
+        }
+        batch_norm_training_backward(**{**arguments, **changes})
+
+    for change, error, argument in (
+        ({"grad_output": grad_output[:1]}, ValueError, "grad_output"),
+        ({"grad_output": grad_output.astype(np.float64)}, TypeError, "grad_output"),
+        ({"gamma": gamma[:2]}, ValueError, "gamma"),
+        ({"beta": beta.astype(np.int32)}, TypeError, "beta"),
+        ({"x": x[0]}, ValueError, "x must"),
+        ({"x": x[:1, :, :1, :1]}, ValueError, "more than one value"),
+        ({"statistics": (1, 2)}, TypeError, "statistics"),
+        ({"statistics": None}, TypeError, "statistics"),
+        ({"eps": 0.0}, ValueError, "eps"),
+        ({"out": x}, ValueError, "out"),
+    ):
+        with pytest.raises(error, match=f"^{name}: .*{argument}"):
+            call(**change)
