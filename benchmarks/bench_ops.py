@@ -29,10 +29,18 @@ from options import size_options, write_json
 from recording import Recorder, Row
 
 # isort: split
-import layers
 import odyssey_model
 from resnet18_cifar10 import bottleneck, model, preactivation
 from resnet18_cifar10.architecture import ResNetConfig
+
+from odyssey.layers import context, conv_norm, norm, shortcut
+
+#: Those that call the operations of a step.
+MODULES = [
+    odyssey_model,
+    *(model, bottleneck, preactivation),
+    *(context, conv_norm, norm, shortcut),
+]
 
 
 def measure_steps(
@@ -116,7 +124,7 @@ def run(name: str, batch: int, threads: int, repeat: int, path: Path | None) -> 
         f"ceilings: matrix product in float32 {product / 1e9:.0f} GFLOP/s, "
         f"copy {copy / 1e9:.1f} GB/s (read and written)\n"
     )
-    recorder = Recorder([odyssey_model, bottleneck, layers, model, preactivation])
+    recorder = Recorder(MODULES)
     step = measure_steps(recorder, MODELS[name], batch, repeat)
     rows = recorder.rows()
     click.echo(

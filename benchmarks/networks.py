@@ -8,7 +8,8 @@ import click
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
-from resnet18_cifar10.architecture import MODELS  # noqa: E402 - from the example, found just now
+# found just now
+from resnet18_cifar10.architecture import MODELS  # noqa: E402
 
 
 def model_option(command):

@@ -81,7 +81,7 @@ def evaluation(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> 
     folded = fold(params, state, config)
 
     def evaluate():
-        return forward(folded, {}, x, config, training=False)[0]
+        return forward(folded, {}, x, config, training=False, folded=True)[0]
 
     return Task(evaluate, lambda logits: {"logits": logits})
 

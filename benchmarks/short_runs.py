@@ -21,15 +21,18 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from networks import MODELS  # isort: skip (puts the example onto the path)
+from networks import MODELS  # isort: skip (puts the examples onto the path)
 from resnet18_cifar10 import train
-from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.architecture import ResNetConfig
+from resnet18_cifar10.example import EXAMPLE, NETWORK
 
-from odyssey.cli.data_options import loader_options
+from odyssey.cli.data_options import load_data, loader_options
 from odyssey.cli.program import exit_statuses
+from odyssey.cli.train import build_config, build_recipe
 from odyssey.data.dataset import Dataset
 from odyssey.data.sets import make_train_loader
 from odyssey.training.state import TrainingState
+from odyssey.training.step import training_step
 
 MEAN_OF = 5  # steps at the beginning, and at the end
 STEPS, STEPS_NARROW = 20, 60  # the CIFAR networks do a tenth of the work and learn less
@@ -60,9 +63,9 @@ def short_run(
     options: SimpleNamespace, data: Dataset, steps: int
 ) -> tuple[int, list[float]]:
     """Return how many numbers a network trains, and the losses of its first steps."""
-    config = train.build_config(options, data)
-    recipe = train.build_recipe(options, data, config)
-    state = TrainingState.fresh(*initialize(config, recipe.seed))
+    config = build_config(EXAMPLE, options, data)
+    recipe = build_recipe(NETWORK, options, data, config)
+    state = TrainingState.fresh(*NETWORK.initialize(config, recipe.seed))
     loader = make_train_loader(
         data.train_images,
         data.train_labels,
@@ -74,7 +77,9 @@ def short_run(
     epochs = map(loader.epoch, itertools.count())
     for x, labels in itertools.islice(itertools.chain.from_iterable(epochs), steps):
         lr = recipe.lr_at(state.step, loader.num_batches)
-        result = train.training_step(state, x, labels, lr, config=config, recipe=recipe)
+        result = training_step(
+            state, x, labels, lr, network=NETWORK, config=config, recipe=recipe
+        )
         state.count_step(result.loss, result.correct, len(labels))
         losses.append(result.loss)
     return sum(param.size for param in state.params.values()), losses
@@ -103,7 +108,7 @@ def main(models: list[str], steps: int | None, more: tuple[str]) -> None:
     """Train each kind of network a few steps, and print what became of its loss."""
     more = [*SHORT, *more]
     with exit_statuses():
-        data, _ = train.load_data(training_options(more))
+        data, _ = load_data(training_options(more))
         click.echo(
             f"mean loss of the first {MEAN_OF} steps and of the last {MEAN_OF}\n\n"
             f"{'kind':18}{'parameters':>12}{'steps':>6}{'first':>8}{'last':>8}"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from contenders import ODYSSEY, Contender
-from networks import EXAMPLE
+from networks import EXAMPLES
 
 HERE = Path(__file__).resolve().parent
-SEARCH_PATH = HERE.parent, EXAMPLE
+SEARCH_PATH = HERE.parent, EXAMPLES
 
 
 class WorkerError(Exception):

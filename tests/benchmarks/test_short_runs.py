@@ -4,8 +4,9 @@ import click
 import pytest
 import short_runs
 from click.testing import CliRunner
-from resnet18_cifar10 import train
 from resnet18_cifar10.architecture import MODELS
+
+from odyssey.training.model import StepResult
 
 QUICK = "--width 4 --threads 1 --batch-size 16 --lr 0.05".split()
 
@@ -41,11 +42,11 @@ def test_the_status_says_whether_losses_fell(
     make_tiny_cifar(tmp_path)
     seen = []
 
-    def step(state, x, labels, lr, *, config, recipe):
+    def step(state, x, labels, lr, *, network, config, recipe):
         seen.append((state.step, len(x), lr, config.pre_activation, recipe.augment))
-        return train.StepResult(float(losses[state.step >= 5]), 0, 0.0)
+        return StepResult(float(losses[state.step >= 5]), 0, 0.0)
 
-    monkeypatch.setattr(train, "training_step", step)
+    monkeypatch.setattr(short_runs, "training_step", step)
     result = run(tmp_path, "--models", "resnet20", "--steps", 10, "--limit-train", 40)
     assert result.exit_code == status, result.output
     assert len(seen) == 30  # 40 images are three batches: the epochs go on
