@@ -1,5 +1,6 @@
 """Run the ResNet-18 programs: in this process, or in one that can be killed."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -45,7 +46,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def run_here(script, *arguments):
     """Run a program in this process; return click's result (exit_code, output)."""
-    program = __import__(script)
+    program = importlib.import_module(f"resnet18_cifar10.{script}")
     threads = numba.get_num_threads()
     try:
         return CliRunner().invoke(program.main, [str(a) for a in arguments])

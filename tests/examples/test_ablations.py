@@ -7,7 +7,7 @@ import sys
 import numba
 from programs import EXAMPLE, run_here
 from resnet18_cifar10 import train
-from resnet18_cifar10.ablations import ROWS, row_options
+from resnet18_cifar10.ablations import ABLATIONS, ROWS
 
 from odyssey.cli.lr_options import learning_rate
 
@@ -52,12 +52,12 @@ def test_every_command_is_one_that_train_takes(tmp_path):
 
 
 def test_drops_come_at_the_same_parts_of_shorter_runs():
-    drops = [row_options("multistep", n)["--lr-milestones"] for n in (1, 2, 5, 8, 200)]
+    lengths = (1, 2, 5, 8, 200)
+    drops = [ABLATIONS.options("multistep", n)["lr_milestones"] for n in lengths]
     assert drops == ["1,2", "1,2", "2,3", "4,6", "100,150"]
 
 
 def test_the_model_is_that_of_rows_that_name_none():
-    models = [
-        row_options(n, 1, "resnet20")["--model"] for n in ("batch-32", "resnet34")
-    ]
+    names = ("batch-32", "resnet34")
+    models = [ABLATIONS.options(name, 1, "resnet20")["model"] for name in names]
     assert models == ["resnet20", "resnet34"]

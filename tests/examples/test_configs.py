@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import train as program
 from click.core import ParameterSource
 from programs import EXAMPLE, assert_same_run, losses_of, run_here
+from resnet18_cifar10.train import main
 
 from odyssey.training.recipe import Recipe
 from odyssey.training.recipe_file import read_recipe, recipe_names
@@ -20,14 +20,16 @@ SHORT += ["--limit-train", 48, "--limit-test", 10]
 
 def options_of(*arguments):
     """Return the options that a command line comes to, before any schedule is new."""
-    return program.main.make_context("train", [str(a) for a in arguments]).params
+    return main.make_context("train", [str(a) for a in arguments]).params
 
 
 @pytest.fixture
 def reached(monkeypatch):
-    """Return what the options are when they reach `train.train`."""
+    """Return what the options are when they reach `train`."""
     seen = []
-    monkeypatch.setattr(program, "train", lambda options, stop: seen.append(options))
+    monkeypatch.setattr(
+        "odyssey.cli.train.train", lambda example, options, stop: seen.append(options)
+    )
 
     def reached(*arguments):
         result = run_here("train", *arguments)
@@ -124,7 +126,7 @@ def test_a_run_is_repeated_from_the_recipe_it_left(tmp_path, monkeypatch):
 
 
 def test_command_line_over_file_over_defaults():
-    context = program.main.make_context(
+    context = main.make_context(
         "train", ["--lr", "0.4", "--config", "resnet18_fast", "--batch-size", "128"]
     )
     params = context.params

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from family import KINDS, drawn
-from layers import Layers, subsample, subsample_backward
 from resnet18_cifar10.architecture import (
     MODELS,
     ResNetConfig,
@@ -15,6 +14,8 @@ from resnet18_cifar10.architecture import (
 from resnet18_cifar10.model import backward, forward
 
 from odyssey.gradcheck import gradcheck
+from odyssey.layers.context import Context
+from odyssey.layers.shortcut import subsample, subsample_backward
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace
 
@@ -130,13 +131,14 @@ def test_drop_path_grows_with_depth_and_keeps_the_mean():
     config = ResNetConfig(blocks=(2, 2), drop_path=0.4)
     blocks = network_blocks(config)
     np.testing.assert_allclose([b.drop_path for b in blocks], [0.1, 0.2, 0.3, 0.4])
-    layers = Layers({}, {}, True, np.random.default_rng(0))
-    keep = layers.keep(blocks[-1], np.empty((4000, 1, 1, 1), np.float32))
+    images, drop_path = np.empty((4000, 1, 1, 1), np.float32), blocks[-1].drop_path
+    training = Context({}, {}, True, rng=np.random.default_rng(0))
+    keep = training.branch_scale(images, drop_path)
     assert keep.dtype == np.float32
     assert set(np.unique(keep)) == {0, np.float32(1 / 0.6)}
     # the mean of 4000 draws of deviation sqrt(0.4/0.6) is known to 0.013
     assert keep.mean() == pytest.approx(1, abs=0.05)
-    assert Layers({}, {}, False).keep(blocks[-1], keep) is None
+    assert Context({}, {}, False).branch_scale(images, drop_path) is None
 
 
 @pytest.mark.parametrize("option", ["drop_path", "dropout"])

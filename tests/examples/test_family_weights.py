@@ -16,8 +16,8 @@ from programs import (
     run_signalled,
 )
 from resnet18_cifar10.architecture import MODELS, ResNetConfig, initialize, model_name
+from resnet18_cifar10.recognition import config_from_shapes
 from resnet18_cifar10.weights import (
-    config_from_shapes,
     estimate_running_statistics,
     load_weights,
     save_weights,

@@ -9,20 +9,29 @@ from click.testing import CliRunner
 from programs import EXAMPLE, ROOT
 
 import odyssey
-from odyssey.__main__ import main as odyssey_main
 from odyssey.cli.command import Command
+from odyssey.cli.main import main as odyssey_main
 from odyssey.cli.option import GROUPS
 
+EXAMPLES = EXAMPLE.parent
 PROGRAMS = {
-    name: importlib.import_module(name).main
+    name: importlib.import_module(name.replace("/", ".")).main
     for name in (
-        *("train", "inference", "download_cifar10", "summary"),
-        *("show_augmentation", "plot_runs", "run_ablations"),
+        *("resnet18_cifar10/train", "resnet18_cifar10/inference"),
+        *("resnet18_cifar10/download_cifar10", "resnet18_cifar10/summary"),
+        *("resnet18_cifar10/show_augmentation", "resnet18_cifar10/plot_runs"),
+        "resnet18_cifar10/run_ablations",
+        *("lenet5_cifar10/train", "lenet5_cifar10/inference"),
     )
 }
-COMMANDS = {"odyssey": odyssey_main}
-COMMANDS |= {f"odyssey {name}": c for name, c in odyssey_main.commands.items()}
-ALL = {**PROGRAMS, **COMMANDS}
+TRAIN = PROGRAMS["resnet18_cifar10/train"]
+CONTEXT = click.Context(odyssey_main)
+COMMANDS = {
+    name: odyssey_main.get_command(CONTEXT, name)
+    for name in odyssey_main.list_commands(CONTEXT)
+}
+ALL = {**PROGRAMS, "odyssey": odyssey_main}
+ALL |= {f"odyssey {name}": command for name, command in COMMANDS.items()}
 
 #: Options that documents name of other programs: torchvision's, TensorBoard's ...
 OTHERS = {"--lr-warmup-method", "--lr-step-size", "--auto-augment", "--ra-magnitude"}
@@ -51,7 +60,11 @@ def run(command, *words):
 
 
 def test_every_program_is_here():
-    programs = {p.stem for p in EXAMPLE.glob("*.py") if "@click.command" in _text(p)}
+    programs = {
+        str(path.relative_to(EXAMPLES).with_suffix(""))
+        for path in EXAMPLES.glob("*/*.py")
+        if "startup.run(main)" in _text(path)
+    }
     assert programs == PROGRAMS.keys()
 
 
@@ -75,7 +88,7 @@ def test_help_fits_a_terminal(command):
 
 def test_the_list_of_commands_is_not_cut_short():
     commands = run(odyssey_main, "--help").partition("\nCommands:\n")[2].splitlines()
-    assert len(commands) == len(odyssey_main.commands)
+    assert len(commands) == len(COMMANDS)
     assert all(re.fullmatch(r"  \w+ +[A-Z].*[^.]\.", line) for line in commands)
 
 
@@ -93,7 +106,7 @@ def test_the_version_of_every_program(command):
 
 
 def test_the_groups_of_train():
-    heads = re.findall(r"^(\w+) options:$", run(PROGRAMS["train"], "-h"), re.MULTILINE)
+    heads = re.findall(r"^(\w+) options:$", run(TRAIN, "-h"), re.MULTILINE)
     assert [head.lower() for head in heads] == list(GROUPS)
 
 
@@ -114,7 +127,7 @@ def _benchmark_options():
 def test_defaults_in_the_readme():
     """What stands in parentheses after an option is its default."""
     shown = {}
-    for option in options_of(PROGRAMS["train"]):
+    for option in options_of(TRAIN):
         for name in option.opts:
             shown[name] = option.default
     text = _text(EXAMPLE / "README.md")

@@ -2,19 +2,23 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from programs import run_here
 from resnet18_cifar10.architecture import MODELS, ResNetConfig, initialize, model_name
-from resnet18_cifar10.model_options import recipe_options
+from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.weights import save_weights
 
+from odyssey.cli.model_options import recipe_options
+from odyssey.training import saved_model
 from odyssey.training.recipe import Recipe
-from odyssey.training.saved_model import load_model
 from odyssey.training.state import TrainingState
 from odyssey.weights.checkpoint import list_checkpoints, save_checkpoint
 from odyssey.weights.files import WeightsError
+
+load_model = partial(saved_model.load_model, NETWORK)
 
 ORIGIN = {"dataset": "cifar10", "classes": [f"kind {k}" for k in range(10)]}
 
@@ -27,7 +31,10 @@ def checkpoint_of(run, config, step=3, averaged=False, origin=ORIGIN, **changes)
             tensor += 0.5 * step
     state.step, state.epoch = step, 1
     recipe = Recipe(
-        model_name(config), "cifar10", "none", recipe_options(config, num_classes=10)
+        model_name(config),
+        "cifar10",
+        "none",
+        recipe_options(NETWORK, config, num_classes=10),
     )
     metadata = {
         "odyssey": "0.1.0",
