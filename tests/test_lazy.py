@@ -42,6 +42,13 @@ def test_numba_is_not_imported_where_it_is_not_needed(statement):
 
 
 @pytest.mark.parametrize(
+    "statement", ["import odyssey.gradcheck", "from odyssey.cli import startup"]
+)
+def test_nor_is_numpy_before_programs_are_ready_for_signals(statement):
+    run("-c", f"import sys; {statement}; assert 'numpy' not in sys.modules")
+
+
+@pytest.mark.parametrize(
     "statements",
     [
         "import odyssey; odyssey.relu; odyssey.ops.pooling.maxpool2d",

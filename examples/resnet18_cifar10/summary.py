@@ -96,10 +96,12 @@ def _arrays_kept(layer: Layer, config: ResNetConfig) -> int:
 
     The convolution's result for the batch norm, and what the next layer was given.
     """
-    normalized = layer.conv and layer.norm and config.normalize
     if layer.conv and layer.conv.endswith("_proj"):
-        return 1 if normalized else 0  # the sum that it goes into is the block's
-    return 2 if normalized else 1
+        # the sum that it goes into is the block's
+        return 1 if layer.norm and config.normalize else 0
+    if not config.normalize:
+        return 1 if layer.norm else 0  # the backward of a relu needs its result alone
+    return 2 if layer.conv and layer.norm else 1
 
 
 def print_table(rows: list[Row]) -> None:

@@ -23,7 +23,9 @@ PROGRAMS = [
     [EXAMPLE / "summary.py"],
     ["-m", "odyssey", "verify", "."],
 ]
-PROGRAM_NAMES = [path.stem for path, *more in PROGRAMS if not more]
+SCRIPTS = [path for path, *more in PROGRAMS if not more]
+LENET = EXAMPLE.parent / "lenet5_cifar10"
+SCRIPTS += [LENET / "train.py", LENET / "inference.py"]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +73,11 @@ def test_signals_can_be_ignored(tmp_path):
     def ignore():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    code = "import startup, os, signal; startup.prepare()\n"
+    code = "import os, signal\nfrom odyssey.cli import startup; startup.prepare()\n"
     code += "os.kill(os.getpid(), signal.SIGINT); print('still here')"
     command = [sys.executable, "-c", code]
     result = subprocess.run(
-        command, cwd=EXAMPLE, preexec_fn=ignore, capture_output=True, text=True
+        command, cwd=ROOT, preexec_fn=ignore, capture_output=True, text=True
     )
     assert (result.returncode, result.stdout) == (0, "still here\n")
 
@@ -111,26 +113,26 @@ def test_closed_streams(tmp_path, streams):
     assert len((tmp_path / "run" / "steps.jsonl").read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize("script", PROGRAM_NAMES)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_a_checkout_needs_no_installation(tmp_path, script):
     """Nor the script's folder on sys.path, which -I keeps out as -P does."""
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     result = subprocess.run(
-        [sys.executable, "-I", EXAMPLE / f"{script}.py", "--help"],
+        [sys.executable, "-I", script, "--help"],
         env=clean,
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"Usage: {script}.py [OPTIONS]")
+    assert result.stdout.startswith(f"Usage: {script.name} [OPTIONS]")
 
 
 #: Runs programs one after the other in one process: one start of Python for them all.
 PROGRAMS_IN_TURN = """
 import json, sys
-import inference, train
-from odyssey.__main__ import main as odyssey
+from odyssey.cli.main import main as odyssey
+from resnet18_cifar10 import inference, train
 for name, *words in json.loads(sys.argv[1]):
     program = {"inference": inference.main, "train": train.main, "odyssey": odyssey}
     try:
@@ -156,7 +158,7 @@ def test_text_and_bytes_are_never_compared(tmp_path, form):
             ["odyssey", "info"],
         ]
     words = json.dumps([[str(word) for word in program] for program in programs])
-    path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
+    path = os.pathsep.join([str(EXAMPLE.parent), str(ROOT)])
     result = subprocess.run(
         [sys.executable, "-bb", "-c", PROGRAMS_IN_TURN, words],
         env={**os.environ, "PYTHONPATH": path},
@@ -195,10 +197,9 @@ except KeyboardInterrupt:
 
 def test_a_session_outlives_the_program(tmp_path):
     """As IPython's %run has it, in its main thread and in another."""
-    path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
     result = subprocess.run(
         [sys.executable, "-c", SESSION, EXAMPLE / "summary.py", "--model", "resnet20"],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,0 +1,217 @@
+"""The two measurements of `odyssey.gradcheck`, by central differences."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from odyssey.checks import check_array, check_int, check_number
+
+
+def worst_error(
+    forward: Callable[..., np.ndarray | float],
+    backward: Callable[..., Any],
+    inputs: Sequence[Any],
+    *,
+    wrt: int | Sequence[int] | None,
+    eps: float,
+    rtol: float,
+    atol: float,
+    samples: int | None,
+    rng: np.random.Generator | None,
+) -> float:
+    """Return the worst relative error of a backward: `odyssey.gradcheck.gradcheck`."""
+    check_number("gradcheck", "eps", eps, 0, low_open=True)
+    check_number("gradcheck", "rtol", rtol, 0, low_open=True)
+    check_number("gradcheck", "atol", atol, 0)
+    if samples is not None:
+        check_int("gradcheck", "samples", samples, 1)
+    positions = _positions_to_check(inputs, wrt)
+    rng = np.random.default_rng(0 if rng is None else rng)
+
+    result = _call("forward", forward, inputs)
+    out = _as_float64(result)
+    grad_output = rng.standard_normal(out.shape)
+    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
+    grads = _call("backward", backward, [upstream, *inputs])
+    grads = _gradients(grads, inputs, positions, needed=wrt is not None)
+    rounding = 100 * np.finfo(np.float64).eps * np.linalg.norm(grad_output * out) / eps
+
+    worst = 0.0
+    for position, grad in grads.items():
+        _refuse_lost_steps(position, inputs[position], eps)
+        for place, step, typical in _steps(grad, eps, samples, rng):
+            change, way = _change(forward, inputs, position, step)
+            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
+            analytic = float(np.vdot(grad, way)) / (2 * eps)
+            floor = min(atol, max(1e-6 * typical, rounding))
+            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
+            error = abs(analytic - numeric)
+            error = error and error / (scale + floor / rtol)
+            if not (np.isfinite(numeric) and error <= rtol):
+                raise AssertionError(
+                    f"gradcheck: input {position}, {place}: the backward gives "
+                    f"{analytic:.8g}, central differences give {numeric:.8g} "
+                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
+                )
+            worst = max(worst, error)
+        _refuse_lost_changes(position, grad, out, rounding / 100)
+    return worst
+
+
+def _positions_to_check(
+    inputs: Sequence[Any], wrt: int | Sequence[int] | None
+) -> list[int]:
+    """Return the positions that ``wrt`` stands for; check both arguments."""
+    if not isinstance(inputs, (tuple, list)):
+        raise TypeError(
+            f"gradcheck: inputs must be a tuple or list, got {type(inputs).__name__}"
+        )
+    floats = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, np.ndarray) and x.dtype.kind in "fc":
+            check_array("gradcheck", f"input {i}", x)
+            if x.dtype.newbyteorder("=") != np.float64:
+                raise TypeError(f"gradcheck: input {i} must be float64, got {x.dtype}")
+            floats.append(i)
+    if wrt is None:
+        wrt = floats
+    positions = [check_int("gradcheck", "wrt", i, 0) for i in np.atleast_1d(wrt)]
+    if not positions or max(positions) >= len(inputs):
+        raise ValueError(
+            f"gradcheck: wrt must name one or more of the {len(inputs)} inputs, "
+            f"got {positions}"
+        )
+    for i in positions:
+        if i not in floats:
+            raise TypeError(
+                f"gradcheck: input {i} must be a float64 array to be checked, got "
+                f"{getattr(inputs[i], 'dtype', type(inputs[i]).__name__)}"
+            )
+    return positions
+
+
+def _call(name: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Call ``function`` on copies of the arguments, which it must leave unchanged."""
+    copies = [np.array(x) if isinstance(x, np.ndarray) else x for x in arguments]
+    result = function(*copies)
+    for i, (x, after) in enumerate(zip(arguments, copies, strict=True)):
+        if isinstance(x, np.ndarray) and x.tobytes() != after.tobytes():
+            raise AssertionError(f"gradcheck: {name} changed its argument {i}")
+    return result
+
+
+def _as_float64(result: Any) -> np.ndarray:
+    """Return the forward's result as an array of its own."""
+    if not isinstance(result, (np.ndarray, float)):
+        raise TypeError(
+            "gradcheck: forward must give one array or a float, got "
+            f"{type(result).__name__}; pick one: lambda *inputs: forward(*inputs)[0]"
+        )
+    out = np.array(result)
+    if out.dtype != np.float64:
+        raise AssertionError(f"gradcheck: forward made {out.dtype} from float64")
+    return out
+
+
+def _gradients(
+    grads: Any, inputs: Sequence[Any], positions: list[int], *, needed: bool
+) -> dict[int, np.ndarray]:
+    """Return copies of the backward's gradients by position, checked for their form.
+
+    Positions without a gradient are left out, or refused where each is ``needed``.
+    """
+    if not isinstance(grads, (tuple, list)):
+        grads = [None] * positions[0] + [grads]
+    grads = dict(enumerate(grads))
+    if not needed:
+        positions = [i for i in positions if grads.get(i) is not None]
+    if not positions:
+        raise AssertionError(
+            "gradcheck: the backward gives no gradient of any float64 input, "
+            "there is nothing to check"
+        )
+    checked = {}
+    for i in positions:
+        grad, x = grads.get(i), inputs[i]
+        if not isinstance(grad, (np.ndarray, np.float64)):
+            got = type(grad).__name__
+        elif grad.shape != x.shape or grad.dtype != np.float64:
+            got = f"{grad.dtype} of shape {grad.shape}"
+        elif not np.isfinite(grad).all():
+            element = tuple(int(k) for k in np.argwhere(~np.isfinite(grad))[0])
+            got = f"{np.asarray(grad)[element]} in element {element}"
+        else:
+            checked[i] = np.array(grad)
+            continue
+        raise AssertionError(
+            f"gradcheck: input {i} needs a finite float64 gradient of shape "
+            f"{x.shape}, the backward gives {got}"
+        )
+    return checked
+
+
+def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
+    """Raise if some element cannot go by ``eps``, for both measurements see nothing."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        way = (x + eps) - (x - eps)
+        lost = np.isfinite(x) & ~(np.abs(way - 2 * eps) <= 0.1 * (2 * eps))
+    if lost.any():
+        element = tuple(int(k) for k in np.argwhere(lost)[0])
+        raise ValueError(
+            f"gradcheck: input {position}, element {element}: a step of eps={eps:g} is "
+            f"lost in the rounding of {x[element]:g}; take smaller inputs or a "
+            "larger eps"
+        )
+
+
+def _refuse_lost_changes(
+    position: int, grad: np.ndarray, out: np.ndarray, noise: float
+) -> None:
+    """Raise if the gradients agree in what the rounding of a large result hides.
+
+    ``noise`` is what rounding does to a difference: a gradient as small is not seen.
+    """
+    typical = float(np.linalg.norm(grad)) / max(1, grad.size) ** 0.5
+    if np.isfinite(noise) and noise > max(0.1 * typical, 1e-6):
+        raise ValueError(
+            f"gradcheck: what input {position} changes is lost in the rounding of the "
+            f"result, which is up to {np.abs(out).max():g}; take smaller inputs or a "
+            "larger eps"
+        )
+
+
+def _steps(
+    grad: np.ndarray, eps: float, samples: int | None, rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Yield where to go: along each element (or random samples), then at random.
+
+    Each step comes with its name and the size that is typical of <grad, step> / eps.
+    """
+    norm = float(np.linalg.norm(grad))
+    chosen = np.arange(grad.size)
+    if samples is not None and samples < grad.size:
+        chosen = rng.choice(grad.size, samples, replace=False)
+    for flat_index in chosen:
+        index = tuple(int(k) for k in np.unravel_index(flat_index, grad.shape))
+        step = np.zeros(grad.shape)
+        step[index] = eps
+        yield f"element {index}", step, norm / grad.size**0.5
+    yield "random projection", eps * rng.standard_normal(grad.shape), norm
+
+
+def _change(
+    forward: Callable[..., Any], inputs: Sequence[Any], position: int, step: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return f(x + step) - f(x - step), and the way x went in floating-point numbers.
+
+    That way is not quite ``2 * step``: adding a small step to a large x rounds it.
+    """
+    results, places = [], []
+    for sign in (1, -1):
+        x = np.array(inputs[position])  # and not x + step: layout and type are kept
+        x += sign * step
+        moved = [*inputs[:position], x, *inputs[position + 1 :]]
+        results.append(_as_float64(_call("forward", forward, moved)))
+        places.append(x)
+    return results[0] - results[1], places[0] - places[1]
