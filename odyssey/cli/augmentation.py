@@ -10,6 +10,7 @@ give the same sheet.
 """
 
 import io
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from odyssey.cli.data_options import data_options, dataset_options, loader_optio
 from odyssey.cli.option import DATA, RUN, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.loader import BatchLoader
 from odyssey.data.randaugment import OPERATIONS, apply_operation
 from odyssey.data.sets import load_dataset
@@ -30,15 +32,23 @@ from odyssey.weights.files import atomic_write_bytes
 
 
 def augmented_columns(
-    images: np.ndarray, labels: np.ndarray, columns: int, first: int, **options: Any
+    images: np.ndarray,
+    labels: np.ndarray,
+    columns: int,
+    first: int,
+    *,
+    mean: Sequence[float] = CIFAR10_MEAN,
+    std: Sequence[float] = CIFAR10_STD,
+    **options: Any,
 ) -> list[np.ndarray]:
-    """Return the images in each of ``columns`` epochs, (N, 3, H, W) uint8.
+    """Return the images in each of ``columns`` epochs, (N, C, H, W) uint8.
 
     They come from a `BatchLoader`, with its normalisation undone.
     """
+    options |= {"mean": mean, "std": std}
     loader = BatchLoader(images, labels, len(images), shuffle=False, **options)
     epochs = (next(loader.epoch(first + column))[0] for column in range(columns))
-    return [denormalize(x) for x in epochs]
+    return [denormalize(x, mean, std) for x in epochs]
 
 
 def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
@@ -148,7 +158,9 @@ def draw(options: SimpleNamespace) -> None:
             options.columns,
             options.epoch,
             padding=options.padding,
-            num_classes=len(data.class_names),
+            num_classes=data.num_classes,
+            mean=data.mean,
+            std=data.std,
             **loader_options(options),
         )
     sheet = contact_sheet([images, *columns])

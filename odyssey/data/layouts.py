@@ -1,4 +1,4 @@
-"""Data folders in other forms than CIFAR-10's own: recognised, and answered.
+"""Data folders in other forms than those that are read: recognised, and answered.
 
 None of them is read.  What is said of each is what it is and what to do; IDX files,
 which are easily written, take images from everywhere (`odyssey.data.idx`).
@@ -16,7 +16,28 @@ MAX_ENTRIES = 1000  # of a folder that are looked at
 _UNREAD = (
     "a form that is not read; odyssey/data/idx.py shows how to write IDX files instead"
 )
-_ARCHIVES = ("cifar-10-python", "cifar-10-binary", "cifar-10-batches-py")
+_ARCHIVES = {  # by name, the data set in them
+    "cifar-10-python": "cifar10",
+    "cifar-10-binary": "cifar10",
+    "cifar-10-batches-py": "cifar10",
+    "cifar-100-python": "cifar100",
+    "cifar-100-binary": "cifar100",
+}
+#: What tells the folders of the published sets: any of these sets of names.
+_PUBLISHED = {
+    "CIFAR-10": (
+        {"cifar-10-batches-py"},
+        {"cifar-10-batches-bin"},
+        {"data_batch_1", "test_batch"},
+        {"data_batch_1.bin", "test_batch.bin"},
+    ),
+    "CIFAR-100": (
+        {"cifar-100-python"},
+        {"cifar-100-binary"},
+        {"train", "test", "meta"},
+        {"train.bin", "test.bin"},
+    ),
+}
 _KAGGLE = {"trainLabels.csv", "sampleSubmission.csv", "train.7z", "test.7z"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
@@ -33,17 +54,23 @@ _FORMS = {
 }
 
 
-def other_layout(root: Path) -> str:
-    """Return what a folder without CIFAR-10 holds and what to do, "" if not known.
+def other_layout(root: Path, title: str = "CIFAR-10") -> str:
+    """Return what a folder without a data set holds and what to do, "" if not known.
 
     Names are looked at, and no contents; two folders deep, a thousand in each.
+
+    Parameters
+    ----------
+    root : the folder
+    title : of the data set that is not there
     """
     entries, folders = _entries(root), subfolders(root)
     for name in entries:
         if _is_archive(name):
             return f"holds {name}, still packed; {_how_to_unpack(root / name)}"
-    if "cifar-100-python" in entries or {"train", "test", "meta"} <= set(entries):
-        return "holds CIFAR-100, which is not read; CIFAR-10 is"
+    for other, signs in _PUBLISHED.items():
+        if other != title and any(names <= entries.keys() for names in signs):
+            return f"holds {other}, not {title}{remedy(f'holds {other}')}"
     if found := [name for name in entries if name in _KAGGLE]:
         return (
             f"holds CIFAR-10 as Kaggle has it ({', '.join(found)}), a form that is not "
@@ -108,7 +135,7 @@ def _form(name: str) -> str:
 
 
 def _is_archive(name: str) -> bool:
-    """Tell whether this is the name of a published archive of CIFAR-10."""
+    """Tell whether this is the name of a published archive."""
     stem, _, suffix = name.partition(".")
     return stem in _ARCHIVES and suffix in ("tar.gz", "tgz", "tar")
 
@@ -117,4 +144,6 @@ def _how_to_unpack(archive: Path) -> str:
     """Return the command that unpacks an archive; of a ``.tar`` no sum is known."""
     if archive.suffix == ".tar":
         return f"tar -xf {archive.name} unpacks it"
-    return remedy("archive", file=archive.name) or "it is to be unpacked"
+    dataset = _ARCHIVES[archive.name.partition(".")[0]]
+    how = remedy(f"archive of {dataset}", file=archive.name)
+    return how or "it is to be unpacked"

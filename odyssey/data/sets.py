@@ -5,12 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from odyssey.data.cifar10 import load_cifar10
+from odyssey.data.cifar10 import CIFAR10
+from odyssey.data.cifar100 import CIFAR100
 from odyssey.data.dataset import Dataset
 from odyssey.data.loader import BatchLoader, permutation
 from odyssey.data.streams import SPLIT_STREAM
 
-DATASETS = ("cifar10", "synthetic")
+#: The data sets that are read from a folder.
+PUBLISHED = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+DATASETS = (*PUBLISHED, "synthetic")
+
+
+def usual_data_dir(dataset: str) -> str:
+    """Return the folder of a data set for which no other is named."""
+    return f"datasets/{dataset if dataset in PUBLISHED else 'cifar10'}"
 
 
 def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
@@ -18,8 +26,9 @@ def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
 
     Parameters
     ----------
-    dataset : "cifar10", read from ``data_dir``, or "synthetic", drawn on the spot
-    data_dir : see `load_cifar10`; not looked at for "synthetic"
+    dataset : "cifar10" or "cifar100", read from ``data_dir``, or "synthetic", drawn on
+        the spot
+    data_dir : see `load_cifar10` and `load_cifar100`; not looked at for "synthetic"
 
     Raises
     ------
@@ -30,11 +39,11 @@ def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
         from odyssey.data.synthetic import make_synthetic
 
         return make_synthetic()
-    if dataset != "cifar10":
+    if dataset not in PUBLISHED:
         raise ValueError(
             f"load_dataset: dataset must be one of {DATASETS}, got {dataset!r}"
         )
-    return load_cifar10(data_dir)
+    return PUBLISHED[dataset].load(data_dir)
 
 
 def split_validation(
@@ -49,7 +58,7 @@ def split_validation(
 
     Parameters
     ----------
-    images : (N, 3, 32, 32) uint8
+    images : (N, C, H, W) uint8
     labels : (N,) integers
     n : 0 to N - 1, so that something is left to train on
     seed : any integer of 64 bits
@@ -90,10 +99,13 @@ def make_train_loader(
 
 
 def make_eval_loader(
-    images: np.ndarray, labels: np.ndarray, batch_size: int
+    images: np.ndarray, labels: np.ndarray, batch_size: int, **options: Any
 ) -> BatchLoader:
-    """Return a loader that keeps the order and only normalises."""
-    return BatchLoader(images, labels, batch_size, shuffle=False)
+    """Return a loader that keeps the order and only normalises.
+
+    More ``options``, ``mean`` and ``std``, are those of `BatchLoader`.
+    """
+    return BatchLoader(images, labels, batch_size, shuffle=False, **options)
 
 
 def _take(

@@ -213,7 +213,7 @@ def make_synthetic(
     -------
     Dataset
         Images (n, 3, 32, 32) uint8 with channels-last memory, labels (n,) int64, and
-        the ten class names.
+        the ten class names.  Mean and deviation are CIFAR-10's, whose place it takes.
 
     Raises
     ------

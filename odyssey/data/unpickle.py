@@ -1,4 +1,4 @@
-"""Read CIFAR-10's pickled batches without running anything they say.
+"""Read the pickled batches of CIFAR without running anything they say.
 
 A pickle is a program for a small stack machine, and two of its instructions together
 (GLOBAL, REDUCE) import and call any function there is: loading a tampered file with
@@ -17,8 +17,8 @@ documented in CPython's ``Lib/pickletools.py``.
 import pickletools
 from typing import Any
 
-#: A batch of 20,000 records written by Python 3 takes fewer than 200,000.
-MAX_INSTRUCTIONS = 500_000
+#: The 50,000 records of CIFAR-100, written by Python 3, take 600,000 or so.
+MAX_INSTRUCTIONS = 1_000_000
 
 RECONSTRUCT = "_reconstruct"  # an array, in protocols 2 to 4
 FROMBUFFER = "_frombuffer"  # an array, in protocol 5
@@ -35,7 +35,7 @@ _DAMAGE = (ValueError, TypeError, LookupError, OverflowError, BytesWarning)
 
 
 class UnpickleError(ValueError):
-    """The pickle is damaged, or asks for what no CIFAR-10 batch needs."""
+    """The pickle is damaged, or asks for what no batch needs."""
 
 
 class _Name:

@@ -1,5 +1,6 @@
 """Pictures of what training sees and does, as pixels (height, width, 3) uint8."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy as np
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 
 MARGIN = 2  # pixels between the images of a sheet
-CELL_HEIGHT, CELL_WIDTH = 24, 68  # pixels of a cell of the confusion matrix
+CELL_HEIGHT, CELL_WIDTH = 24, 68  # pixels of a cell of the confusion matrix, at least
+MOST_NAMED = 30  # classes whose names and counts are written; of more, colours alone
+SMALL_CELL = 8  # pixels of a cell's side without text
 DARKEST = np.array([8, 48, 107])  # blue, of a cell that has all of its row
 
 
@@ -22,15 +25,17 @@ def denormalize(
 
 
 def contact_sheet(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Return images side by side on white.
+    """Return images side by side on white, in colour.
 
     Parameters
     ----------
-    columns : arrays (N, 3, H, W) uint8 of one shape
+    columns : arrays (N, C, H, W) uint8 of one shape; C is 3, or 1 for greys
     """
     N, C, H, W = columns[0].shape
+    if C not in (1, 3):
+        raise ValueError(f"contact_sheet: columns must have 1 or 3 channels, got {C}")
     sheet = np.full(
-        (N * (H + MARGIN) + MARGIN, len(columns) * (W + MARGIN) + MARGIN, C),
+        (N * (H + MARGIN) + MARGIN, len(columns) * (W + MARGIN) + MARGIN, 3),
         255,
         np.uint8,
     )
@@ -38,14 +43,14 @@ def contact_sheet(columns: Sequence[np.ndarray]) -> np.ndarray:
         left = MARGIN + j * (W + MARGIN)
         for i, image in enumerate(column.transpose(0, 2, 3, 1)):
             top = MARGIN + i * (H + MARGIN)
-            sheet[top : top + H, left : left + W] = image
+            sheet[top : top + H, left : left + W] = image  # a grey in all colours
     return sheet
 
 
 def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
     """Return a confusion matrix as a table of counts, the darker the more of its row.
 
-    Needs Pillow, for the text.
+    Needs Pillow, for the text.  More than `MOST_NAMED` classes have colours alone.
 
     Parameters
     ----------
@@ -56,15 +61,19 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.n
 
     K = len(confusion)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    if K > MOST_NAMED:
+        return _coloured(share, SMALL_CELL, SMALL_CELL)
+    # The width of text is measured on a picture of its own, before there is the table.
+    measure = ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength
+    widest = max((measure(name) for name in class_names), default=0)
+    cell_width = max(CELL_WIDTH, math.ceil(widest) + 4)
     table = np.zeros((K + 1, K + 1))  # a row and a column of names, on white
     table[1:, 1:] = share
-    pixels = np.rint(255 + table[..., None] * (DARKEST - 255)).astype(np.uint8)
-    pixels = pixels.repeat(CELL_HEIGHT, axis=0).repeat(CELL_WIDTH, axis=1)
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(_coloured(table, CELL_HEIGHT, cell_width))
     draw = ImageDraw.Draw(image)
 
     def write(row: int, column: int, text: str, color: str = "black") -> None:
-        center = (column + 0.5) * CELL_WIDTH, (row + 0.5) * CELL_HEIGHT
+        center = (column + 0.5) * cell_width, (row + 0.5) * CELL_HEIGHT
         box = draw.textbbox((0, 0), text)
         corner = [c - (box[i] + box[i + 2]) / 2 for i, c in enumerate(center)]
         draw.text(corner, text, fill=color)
@@ -77,3 +86,9 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.n
         if count:
             write(i + 1, j + 1, str(count), "white" if share[i, j] > 0.5 else "black")
     return np.asarray(image)
+
+
+def _coloured(table: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a table of shares, 0 to 1, as cells of white to blue."""
+    pixels = np.rint(255 + table[..., None] * (DARKEST - 255)).astype(np.uint8)
+    return pixels.repeat(height, axis=0).repeat(width, axis=1)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.errors import InputError, remedy
 from odyssey.optim import global_grad_norm
 from odyssey.training.evaluation import Evaluation
@@ -48,6 +49,7 @@ class TensorBoard(Observer):
     class_names : of the classes, in the order of their labels
     every : steps between two writings of loss, norms and histograms
     goes_on : whether ``directory`` may hold events already
+    mean, std : with which images are normalised, to show them as they were
 
     Raises
     ------
@@ -65,6 +67,8 @@ class TensorBoard(Observer):
         *,
         every: int = 100,
         goes_on: bool = False,
+        mean: Sequence[float] = CIFAR10_MEAN,
+        std: Sequence[float] = CIFAR10_STD,
     ) -> None:
         tensorboardX, self._damaged = _import_tensorboardx()
         self._summary = tensorboardX.summary
@@ -72,6 +76,7 @@ class TensorBoard(Observer):
         self._there: set[str] = set()  # tags of an epoch that was cut short
         self.directory = Path(directory)
         self.recipe, self.class_names, self.every = recipe, class_names, every
+        self._mean, self._std = mean, std
         if not goes_on and event_files(self.directory):
             raise InputError(
                 f"{directory} holds the events of a run already"
@@ -184,7 +189,8 @@ class TensorBoard(Observer):
         self._write(step, experiment)
         self._write(step, session_start)
         columns = min(SHEET_COLUMNS, len(x))
-        images = denormalize(x[: min(SHEET_IMAGES, len(x)) // columns * columns])
+        shown = x[: min(SHEET_IMAGES, len(x)) // columns * columns]
+        images = denormalize(shown, self._mean, self._std)
         sheet = contact_sheet([images[j::columns] for j in range(columns)])
         self._write_picture(step, "training_images", sheet)
         self._flush()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny_cifar import write_tiny_cifar
 
+from odyssey.cli import remedies as remedies  # the words that name options
 from odyssey.data import idx, layouts
 from odyssey.data.cifar10 import holds_cifar10, load_cifar10
 from odyssey.data.dataset import DataError
@@ -85,8 +86,19 @@ def said_of(root):
             "holds cifar-10-python.tar, still packed; tar -xf cifar-10-python.tar "
             "unpacks it",
         ),
-        (["cifar-100-python/train"], "holds CIFAR-100, which is not read; CIFAR-10 is"),
-        (["train", "test", "meta"], "holds CIFAR-100, which is not read; CIFAR-10 is"),
+        (
+            ["cifar-100-python.tgz"],
+            "holds cifar-100-python.tgz, still packed; python -m odyssey download "
+            "--dataset cifar100 --from-file cifar-100-python.tgz unpacks it",
+        ),
+        (
+            ["cifar-100-python/train"],
+            "holds CIFAR-100, not CIFAR-10; --dataset cifar100 reads it",
+        ),
+        (
+            ["train", "test", "meta"],
+            "holds CIFAR-100, not CIFAR-10; --dataset cifar100 reads it",
+        ),
         (["x/a.png"], f"holds images without labels (x{os.sep}a.png); inference.py "),
         (
             ["notes.txt", "x/notes.txt"],
@@ -130,7 +142,7 @@ def test_folders_with_many_files_are_not_listed_whole(tmp_path, monkeypatch):
         (
             "cifar-10-binary.tar.gz",
             b"\x1f\x8b",
-            "an archive, not a folder; python -m odyssey download ",
+            "an archive, not a folder; python -m odyssey download --from-file",
         ),
     ],
 )

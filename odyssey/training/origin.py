@@ -1,0 +1,97 @@
+"""What a model keeps of the data that it learnt from: enough to classify more images.
+
+It stands in the manifest of the weights and in checkpoints.  What is as in CIFAR-10 is
+left out, so that manifests without it, as all old ones are, mean the same.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, Dataset
+from odyssey.data.sets import PUBLISHED
+from odyssey.errors import InputError
+
+IMAGE_SHAPE = (3, 32, 32)  # CIFAR's
+MAX_SIDE = 65_536  # pixels, to be believed from a manifest
+
+
+class Origin(NamedTuple):
+    """The images that a model learnt from, and their classes."""
+
+    dataset: str | None  # None: it is not known
+    classes: list[str]  # names of the first outputs; none if they are not known
+    mean: tuple[float, ...]  # of each channel, for the normalisation
+    std: tuple[float, ...]
+    image_shape: tuple[int, int, int]  # (C, H, W)
+
+
+def origin_metadata(dataset: str, data: Dataset) -> dict[str, Any]:
+    """Return what a manifest says of the data that a model learns from, as JSON."""
+    metadata: dict[str, Any] = {"dataset": dataset, "classes": list(data.class_names)}
+    if (tuple(data.mean), tuple(data.std)) != (CIFAR10_MEAN, CIFAR10_STD):
+        metadata |= {"mean": list(data.mean), "std": list(data.std)}
+    if data.image_shape != IMAGE_SHAPE:
+        metadata["image_shape"] = list(data.image_shape)
+    return metadata
+
+
+def origin_of(
+    metadata: Mapping[str, Any], num_classes: int, weights_dir: str | os.PathLike
+) -> Origin:
+    """Return what a manifest says of the data that the model learnt from.
+
+    Where it has no names of classes, no mean or deviation, they are those of the data
+    set that it names, or of CIFAR-10.
+
+    Parameters
+    ----------
+    metadata : the manifest's, empty if there is none
+    num_classes : outputs of the model
+    weights_dir : for messages
+
+    Raises
+    ------
+    InputError
+        If something in the manifest is not as it must be.
+    """
+
+    def require(condition: bool, what: str) -> None:
+        if not condition:
+            raise InputError(f"{weights_dir}: bad {what} in the manifest")
+
+    dataset = metadata.get("dataset")
+    published = PUBLISHED.get(dataset if isinstance(dataset, str) else "")
+    published = published or PUBLISHED["cifar10"]
+    usual = list(published.class_names) if num_classes == published.num_classes else []
+    classes = metadata.get("classes", usual)
+    require(
+        isinstance(classes, list)
+        and all(isinstance(name, str) and name.isprintable() for name in classes),
+        "classes",
+    )
+    shape = metadata.get("image_shape", list(IMAGE_SHAPE))
+    require(
+        isinstance(shape, list)
+        and len(shape) == 3
+        and all(type(size) is int and 0 < size <= MAX_SIDE for size in shape),
+        "image_shape",
+    )
+    mean = metadata.get("mean", list(published.mean))
+    std = metadata.get("std", list(published.std))
+    for name, values in (("mean", mean), ("std", std)):
+        require(
+            isinstance(values, list)
+            and len(values) == shape[0]
+            and all(type(v) in (int, float) and math.isfinite(v) for v in values),
+            name,
+        )
+    require(all(value > 0 for value in std), "std")
+    return Origin(
+        dataset,
+        classes if len(classes) <= num_classes else [],
+        tuple(mean),
+        tuple(std),
+        tuple(shape),
+    )
