@@ -1,0 +1,131 @@
+"""Train ResNet-18 on CIFAR-10: all of learning in one file, from top to bottom.
+
+python examples/resnet18_cifar10/train_minimal.py --epochs 8 --data-dir datasets/cifar10
+
+The recipe is that of ``train.py --config resnet18_8epochs``, and the weights come out
+the same to the last bit.  train.py adds what a long run needs: options, logs,
+checkpoints, an exact resume, and a stop before anything that is not finite.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # odyssey, in a checkout
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples
+
+from odyssey.data.augment import augment_batch
+from odyssey.data.cifar10 import load_cifar10
+from odyssey.data.loader import permutation
+from odyssey.data.streams import SHUFFLE_STREAM
+from odyssey.ops.loss import cross_entropy, cross_entropy_backward
+from odyssey.optim import sgd_momentum_update_inplace
+from odyssey.schedules import one_cycle
+from resnet18_cifar10.architecture import ResNetConfig, fold, initialize
+from resnet18_cifar10.model import backward, forward
+from resnet18_cifar10.weights import save_weights
+
+CONFIG = ResNetConfig()  # ResNet-18; ResNetConfig(width=16) is a quarter as wide
+SEED = 0
+BATCH_SIZE = 128
+LR = 0.2  # the highest: see `learning_rate`
+MOMENTUM = 0.9
+WEIGHT_DECAY = 5e-4
+LABEL_SMOOTHING = 0.1
+
+
+def training_batches(images, labels, epoch):
+    """Yield the batches of an epoch: shuffled, cropped, mirrored, normalised.
+
+    Every random number follows from the seed, the epoch and the image, so that no
+    generator has a state to be kept.
+    """
+    order = permutation(len(images), seed=SEED, stream=SHUFFLE_STREAM, epoch=epoch)
+    for start in range(0, len(images), BATCH_SIZE):
+        indices = order[start : start + BATCH_SIZE]
+        x = empty_batch(len(indices))
+        augment_batch(
+            images,
+            indices,
+            x,
+            seed=SEED,
+            epoch=epoch,
+            padding=4,
+            mode="reflect",
+            flip="alternating",
+        )
+        yield x, labels[indices]
+
+
+def empty_batch(count):
+    """Return memory for images (count, 3, 32, 32): a pixel's channels side by side."""
+    return np.empty((count, 32, 32, 3), np.float32).transpose(0, 3, 1, 2)
+
+
+def learning_rate(step, steps):
+    """Return the rate of an update: up in the first fifth of all, then down to 0."""
+    return one_cycle(step, LR, steps, peak=0.2, start_factor=0.2)
+
+
+def train_step(params, state, velocities, x, labels, lr):
+    """Learn from one batch; return its loss and the new running statistics."""
+    logits, state, cache = forward(params, state, x, CONFIG)  # logits (N, 10)
+    loss = cross_entropy(logits, labels, LABEL_SMOOTHING)
+    grad_logits = cross_entropy_backward(1.0, logits, labels, LABEL_SMOOTHING)
+    grads = backward(grad_logits, cache, params, CONFIG)
+    for name, param in params.items():
+        sgd_momentum_update_inplace(
+            param,
+            grads[name],
+            velocities[name],
+            lr,
+            MOMENTUM,
+            weight_decay=WEIGHT_DECAY,
+            nesterov=True,
+        )
+    return loss, state
+
+
+def accuracy(params, state, images, labels):
+    """Return the fraction of the images that are classified rightly."""
+    folded = fold(params, state, CONFIG)  # batch norms into the kernels before them
+    right = 0
+    for start in range(0, len(images), 100):
+        indices = np.arange(start, min(start + 100, len(images)))
+        x = empty_batch(len(indices))
+        # neither crops nor mirrors: only normalises
+        augment_batch(images, indices, x, seed=SEED, epoch=0, padding=0, flip="none")
+        logits, _, _ = forward(folded, {}, x, CONFIG, training=False, folded=True)
+        right += np.count_nonzero(logits.argmax(axis=1) == labels[indices])
+    return right / len(images)
+
+
+def main(epochs, data_dir, weights_dir):
+    """Train for some epochs, telling of each, and save the weights in hexadecimal."""
+    data = load_cifar10(data_dir)
+    params, state = initialize(CONFIG, SEED)
+    velocities = {name: np.zeros_like(param) for name, param in params.items()}
+    batches = -(-len(data.train_images) // BATCH_SIZE)  # of an epoch, rounded up
+    step = 0
+    for epoch in range(epochs):
+        losses = []
+        for x, labels in training_batches(data.train_images, data.train_labels, epoch):
+            lr = learning_rate(step, epochs * batches)
+            loss, state = train_step(params, state, velocities, x, labels, lr)
+            losses.append(loss)
+            step += 1
+        right = accuracy(params, state, data.test_images, data.test_labels)
+        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, test {right:.2%}")
+    save_weights(params, state, CONFIG, weights_dir)
+
+
+if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--data-dir", default="datasets/cifar10")
+    parser.add_argument("--weights-dir", default="resnet18_minimal")
+    options = parser.parse_args()
+    main(options.epochs, options.data_dir, options.weights_dir)
