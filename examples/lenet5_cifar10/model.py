@@ -3,17 +3,12 @@
     image (N, 3, 32, 32)
       conv1 5x5, relu       (N,  6, 28, 28)      max pooling 2x2   (N,  6, 14, 14)
       conv2 5x5, relu       (N, 16, 10, 10)      max pooling 2x2   (N, 16,  5,  5)
-      fc1, relu             (N, 120)
-      fc2, relu             (N, 84)
-      fc3                   (N, 10)
+      fc1, relu (N, 120)      fc2, relu (N, 84)      fc3 (N, 10)
 
-LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document
-recognition", with relu in place of the sigmoid, max pooling in place of trained
-averages, and three colours: 62,006 parameters.
+The network of LeCun, Bottou, Bengio & Haffner 1998, with relu in place of the sigmoid,
+max pooling in place of trained averages, and three colours: 62,006 parameters.
 """
 
-from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,25 +31,25 @@ class LeNetConfig(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What the backward needs of the forward."""
+    """What the backward needs of the forward, and what for."""
 
-    x: np.ndarray  # (N, 3, 32, 32)
-    h1: np.ndarray  # (N, 6, 28, 28) after relu: what is pooled, and the relu's mask
-    pooled1: np.ndarray  # (N, 6, 14, 14)
-    h2: np.ndarray  # (N, 16, 10, 10)
-    pooled2: np.ndarray  # (N, 16, 5, 5)
-    features: list[np.ndarray]  # (N, 400), (N, 120), (N, 84): inputs of fc1, fc2, fc3
+    x: np.ndarray  # (N, 3, 32, 32) gradient of conv1's kernel
+    h1: np.ndarray  # (N, 6, 28, 28) where pooling found the largest; mask of the relu
+    pooled1: np.ndarray  # (N, 6, 14, 14) gradient of conv2's kernel
+    h2: np.ndarray  # (N, 16, 10, 10) as h1
+    flat: np.ndarray  # (N, 400) gradient of fc1's weights
+    h3: np.ndarray  # (N, 120) mask of the relu, gradient of fc2's weights
+    h4: np.ndarray  # (N, 84) mask of the relu, gradient of fc3's weights
 
 
 def parameter_shapes(config: LeNetConfig) -> Shapes:
     """Return name and shape of every trainable tensor."""
     shapes: Shapes = {}
-    for number, kernel in enumerate([(6, 3, 5, 5), (16, 6, 5, 5)], 1):
-        shapes |= {f"conv{number}_kernel": kernel, f"conv{number}_bias": kernel[:1]}
-    widths = [16 * 5 * 5, 120, 84, config.num_classes]
-    for number, (inputs, outputs) in enumerate(pairwise(widths), 1):
-        shapes |= {f"fc{number}_weights": (outputs, inputs)}
-        shapes |= {f"fc{number}_bias": (outputs,)}
+    for conv, kernel in (("conv1", (6, 3, 5, 5)), ("conv2", (16, 6, 5, 5))):
+        shapes |= {f"{conv}_kernel": kernel, f"{conv}_bias": kernel[:1]}
+    last = (config.num_classes, 84)
+    for fc, weights in (("fc1", (120, 400)), ("fc2", (84, 120)), ("fc3", last)):
+        shapes |= {f"{fc}_weights": weights, f"{fc}_bias": weights[:1]}
     return shapes
 
 
@@ -73,44 +68,43 @@ def forward(
     h1 = conv2d(x, p["conv1_kernel"], p["conv1_bias"], relu=True)  # (N, 6, 28, 28)
     pooled1 = maxpool2d(h1, 2)  # (N, 6, 14, 14)
     h2 = conv2d(pooled1, p["conv2_kernel"], p["conv2_bias"], relu=True)
-    pooled2 = maxpool2d(h2, 2)  # (N, 16, 5, 5)
-    features = [pooled2.reshape(len(x), -1)]  # (N, 400)
-    for fc in ("fc1", "fc2"):
-        features.append(relu(linear(features[-1], p[f"{fc}_weights"], p[f"{fc}_bias"])))
-    logits = linear(features[-1], p["fc3_weights"], p["fc3_bias"])
-    return logits, state, Cache(x, h1, pooled1, h2, pooled2, features)
+    flat = maxpool2d(h2, 2).reshape(len(x), 400)  # of (N, 16, 5, 5)
+    h3 = relu(linear(flat, p["fc1_weights"], p["fc1_bias"]))  # (N, 120)
+    h4 = relu(linear(h3, p["fc2_weights"], p["fc2_bias"]))  # (N, 84)
+    logits = linear(h4, p["fc3_weights"], p["fc3_bias"])
+    return logits, state, Cache(x, h1, pooled1, h2, flat, h3, h4)
 
 
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: LeNetConfig
 ) -> Tensors:
-    """Return the gradient of every parameter: the forward upside-down."""
-    grads, grad = {}, grad_logits
-    for number in (3, 2, 1):
-        fc, features = f"fc{number}", cache.features[number - 1]
-        # forward: out = linear(features, weights, bias)
-        grad, grads[f"{fc}_weights"], grads[f"{fc}_bias"] = linear_backward(
-            grad, features, params[f"{fc}_weights"]
-        )
-        if fc != "fc1":  # forward: features = relu(linear(...))
-            grad = relu_backward(grad, features)
-    grad = grad.reshape(cache.pooled2.shape)  # (N, 16, 5, 5)
-    for conv, x, h in (
-        ("conv2", cache.pooled1, cache.h2),
-        ("conv1", cache.x, cache.h1),
-    ):
-        # forward: h = relu(conv2d(x, kernel, bias)); pooled = maxpool2d(h, 2)
-        grad = relu_backward(maxpool2d_backward(grad, h, 2), h)
-        grad, grads[f"{conv}_kernel"], grads[f"{conv}_bias"] = conv2d_backward(
-            grad, x, params[f"{conv}_kernel"], needs_grad_input=conv != "conv1"
-        )
-    return {name: grads[name] for name in params}
-
-
-def recognize(shapes: Mapping[str, tuple[int, ...]]) -> LeNetConfig:
-    """Return the options of the network whose tensors have these shapes."""
-    (num_classes,) = shapes.get("fc3_bias", (10,))
-    return LeNetConfig(num_classes)
+    """Return the gradient of every parameter: the forward's lines, last one first."""
+    c, p, g = cache, params, {}
+    # forward: logits = linear(h4, fc3_weights, fc3_bias)
+    grad, g["fc3_weights"], g["fc3_bias"] = linear_backward(
+        grad_logits, c.h4, p["fc3_weights"]
+    )
+    # forward: h4 = relu(linear(h3, fc2_weights, fc2_bias))
+    grad, g["fc2_weights"], g["fc2_bias"] = linear_backward(
+        relu_backward(grad, c.h4), c.h3, p["fc2_weights"]
+    )
+    # forward: h3 = relu(linear(flat, fc1_weights, fc1_bias))
+    grad, g["fc1_weights"], g["fc1_bias"] = linear_backward(
+        relu_backward(grad, c.h3), c.flat, p["fc1_weights"]
+    )
+    # forward: flat = maxpool2d(h2, 2).reshape(N, 400)
+    grad = maxpool2d_backward(grad.reshape(-1, 16, 5, 5), c.h2, 2)
+    # forward: h2 = relu(conv2d(pooled1, conv2_kernel, conv2_bias))
+    grad, g["conv2_kernel"], g["conv2_bias"] = conv2d_backward(
+        relu_backward(grad, c.h2), c.pooled1, p["conv2_kernel"]
+    )
+    # forward: pooled1 = maxpool2d(h1, 2)
+    grad = maxpool2d_backward(grad, c.h1, 2)
+    # forward: h1 = relu(conv2d(x, conv1_kernel, conv1_bias)); no gradient of an image
+    _, g["conv1_kernel"], g["conv1_bias"] = conv2d_backward(
+        relu_backward(grad, c.h1), c.x, p["conv1_kernel"], needs_grad_input=False
+    )
+    return {name: g[name] for name in params}
 
 
 NETWORK = Network(
@@ -121,6 +115,6 @@ NETWORK = Network(
     initialize=lambda c, seed: (initialize_by_name(parameter_shapes(c), seed), {}),
     forward=forward,
     backward=backward,
-    recognize=recognize,
+    recognize=lambda shapes: LeNetConfig(*shapes.get("fc3_bias", (10,))),
 )
 EXAMPLE = Example("LeNet-5", NETWORK, Path(__file__).resolve().parent, "lenet5_weights")

@@ -95,7 +95,8 @@ def model_of(
     config = _config(network, tensors, manifest, directory)
     params, state = network.parameter_shapes(config), network.state_shapes(config)
     # Only a set that nobody listed may lack the statistics: the original's never has.
-    has_statistics = manifest is not None or not state.keys().isdisjoint(tensors)
+    lacks_statistics = state and state.keys().isdisjoint(tensors)
+    has_statistics = manifest is not None or not lacks_statistics
     shapes = {**params, **(state if has_statistics else {})}
     _check(tensors, shapes, directory, network.name_of(config))
     dtype = tensors[next(iter(params))].dtype
