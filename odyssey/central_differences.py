@@ -35,7 +35,8 @@ def worst_error(
     upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
     grads = _call("backward", backward, [upstream, *inputs])
     grads = _gradients(grads, inputs, positions, needed=wrt is not None)
-    rounding = 100 * np.finfo(np.float64).eps * np.linalg.norm(grad_output * out) / eps
+    size = float(np.linalg.norm(grad_output * out))
+    rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
 
     worst = 0.0
     for position, grad in grads.items():

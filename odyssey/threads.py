@@ -48,23 +48,23 @@ _briefly = False
 class _First(CPUDispatcher):
     """A kernel before the first call of any: starts the threads."""
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         start()
-        return self(*args)
+        return self(*args, **named)
 
 
 class _InTurns(CPUDispatcher):
     """A kernel of the layer "workqueue"."""
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         with _turn:
-            return super().__call__(*args)
+            return super().__call__(*args, **named)
 
 
 class _Forked(CPUDispatcher):
     """A kernel in a process in which OpenMP cannot work any more."""
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         raise RuntimeError(
             "kernels cannot run in a process forked from one that has run kernels: "
             "GNU OpenMP does not survive a fork; start the process by the method "

@@ -102,15 +102,17 @@ def network_blocks(config: ResNetConfig) -> list[Block]:
             name = f"s{stage + 1}b{index + 1}"
             blocks.append(
                 Block(
-                    name,
-                    in_channels,
-                    channels,
-                    out_channels,
-                    stride,
-                    "identity" if same else config.shortcut,
-                    not blocks,
-                    config.drop_path * (len(blocks) + 1) / sum(config.blocks),
-                    None if config.pre_activation else f"{name}_proj_bn",
+                    name=name,
+                    in_channels=in_channels,
+                    channels=channels,
+                    out_channels=out_channels,
+                    stride=stride,
+                    shortcut="identity" if same else config.shortcut,
+                    is_first=not blocks,
+                    drop_path=config.drop_path * (len(blocks) + 1) / sum(config.blocks),
+                    projection_norm=None
+                    if config.pre_activation
+                    else f"{name}_proj_bn",
                 )
             )
             in_channels = out_channels

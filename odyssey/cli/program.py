@@ -29,7 +29,7 @@ from odyssey.output import goes_on_unheard
 from odyssey.threads import available_cores as available_cores
 from odyssey.threads import default_threads, start
 from odyssey.training.signals import handling
-from odyssey.weights.hexfile import WeightsError
+from odyssey.weights.files import WeightsError
 
 
 def _use_threads(ctx: click.Context, param: click.Parameter, value: int) -> None:

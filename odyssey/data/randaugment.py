@@ -77,7 +77,7 @@ def apply_operation(
 
 
 def check_randaugment(
-    op: str, num_ops: int, magnitude: int, shape: tuple[int, int, int]
+    op: str, num_ops: int, magnitude: int, shape: tuple[int, ...]
 ) -> Tables:
     """Return the tables for a strength and images of a shape (C, H, W), all checked."""
     num_ops = check_int(op, "randaugment_ops", num_ops, minimum=0)

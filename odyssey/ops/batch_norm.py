@@ -186,9 +186,8 @@ def batch_norm2d_backward(
         check_statistics(op, statistics, x)
     _check_gradient(op, grad_output, x, gamma, out)
     normalized_with = _statistics(x, running_mean, running_var, training, statistics)
-    return _backward(
-        grad_output, x, gamma, beta, normalized_with, training, eps, relu, out
-    )
+    modes = training, eps, relu
+    return _backward(grad_output, x, gamma, beta, normalized_with, modes, out)
 
 
 def batch_norm_training_backward(
@@ -211,7 +210,7 @@ def batch_norm_training_backward(
     _check(op, x, {"gamma": gamma, "beta": beta}, training=True, eps=eps)
     check_statistics(op, statistics, x)
     _check_gradient(op, grad_output, x, gamma, out)
-    return _backward(grad_output, x, gamma, beta, statistics, True, eps, relu, out)
+    return _backward(grad_output, x, gamma, beta, statistics, (True, eps, relu), out)
 
 
 def _backward(
@@ -220,12 +219,14 @@ def _backward(
     gamma: np.ndarray,
     beta: np.ndarray,
     statistics: BatchStatistics,
-    training: bool,
-    eps: float,
-    relu: bool,
+    modes: tuple[bool, float, bool],
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the gradients, of arguments that are checked."""
+    """Return the gradients, of arguments that are checked.
+
+    ``modes`` are the forward's training, eps and relu.
+    """
+    training, eps, relu = modes
     dtype = x.dtype.newbyteorder("=")
     C = x.shape[1]
     matrix = as_nhwc(x).reshape(-1, C)  # (M, C)

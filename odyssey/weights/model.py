@@ -18,8 +18,8 @@ from odyssey.layers.context import Tensors
 from odyssey.layers.norm import BN_MOMENTUM
 from odyssey.network import Config, Network
 from odyssey.weights.changed_files import listed
+from odyssey.weights.files import WeightsError
 from odyssey.weights.folder import load_folder, save_folder
-from odyssey.weights.hexfile import WeightsError
 from odyssey.weights.tensor_set import summary
 
 
@@ -242,8 +242,7 @@ def _wrong_dtypes(tensors: Tensors) -> list[str]:
 
 def _untrained_statistics(shapes: Mapping[str, tuple], dtype: np.dtype) -> Tensors:
     """Return mean 0 and variance 1, as at the start of training."""
-    fill = {"running_mean": np.zeros, "running_var": np.ones}
     return {
-        name: fill[name[name.rindex("running") :]](shape, dtype)
+        name: np.full(shape, float(name.endswith("_var")), dtype)
         for name, shape in shapes.items()
     }

@@ -41,15 +41,15 @@ def forward(
     with one_blas_thread():
         kernels.kernel_matrix(kernel, np.array(taps), False, matrix)
         kernels.conv_forward(
-            x,
-            matrix,
-            bias,
-            addend,
-            relu,
-            np.array(runs),
-            np.array(slices),
-            stride,
-            out,
+            x=x,
+            matrix=matrix,
+            bias=bias,
+            addend=addend,
+            relu=relu,
+            runs=np.array(runs),
+            slices=np.array(slices),
+            stride=stride,
+            out=out,
         )
     return True
 

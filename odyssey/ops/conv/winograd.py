@@ -97,17 +97,17 @@ def _convolve(
     with one_blas_thread():
         kernel_to_places(kernel, turned, False, places)
         kernels.winograd_forward(
-            x,
-            places,
-            bias,
-            addend,
-            relu,
-            padding,
-            chunk,
-            patches,
-            products,
-            out,
-            checks,
+            x=x,
+            places=places,
+            bias=bias,
+            addend=addend,
+            relu=relu,
+            padding=padding,
+            chunk=chunk,
+            patches=patches,
+            products=products,
+            out=out,
+            checks=checks,
         )
     return bool(np.isfinite(checks).all())
 

@@ -12,12 +12,13 @@ from odyssey.kernels import winograd_strided as kernels
 from odyssey.kernels.blas import one_blas_thread
 from odyssey.kernels.tiles import LANES, PRODUCTS, STRIDED_PLACES
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
+from odyssey.kernels.winograd_strided_transforms import GAP
 from odyssey.memory import workspace
 from odyssey.ops.conv.winograd import blocks_of, tiles_of
 from odyssey.threads import num_threads
 
 SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
-GAPS = PRODUCTS * kernels.GAP
+GAPS = PRODUCTS * GAP
 
 
 def worthwhile(
@@ -93,17 +94,17 @@ def _convolve(
     with one_blas_thread():
         kernel_to_places(kernel, turned, True, places)
         kernels.strided_forward(
-            x,
-            places,
-            bias,
-            addend,
-            relu,
-            turned,
-            chunk,
-            patches,
-            products,
-            out,
-            checks,
+            x=x,
+            places=places,
+            bias=bias,
+            addend=addend,
+            relu=relu,
+            turned=turned,
+            chunk=chunk,
+            patches=patches,
+            products=products,
+            out=out,
+            checks=checks,
         )
     return bool(np.isfinite(checks).all())
 
