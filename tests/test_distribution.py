@@ -108,6 +108,17 @@ def test_the_wheel_is_the_package_and_the_examples(wheel, tracked):
     assert "odyssey/examples/resnet18_cifar10/configs/resnet18_fast.yml" in found
 
 
+def test_modules_of_former_builds_do_not_stay(built):
+    """`pip install .` builds in the folder ``build`` of the repository."""
+    package = built / "source" / "build" / "lib" / "odyssey"
+    (package / "examples").mkdir(parents=True)
+    for folder in (package, package / "examples"):
+        (folder / "gone.py").touch()
+    call(sys.executable, "setup.py", "-q", "build_py", cwd=built / "source")
+    assert (package / "examples" / "lenet5_cifar10" / "model.py").is_file()
+    assert not list(package.rglob("gone.py"))
+
+
 def test_the_metadata(metadata):
     assert metadata["Name"] == "odyssey-by-hand"
     assert metadata["Version"] == odyssey.__version__
