@@ -8,6 +8,7 @@ checkpoints, an exact resume, and a stop before anything that is not finite.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from resnet18_cifar10.architecture import ResNetConfig, fold, initialize
 from resnet18_cifar10.model import backward, forward
 from resnet18_cifar10.weights import save_weights
 
+Tensors = dict[str, np.ndarray]  # by their names: conv1_kernel, bn1_gamma
+
 CONFIG = ResNetConfig()  # ResNet-18; ResNetConfig(width=16) is a quarter as wide
 SEED = 0
 BATCH_SIZE = 128
@@ -35,7 +38,9 @@ WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
 
 
-def training_batches(images, labels, epoch):
+def training_batches(
+    images: np.ndarray, labels: np.ndarray, epoch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the batches of an epoch: shuffled, cropped, mirrored, normalised.
 
     Every random number follows from the seed, the epoch and the image, so that no
@@ -58,21 +63,29 @@ def training_batches(images, labels, epoch):
         yield x, labels[indices]
 
 
-def empty_batch(count):
+def empty_batch(count: int) -> np.ndarray:
     """Return memory for images (count, 3, 32, 32): a pixel's channels side by side."""
     return np.empty((count, 32, 32, 3), np.float32).transpose(0, 3, 1, 2)
 
 
-def learning_rate(step, steps):
+def learning_rate(step: int, steps: int) -> float:
     """Return the rate of an update: up in the first fifth of all, then down to 0."""
     return one_cycle(step, LR, steps, peak=0.2, start_factor=0.2)
 
 
-def train_step(params, state, velocities, x, labels, lr):
+def train_step(
+    params: Tensors,
+    state: Tensors,
+    velocities: Tensors,
+    x: np.ndarray,
+    labels: np.ndarray,
+    lr: float,
+) -> tuple[float, Tensors]:
     """Learn from one batch; return its loss and the new running statistics."""
     logits, state, cache = forward(params, state, x, CONFIG)  # logits (N, 10)
     loss = cross_entropy(logits, labels, LABEL_SMOOTHING)
     grad_logits = cross_entropy_backward(1.0, logits, labels, LABEL_SMOOTHING)
+    assert cache is not None  # in training there is one
     grads = backward(grad_logits, cache, params, CONFIG)
     for name, param in params.items():
         sgd_momentum_update_inplace(
@@ -87,7 +100,9 @@ def train_step(params, state, velocities, x, labels, lr):
     return loss, state
 
 
-def accuracy(params, state, images, labels):
+def accuracy(
+    params: Tensors, state: Tensors, images: np.ndarray, labels: np.ndarray
+) -> float:
     """Return the fraction of the images that are classified rightly."""
     folded = fold(params, state, CONFIG)  # batch norms into the kernels before them
     right = 0
@@ -97,11 +112,11 @@ def accuracy(params, state, images, labels):
         # neither crops nor mirrors: only normalises
         augment_batch(images, indices, x, seed=SEED, epoch=0, padding=0, flip="none")
         logits, _, _ = forward(folded, {}, x, CONFIG, training=False, folded=True)
-        right += np.count_nonzero(logits.argmax(axis=1) == labels[indices])
+        right += int(np.count_nonzero(logits.argmax(axis=1) == labels[indices]))
     return right / len(images)
 
 
-def main(epochs, data_dir, weights_dir):
+def main(epochs: int, data_dir: str, weights_dir: str) -> None:
     """Train for some epochs, telling of each, and save the weights in hexadecimal."""
     data = load_cifar10(data_dir)
     params, state = initialize(CONFIG, SEED)
