@@ -90,6 +90,18 @@ def test_files_that_pages_name_are_there():
     assert [pair for pair in named if not (ROOT / pair[1]).exists()] == []
 
 
+def test_the_gradient_of_x_has_one_name():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for folder in ("odyssey", "examples"):
+        pages += (ROOT / folder).rglob("*.py")
+    old = [
+        str(page.relative_to(ROOT))
+        for page in pages
+        if re.search(r"\bgrad_x(_pad|_i)?\b", page.read_text("utf-8"))
+    ]
+    assert old == []
+
+
 def test_the_first_look_of_the_readme():
     names, _ = run(python_of("README.md"))
     assert names["out"].shape == (2, 4, 8, 8)

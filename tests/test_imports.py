@@ -96,19 +96,42 @@ def test_no_imports_go_in_a_circle():
         visit(name, ())
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if path.parent.name != "cli"],
-    ids=lambda path: module_name(path) or "odyssey",
+OUTSIDE = [path for path in FILES if path.parent.name != "cli"]
+outside_the_command_line = pytest.mark.parametrize(
+    "path", OUTSIDE, ids=lambda path: module_name(path) or "odyssey"
 )
+
+
+@outside_the_command_line
 def test_no_option_is_named_outside_the_command_line(path):
     text = path.read_text(encoding="utf-8")
     words = re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)
     assert words == OF_STYLE_SHEETS.get(module_name(path), [])
-    tree = ast.parse(text)
-    assert "click" not in {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
+
+
+@outside_the_command_line
+def test_no_program_is_named_outside_the_command_line(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
     }
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings
+    ]
+    programs = r"\b(?:train|inference|run_ablations|plot_runs|download_cifar10)\.py\b"
+    assert [text for text in texts if re.search(programs, text)] == []
+
+
+@outside_the_command_line
+def test_click_is_not_imported_outside_the_command_line(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    roots = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            roots.add(node.module.split(".")[0])
+    assert "click" not in roots

@@ -125,18 +125,6 @@ def test_the_twins_import_numpy_alone():
         assert imported <= {"numpy"}, path.name
 
 
-def test_the_gradient_of_x_has_one_name():
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    for folder in ("odyssey", "examples"):
-        pages += (ROOT / folder).rglob("*.py")
-    old = [
-        str(page.relative_to(ROOT))
-        for page in pages
-        if re.search(r"\bgrad_x(_pad|_i)?\b", page.read_text("utf-8"))
-    ]
-    assert old == []
-
-
 def test_the_package_offers_its_tools_at_the_top():
     assert odyssey.reference is reference
     assert inspect.isfunction(odyssey.gradcheck)

@@ -115,7 +115,9 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 
 def test_without_pyyaml_the_error_says_what_to_install(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(InputError, match=r"pip install pyyaml .*odyssey\[yaml\]"):
+    with pytest.raises(
+        InputError, match=r"pip install pyyaml .*odyssey-by-hand\[yaml\]"
+    ):
         read("lr: 0.1")
 
 

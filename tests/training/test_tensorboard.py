@@ -332,7 +332,7 @@ def test_without_the_extra_the_error_says_what_to_install(
     tmp_path, monkeypatch, missing
 ):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(InputError, match=r"odyssey\[tensorboard\]") as error:
+    with pytest.raises(InputError, match=r"odyssey-by-hand\[tensorboard\]") as error:
         TensorBoard(tmp_path / "tb", recipe(), CLASSES)
     assert missing in str(error.value) and error.value.exit_status == 2
     assert not (tmp_path / "tb").exists()
