@@ -65,7 +65,7 @@ class Network(NamedTuple):
     untold: Callable[[Config], str] = told
     model_name: Callable[[Config], str] | None = None  # None: the equal one of models
     noise: tuple[str, ...] = ()  # options that are chances, drawn in training alone
-    stated: tuple[str, ...] = ()  # options that a recipe states even where usual
+    stated: tuple[str, ...] = ()  # options that are told even where they are as usual
 
     @property
     def usual(self) -> str:
@@ -85,6 +85,10 @@ class Network(NamedTuple):
             if model._replace(num_classes=config.num_classes) == config:
                 return name
         return self.family
+
+    def stated_options(self, config: Config) -> str:
+        """Return what is said of a network behind its name: " of width 64"."""
+        return "".join(f" of {name} {getattr(config, name)}" for name in self.stated)
 
     def without_noise(self, config: Config) -> Config:
         """Return the options with nothing left to chance, as at inference."""

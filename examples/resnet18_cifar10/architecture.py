@@ -63,16 +63,23 @@ def model_name(config: ResNetConfig) -> str:
 
 def check(config: ResNetConfig) -> None:
     """Raise ``ValueError`` for options that no network of the family has."""
-    for name in ("width", "num_classes"):
-        if not 0 < getattr(config, name) <= MAX_COUNT:
-            raise ValueError(f"{name} must be 1 to {MAX_COUNT}")
-    if not config.blocks or min(config.blocks) < 1 or sum(config.blocks) > MAX_BLOCKS:
-        raise ValueError(f"blocks must be 1 to {MAX_BLOCKS} in all, in each stage one")
+    blocks = config.blocks
+    wrong = [
+        f"{name} must be 1 to {MAX_COUNT}"
+        for name in ("width", "num_classes")
+        if not 0 < getattr(config, name) <= MAX_COUNT
+    ]
+    if not blocks or min(blocks) < 1 or sum(blocks) > MAX_BLOCKS:
+        wrong.append(f"blocks must be 1 to {MAX_BLOCKS} in all, in each stage one")
     if config.shortcut not in ("A", "B"):
-        raise ValueError('shortcut must be "A" or "B"')
-    for name in CHANCES:
-        if not 0 <= getattr(config, name) < 1:
-            raise ValueError(f"{name} must be in [0, 1)")
+        wrong.append('shortcut must be "A" or "B"')
+    wrong += [
+        f"{name} must be in [0, 1)"
+        for name in CHANCES
+        if not 0 <= getattr(config, name) < 1
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
 
 
 class Block(NamedTuple):

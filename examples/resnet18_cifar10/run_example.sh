@@ -15,7 +15,7 @@ here=examples/resnet18_cifar10
 python=${PYTHON:-python3}
 weights=${1:-example_weights}
 data=${ODYSSEY_CIFAR10:-datasets/cifar10}
-export PYTHONPATH="$PWD:$PWD/$here${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 
 # A program that was stopped stops the script, which Bash decides by other rules.
 trap 'exit 129' HUP
@@ -23,7 +23,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 has_data() {
-    "$python" -c 'import sys, startup; startup.prepare()
+    "$python" -c 'import sys; from odyssey.cli import startup; startup.prepare()
 from odyssey.data.cifar10 import holds_cifar10
 sys.exit(not holds_cifar10(sys.argv[1]))' "$data"
 }

@@ -140,7 +140,9 @@ def check_md5(
     return md5.lower()
 
 
-@click.command("download", cls=Command)
+@click.command(
+    "download", cls=Command, short_help="Download CIFAR-10, check and unpack it."
+)
 @option(
     "--dataset",
     group=DATA,

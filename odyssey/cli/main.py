@@ -174,7 +174,7 @@ def schedule(
         show(choices, steps_per_epoch, image)
 
 
-@main.command()
+@main.command(short_help="Write a run as one HTML page.")
 @click.argument(
     "run_dir",
     metavar="RUN_DIR",

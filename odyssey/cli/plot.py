@@ -38,7 +38,9 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
     return results
 
 
-@click.command("plot", cls=Command)
+@click.command(
+    "plot", cls=Command, short_help="Draw the curves of several runs into a PNG."
+)
 @click.argument(
     "folders",
     nargs=-1,

@@ -27,6 +27,7 @@ from odyssey.series.rows import Ablations, words
 from odyssey.series.runner import Run, train_all
 from odyssey.weights.files import make_directory
 
+TRAIN = "train.py"  # the example's program that a run is
 OWN = ("--seed", "--epochs", "--model", "--weights-dir")  # what tells runs apart
 
 
@@ -63,7 +64,7 @@ def planned(
             own = {"seed": seed, "weights_dir": folder, "resume": True}
             made = ablations.options(name, options.epochs, options.model) | common | own
             given = [*words(made), *options.more]
-            runs.append(Run(name, seed, folder, given, example.folder / "train.py"))
+            runs.append(Run(name, seed, folder, given, example.folder / TRAIN))
     return runs
 
 

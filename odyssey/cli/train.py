@@ -156,7 +156,7 @@ def header(
 ) -> str:
     """Return the first line of a run: on what, with what, which model, which data."""
     parameters = sum(param.size for param in state.params.values())
-    stated = "".join(f" of {name} {getattr(config, name)}" for name in network.stated)
+    stated = network.stated_options(config)
     sizes = {"train": train_images}
     sizes |= {name: len(labels) for name, (_, labels) in held_out.items()}
     return (

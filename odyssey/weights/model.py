@@ -31,12 +31,11 @@ class LoadedWeights(NamedTuple):
     config: Config
     metadata: dict[str, Any]  # the manifest, empty if there is none
     has_statistics: bool  # False: ``state`` is that of an untrained model
-    model: str  # its name
+    model: str  # its name, and what is told of its options: resnet18 of width 64
 
     def __repr__(self) -> str:
-        model = f"{self.model}"
         statistics = "" if self.has_statistics else ", no running statistics"
-        return f"LoadedWeights({model}, {summary(self.params)}{statistics})"
+        return f"LoadedWeights({self.model}, {summary(self.params)}{statistics})"
 
 
 def save_weights(
@@ -113,7 +112,7 @@ def model_of(
         config,
         dict(manifest or {}),
         has_statistics,
-        network.name_of(config),
+        network.name_of(config) + network.stated_options(config),
     )
 
 

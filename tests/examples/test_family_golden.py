@@ -60,7 +60,7 @@ def test_inference_agrees_with_pytorch(golden, kind):
     logits = forward(params, state, x, config, training=False)[0]
     np.testing.assert_allclose(logits, want, rtol=0, atol=1e-11)
     folded = fold(params, state, config)
-    again = forward(folded, {}, x, config, training=False)[0]
+    again = forward(folded, {}, x, config, training=False, folded=True)[0]
     np.testing.assert_array_equal(again, logits)
     # what follows a convolution is part of it
     left = {name.rpartition("_")[0] for name in folded if name.endswith("_gamma")}

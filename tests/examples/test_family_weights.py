@@ -81,7 +81,7 @@ def test_without_norms_and_manifest_nobody_can_tell(tmp_path):
     (tmp_path / "manifest.json").unlink()
     with pytest.warns(UserWarning), pytest.raises(WeightsError) as error:
         load_weights(tmp_path)
-    assert "resnet without batch norm" in str(error.value)
+    assert "resnet without a manifest: without batch norm" in str(error.value)
     assert "pre-activation" in str(error.value)
 
 
@@ -103,8 +103,8 @@ def test_what_was_found_is_named(tmp_path):
     "change, message",
     [
         ({"model": "resnet19"}, "'resnet19', not of resnet18, resnet34"),
-        ({"shortcut": "C"}, "bad shortcut"),
-        ({"drop_path": 1.0}, "bad drop_path"),
+        ({"shortcut": "C"}, "bad options in the manifest: shortcut must be"),
+        ({"drop_path": 1.0}, r"manifest: drop_path must be in \[0, 1\)"),
         ({"dropout": True}, "bad dropout"),
         ({"normalize": 1}, "bad normalize"),
         ({"bottleneck": True}, "missing: s1b1_conv3_kernel"),

@@ -3,7 +3,11 @@ import json
 import numpy as np
 import pytest
 from programs import SMALL, rows_of, run_apart, run_here
+from resnet18_cifar10.example import NETWORK
 from tiny_cifar import write_tiny_cifar
+
+from odyssey.cli.classify import make_predict
+from odyssey.weights.model import LoadedWeights
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -65,17 +69,16 @@ def test_table_for_people(infer):
 
 
 def test_tta_is_the_mean_over_the_mirror_image():
-    from resnet18_cifar10 import inference
-
-    def forward(params, state, x, config, training):
+    def forward(params, state, x, config, training, *, folded):
+        assert folded and not training
         return x[:, 0, 0, :2] * np.float32(1), None, None
 
-    model = inference.LoadedWeights({}, {}, None, {}, True)
+    network = NETWORK._replace(
+        forward=forward, fold=lambda params, state, config: params
+    )
+    model = LoadedWeights({}, {}, None, {}, True, "")
     x = np.arange(12, dtype="f4").reshape(1, 3, 1, 4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "forward", forward)
-        patch.setattr(inference, "fold", lambda params, state, config: params)
-        logits = inference.make_predict(model, tta=True)(x)
+    logits = make_predict(network, model, tta=True)(x)
     np.testing.assert_array_equal(logits, [[1.5, 1.5]])  # (0 + 3) / 2, (1 + 2) / 2
     assert logits.dtype == np.float32
 
@@ -156,5 +159,5 @@ def test_missing_things(infer, tmp_path):
     output = infer(weights_dir=tmp_path / "nowhere", status=2)
     assert "train.py" in output
     output = infer("--data-dir", tmp_path / "nowhere", status=2)
-    assert "download_cifar10.py" in output
+    assert "python -m odyssey download --data-dir " in output
     assert "unexpected" in infer("stray.png", status=2)

@@ -107,15 +107,12 @@ def test_without_cifar10_the_advice_fits_the_weights(infer, weights, tmp_path):
         f"Error: {tmp_path / 'none'}: no such folder. "
         "These weights learnt from the synthetic set: --dataset synthetic"
     )
-    download = f"download_cifar10.py --data-dir {tmp_path / 'none'}"
+    download = f"python -m odyssey download --data-dir {tmp_path / 'none'}"
     try:
         for change in ([], {"dataset": "cifar10"}), (["dataset"], {}):
             change_manifest(weights, *change[0], **change[1])
             line = infer(*place, status=2).stderr.splitlines()[-1]
-            assert line.endswith(
-                "no such folder. To download CIFAR-10: python "
-                f"examples/resnet18_cifar10/{download}"
-            )
+            assert line.endswith(f"no such folder. To download CIFAR-10: {download}")
             assert "synthetic" not in line
     finally:
         change_manifest(weights, dataset="synthetic")

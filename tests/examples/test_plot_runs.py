@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_named(runs, tmp_path, change, message):
 def test_an_epoch_that_is_missing_leaves_its_place_empty(runs, monkeypatch):
     (runs[0] / "metrics.csv").write_text(ROWS.replace("2,1.5", "4,1.5"))
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("ablation_results.png_bytes", lambda picture: picture)
+    monkeypatch.setattr("odyssey.series.results.png_bytes", lambda picture: picture)
     loss, accuracy = figure(results_of((runs[0],))).axes
     for panel, values in ((loss, [2.0, 1.5]), (accuracy, [0.4, 0.5])):
         (line,) = panel.lines

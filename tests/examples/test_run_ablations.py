@@ -16,10 +16,10 @@ import numba
 import pytest
 from click.testing import CliRunner
 from programs import EXAMPLE, ROOT, assert_same_run, run_here
-from resnet18_cifar10.ablations import ROWS, SETS
+from resnet18_cifar10 import run_ablations
+from resnet18_cifar10.ablations import ROWS, SETS, SOURCE
 from tiny_cifar import write_tiny_cifar
 
-from odyssey.cli import series as run_ablations
 from odyssey.series.results import read_epochs
 
 SHORT = ["--epochs", 2, "--model", "resnet20", "--threads", 1]
@@ -83,7 +83,7 @@ def ablate(*arguments, status=0):
 def stand_in(tmp_path, monkeypatch):
     path = tmp_path / "train.py"
     path.write_text(STAND_IN)
-    monkeypatch.setattr(run_ablations, "TRAIN", path)
+    monkeypatch.setattr("odyssey.cli.series.TRAIN", str(path))
     return path
 
 
@@ -168,7 +168,7 @@ def test_options_that_train_py_would_refuse_are_refused_before_any_run(tmp_path)
 def test_with_train_py_itself(tmp_path, monkeypatch):
     """Broken, gone on with, finished before, and with another recipe."""
     write_tiny_cifar(tmp_path / "data")
-    monkeypatch.setattr(run_ablations, "Child", TrainHere)
+    monkeypatch.setattr("odyssey.series.runner.Child", TrainHere)
 
     def series(folder, *more, status=0):
         places = ["--data-dir", tmp_path / "data", "--results-dir", tmp_path / folder]
@@ -218,6 +218,8 @@ def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
     rows = {line.split()[0]: line.split() for line in output.splitlines() if line}
     assert rows["cosine"][1:4] == ["0", "of", "2"]
     assert rows["multistep"][1] == "2"
+    assert rows["multistep"][-2:] == ["87.6", "93.9"]  # of `ROWS`
+    assert f"Published is somebody else's: {SOURCE}.\n" in output
 
     monkeypatch.delenv("PLAN")
     output = ablate(*arguments)
@@ -272,9 +274,10 @@ def test_goes_on_where_a_file_has_the_place_of_a_folder(tmp_path, stand_in):
 
 
 def start_series(tmp_path, stand_in, plan, *arguments):
-    code = "import sys, pathlib, run_ablations as r\n"
-    code += "r.TRAIN = pathlib.Path(sys.argv.pop(1)); r.main()"
-    path = os.pathsep.join([str(EXAMPLE), str(ROOT)])
+    code = "import sys; from odyssey.cli import series\n"
+    code += "from resnet18_cifar10.run_ablations import main\n"
+    code += "series.TRAIN = sys.argv.pop(1); main()"
+    path = os.pathsep.join([str(EXAMPLE.parent), str(ROOT)])
     return subprocess.Popen(
         [sys.executable, "-c", code, str(stand_in), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "PLAN": json.dumps({"cosine": plan})},

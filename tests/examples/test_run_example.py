@@ -1,5 +1,6 @@
 """The two ways into the example, with a stand-in for Python that only takes notes."""
 
+import importlib
 import os
 import re
 import shlex
@@ -106,5 +107,6 @@ def test_the_weights_are_where_the_readme_says():
     assert f"--weights-dir {folder}`" in text
     (default,) = re.findall(r"into `(\w+)` unless `--weights-dir` says", text)
     for program in ("train", "inference"):
-        options = {option.name: option for option in __import__(program).main.params}
+        module = importlib.import_module(f"resnet18_cifar10.{program}")
+        options = {option.name: option for option in module.main.params}
         assert options["weights_dir"].default == default

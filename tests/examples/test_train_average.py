@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from programs import SMALL, STEPS, assert_same_run, losses_of, rows_of, run_here
 from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.model import forward
 from resnet18_cifar10.weights import load_weights
 from tiny_cifar import write_tiny_cifar
@@ -29,7 +30,9 @@ def averages_and_values(steps, epochs_before=0, **changes):
     recipe = Recipe("net", "cifar10", "none", ema_decay=0.75, **changes)
     values = []
     for _ in range(steps):
-        training_step(state, X, LABELS, 0.1, config=CONFIG, recipe=recipe)
+        training_step(
+            state, X, LABELS, 0.1, network=NETWORK, config=CONFIG, recipe=recipe
+        )
         state.count_step(0.0, 0, 4)
         tensors = {**state.params, **state.running}
         values.append({name: t.astype(np.float64) for name, t in tensors.items()})

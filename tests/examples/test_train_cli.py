@@ -117,7 +117,10 @@ def test_an_old_run_is_neither_mixed_nor_lost(train, tmp_path):
 
 def test_missing_data_says_how_to_get_it(train, tmp_path):
     output = train("--data-dir", tmp_path / "nowhere", status=2)
-    assert "download_cifar10.py" in output and "--dataset synthetic" in output
+    assert (
+        "python -m odyssey download --data-dir " in output
+        and "--dataset synthetic" in output
+    )
     assert not (tmp_path / "run").exists()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from programs import STEPS, assert_same_run, rows_of
 from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.model import forward
 from resnet18_cifar10.weights import load_weights
 
@@ -55,7 +56,10 @@ def one_step(labels=LABELS, lr=0.1, **changes):
     """Return the state after a step from the same beginning, and what it reports."""
     state = TrainingState.fresh(*initialize(CONFIG, 1))
     made = recipe(**{"weight_decay": 0.0, **changes})
-    return state, training_step(state, X, labels, lr, config=CONFIG, recipe=made)
+    result = training_step(
+        state, X, labels, lr, network=NETWORK, config=CONFIG, recipe=made
+    )
+    return state, result
 
 
 def test_all_options_at_once_and_on_to_the_same_bits(train, data, tmp_path):

@@ -1,4 +1,4 @@
-"""Tables and figure of the ablations, with numbers worked out by hand."""
+"""Tables and figure of a series, with numbers worked out by hand."""
 
 import csv
 import io
@@ -17,6 +17,7 @@ from odyssey.series.results import (
     read_epochs,
     report,
 )
+from odyssey.series.rows import Published
 
 
 def runs(accuracies, **columns):
@@ -38,9 +39,9 @@ def results():
         for epoch, value in zip(epochs, vals, strict=True):
             epoch["val_accuracy"] = value  # the best are 0.7, 0.9, 0.8
     return [
-        Result("cosine", 3, three),
+        Result("cosine", 3, three, Published(0.940, 0.941)),
         Result("mixup", 2, runs([0.8765])),
-        Result("constant", 1, {}),
+        Result("constant", 1, {}, Published(0.886, 0.909)),
     ]
 
 
@@ -105,15 +106,21 @@ def test_a_damaged_row_is_named(tmp_path, change, message):
 
 def test_without_matplotlib(tmp_path, results, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    report(results, tmp_path, "--epochs 2")
-    assert "no curves.png: a figure needs Matplotlib" in capsys.readouterr().out
+    report(results, tmp_path, "--epochs 2", source="a paper")
+    printed = capsys.readouterr().out
+    assert "no curves.png: a figure needs Matplotlib" in printed
+    text = (tmp_path / "results.md").read_text()
+    for shown in (printed, text):
+        assert "\nPublished is somebody else's: a paper.\n" in shown
     assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
-    assert "`--epochs 2`" in (tmp_path / "results.md").read_text()
+    assert "`--epochs 2`" in text
 
 
 def test_no_figure_of_no_run(tmp_path, capsys, recwarn):
     report([Result("constant", 1, {})], tmp_path, "")
-    assert "results.md and results.csv are in" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "results.md and results.csv are in" in printed
+    assert "Published is" not in printed  # where nobody has published any
     assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
     assert not list(recwarn)
 
