@@ -18,7 +18,12 @@ import click
 import numpy as np
 
 from odyssey.cli.command import Command
-from odyssey.cli.data_options import data_options, dataset_options, loader_options
+from odyssey.cli.data_options import (
+    data_options,
+    dataset_options,
+    loader_options,
+    refuse_randaugment_of_greys,
+)
 from odyssey.cli.option import DATA, RUN, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
@@ -147,6 +152,9 @@ def main(debug: bool, **options: Any) -> None:
 def draw(options: SimpleNamespace) -> None:
     """Make the sheet that the options describe, and write it."""
     data = load_dataset(options.dataset, options.data_dir)
+    if options.operations or options.randaugment[0]:
+        hint = "--operations" if options.operations else "--randaugment"
+        refuse_randaugment_of_greys(data, hint)
     images = data.train_images[: options.rows]
     labels = data.train_labels[: options.rows]
     if options.operations:

@@ -222,9 +222,21 @@ def load_or_advise(
         raise DataError(f"{error}. {advice}") from error
 
 
+def refuse_randaugment_of_greys(data: Dataset, param_hint: str) -> None:
+    """Raise for operations on colours where images have none."""
+    if data.image_shape[0] != 3:
+        raise click.BadParameter(
+            "RandAugment needs images with channels red, green and blue; these have "
+            f"{data.image_shape[0]}.",
+            param_hint=param_hint,
+        )
+
+
 def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
     """Return the data set cut to size, and the parts that are not trained on."""
     data = load_or_advise(options.dataset, options.data_dir)
+    if options.randaugment[0]:
+        refuse_randaugment_of_greys(data, "--randaugment")
     images, labels = data.train_images, data.train_labels
     held_out: dict[str, Labelled] = {}
     if options.val_split:

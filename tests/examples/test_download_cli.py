@@ -15,6 +15,7 @@ import pytest
 from http_server import Server, cut, hang, ranged, status, whole
 from programs import EXAMPLE, ROOT, run_apart, run_here
 from tiny_cifar import write_tiny_cifar
+from tiny_cifar100 import write_tiny_cifar100
 
 FOLDER = "cifar-10-batches-py"
 
@@ -65,6 +66,27 @@ def test_download_in_plain_lines(packed, data_dir):
     assert re.search(r"MiB/s, \d+%, ETA 0:00:0\d", result.output)
     assert lines[-1] == f"{data_dir}: 100 training and 20 test images"
     assert os.listdir(data_dir) == [FOLDER]
+
+
+def test_cifar100_goes_into_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tiny_cifar100(tmp_path / "source", names=map(str, range(100)))
+    with tarfile.open("archive.tar.gz", "w:gz", compresslevel=1) as tar:
+        tar.add(tmp_path / "source" / "cifar-100-python", "cifar-100-python")
+    words = ["--dataset", "cifar100", "--from-file", "archive.tar.gz"]
+    refused = run_here("download_cifar10", *words)
+    assert refused.exit_code == 2
+    known = "expected MD5 eb9058c3a382ffc7106e4002c42a8d85 (169,001,437 bytes), got "
+    assert f"Error: archive.tar.gz: {known}" in refused.output
+    md5 = md5_of((tmp_path / "archive.tar.gz").read_bytes())
+    result = run_here("download_cifar10", *words, "--md5", md5)
+    assert result.exit_code == 0, result.output
+    usual = os.path.join("datasets", "cifar100")
+    assert result.output.splitlines() == [
+        "unpacking archive.tar.gz",
+        f"{usual}: 100 training and 20 test images",
+    ]
+    assert os.listdir(usual) == ["cifar-100-python"]
 
 
 def test_no_progress(packed, data_dir):
