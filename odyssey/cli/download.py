@@ -210,9 +210,10 @@ def check_md5(
 @option("--no-progress", group=LOGGING, is_flag=True, help="Do not show the progress.")
 @debug_option
 def main(dataset: str, no_progress: bool, debug: bool, **options: Any) -> None:
-    """Download CIFAR-10 or CIFAR-100, check the MD5 sum and unpack it.
+    """Download CIFAR-10 or CIFAR-100 and unpack it.
 
-    CIFAR-10 takes 163 MiB and unpacked 177 MiB, CIFAR-100 161 MiB and 178 MiB.
+    CIFAR-10 takes 163 MiB and unpacked 177 MiB, CIFAR-100 161 MiB and 178 MiB. The
+    MD5 sum of the archive is checked first.
 
     A download that is interrupted leaves a .part file in the folder, and the same
     command continues from there. The data set appears in the folder only when it is

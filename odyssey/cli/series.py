@@ -20,6 +20,7 @@ from odyssey.cli.option import debug_option
 from odyssey.cli.program import exit_statuses
 from odyssey.cli.series_options import SeveralValues, series_options
 from odyssey.cli.train import train_program
+from odyssey.data.sets import usual_data_dir
 from odyssey.errors import ProgramError
 from odyssey.output import goes_on_unheard
 from odyssey.series.results import report
@@ -52,7 +53,7 @@ def planned(
     """Return the runs of a series: all rows with the first seed, then with the next."""
     common = {
         "dataset": options.dataset,
-        "data_dir": options.data_dir,
+        "data_dir": options.data_dir or usual_data_dir(options.dataset),
         "limit_train": options.limit_train,
         "val_split": options.val_split or None,
         "threads": options.threads,

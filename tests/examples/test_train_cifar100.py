@@ -130,3 +130,10 @@ def test_the_data_set_that_is_meant(tmp_path):
     assert run(*words, status=2) == (
         f"{missing} {synthetic} To download CIFAR-100: {how}\n"
     )
+
+
+def test_a_series_takes_the_folder_of_its_data_set():
+    arguments = ["--config", "baseline", "--results-dir", "series", "--dry-run"]
+    for dataset in ("cifar10", "cifar100"):
+        line = run("run_ablations", *arguments, "--dataset", dataset)
+        assert f"--dataset {dataset} --data-dir datasets/{dataset} " in line
