@@ -3,11 +3,11 @@
     python benchmarks/same_bits.py OTHER_CHECKOUT
     python benchmarks/same_bits.py . --models resnet18        # the hashes alone
 
-For whoever moves code and means to change no number.  Each network is trained by the
-checkout's own train.py, in a process of its own, on synthetic images at a small width,
-with all that draws random numbers or keeps tensors of its own: crops, flips,
-RandAugment, mixup, stochastic depth, dropout and the average of weights.  What is
-hashed is the checkpoint: parameters, running statistics, momentum and averages.
+For a change that moves code and no number.  Each network is trained by the checkout's
+own train.py, in a process of its own, on synthetic images at a small width, with all
+that draws random numbers or keeps tensors of its own: crops, flips, RandAugment, mixup,
+stochastic depth, dropout and the average of weights.  What is hashed is the checkpoint:
+parameters, running statistics, momentum and averages.
 
 The bits depend on the processor and on the libraries, so no hash is kept anywhere: two
 checkouts are compared on one machine, by one interpreter.  Exits with 1 if they differ.

@@ -2,7 +2,7 @@
 
 Numba tells of each compilation as an event.  A program shows on its terminal how many
 kernels it has come to; training, whose output may be a file, prints a line now and
-then.  Whoever uses the library at a terminal gets one line, once.
+then.  A person at a terminal gets one line, once.
 """
 
 import contextlib

@@ -100,7 +100,7 @@ def backward(
     )
     # forward: pooled1 = maxpool2d(h1, 2)
     grad = maxpool2d_backward(grad, c.h1, 2)
-    # forward: h1 = relu(conv2d(x, conv1_kernel, conv1_bias)); no gradient of an image
+    # forward: h1 = relu(conv2d(x, conv1_kernel, conv1_bias)); images need no gradient
     _, g["conv1_kernel"], g["conv1_bias"] = conv2d_backward(
         relu_backward(grad, c.h1), c.x, p["conv1_kernel"], needs_grad_input=False
     )

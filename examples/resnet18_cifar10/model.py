@@ -202,7 +202,7 @@ def forward(
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: ResNetConfig
 ) -> Tensors:
-    """Return the gradient of every parameter: the forward upside-down.
+    """Return the gradient of every parameter: the forward's lines, last one first.
 
     Parameters
     ----------
@@ -230,6 +230,6 @@ def backward(
         reversed(network_blocks(config)), reversed(cache.blocks), strict=True
     ):
         grad = block_backward(grads, block, grad, block_cache, reuse=grad)
-    # forward: h = relu(bn1(conv1(x))); nobody asks for the gradient of an image
+    # forward: h = relu(bn1(conv1(x))); the images need no gradient
     conv_norm_backward(grads, grad, cache.stem, reuse=grad, needs_grad_input=False)
     return grads.in_order()

@@ -193,7 +193,7 @@ class BatchLoader:
         )
 
     def _refuse_unused(self, op: str) -> None:
-        """Raise for what nobody would ask for who does not want augmentation."""
+        """Raise for options of augmentation that have no effect without it."""
         for name in ("cutout", "randaugment_ops"):
             if self._options[name]:
                 raise ValueError(

@@ -60,7 +60,7 @@ def relu_backward(
     grad_output : shape and dtype of ``x``, the gradient of ``relu(x)``
     x : float32 or float64, any shape, the argument of the forward
     out : array like ``grad_output``, optional
-        Where to write the result; ``grad_output`` itself, if nobody needs that after.
+        Where to write the result; ``grad_output`` itself, if it is not needed later.
 
     Returns
     -------

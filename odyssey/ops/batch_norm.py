@@ -166,7 +166,7 @@ def batch_norm2d_backward(
     statistics : BatchStatistics, optional
         As given to the forward.
     out : array like ``grad_output``, optional
-        Where to write grad_input; ``grad_output`` itself, if nobody needs that after.
+        Where to write grad_input; ``grad_output`` itself, if it is not needed later.
 
     Returns
     -------

@@ -3,7 +3,7 @@
     mean = sum(x_i) / M        var = sum((x_i - mean)**2) / M   (biased)
 
 over the M = N*H*W values of a channel.  Forward and backward both need them; to find
-them is a pass over x, so that whoever calls both does it once.
+them is a pass over x, so that a caller of both does it once.
 """
 
 from typing import NamedTuple

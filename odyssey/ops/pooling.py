@@ -1,19 +1,20 @@
 """Average and maximum pooling of (N, C, H, W) activations.
 
-A window of K x K pixels (K = kernel_size) moves over the padded input in steps of S.
-Output row p looks at rows p*S - padding to p*S - padding + K - 1; columns likewise.
+A window of R x R pixels (R = kernel_size) moves over the padded input, ``stride``
+pixels at a time.  Output row p looks at the R rows from p*stride - padding on; columns
+likewise.
 
 Average, forward
-    out[p, q] = 1/K^2 * sum of x[h, w] over the window (p, q)
-Padding enters as zeros and counts in K^2.
+    out[p, q] = 1/R^2 * sum of x[h, w] over the window (p, q)
+Padding enters as zeros and counts in R^2.
 Average, backward
-    x[h, w] entered every window that covers it, each time with weight 1/K^2, so
-    grad_input[h, w] = 1/K^2 * sum of grad_output[p, q] over the windows covering (h, w)
+    x[h, w] entered every window that covers it, each time with weight 1/R^2, so
+    grad_input[h, w] = 1/R^2 * sum of grad_output[p, q] over the windows covering (h, w)
 The windows covering row h are again a run of rows p, so both are one and the same
 kernel, given other intervals.
 
 Maximum, forward
-    out[p, q] = x[h*, w*], (h*, w*) the place of the window's maximum
+    out[p, q] = x[h*, w*], (h*, w*) the pixel of the window's maximum
 Padding never wins (it stands for -Inf).  NaN counts as the greatest.
 Maximum, backward
     A small change of x moves out[p, q] only if it is made at (h*, w*):
@@ -84,20 +85,23 @@ def _check_window(
     return kernel_size, stride, padding, P, Q
 
 
-def _window_bounds(P: int, H: int, K: int, S: int, padding: int) -> np.ndarray:
+def _window_bounds(P: int, H: int, R: int, stride: int, padding: int) -> np.ndarray:
     """Return (P, 2): the first row of x in each window, and the one after the last."""
-    bounds = [(max(p * S - padding, 0), min(p * S - padding + K, H)) for p in range(P)]
+    bounds = [
+        (max(p * stride - padding, 0), min(p * stride - padding + R, H))
+        for p in range(P)
+    ]
     return np.array(bounds, np.int64)
 
 
-def _cover_bounds(P: int, H: int, K: int, S: int, padding: int) -> np.ndarray:
+def _cover_bounds(P: int, H: int, R: int, stride: int, padding: int) -> np.ndarray:
     """Return (H, 2): the first window covering each row, and the one after the last.
 
-    Window p covers row h if p*S - padding <= h < p*S - padding + K, that is
-    (h + padding - K)/S < p <= (h + padding)/S.
+    Window p covers row h if p*stride - padding <= h < p*stride - padding + R, that is
+    (h + padding - R)/stride < p <= (h + padding)/stride.
     """
     bounds = [
-        (max((h + padding - K) // S + 1, 0), min((h + padding) // S + 1, P))
+        (max((h + padding - R) // stride + 1, 0), min((h + padding) // stride + 1, P))
         for h in range(H)
     ]
     return np.array(bounds, np.int64)
@@ -131,12 +135,14 @@ def avgpool2d(
     Sums are float64 and overflow only there.  Rows and columns that no window reaches
     are left out.
     """
-    K, S, padding, P, Q = _check_window("avgpool2d", x, kernel_size, stride, padding)
+    R, stride, padding, P, Q = _check_window(
+        "avgpool2d", x, kernel_size, stride, padding
+    )
     N, C, H, W = x.shape
     out = np.empty((N, P, Q, C), x.dtype.newbyteorder("="))
-    rows = _window_bounds(P, H, K, S, padding)
-    cols = _window_bounds(Q, W, K, S, padding)
-    kernels.sum_windows(layout.as_nhwc(x), rows, cols, 1 / (K * K), out)
+    rows = _window_bounds(P, H, R, stride, padding)
+    cols = _window_bounds(Q, W, R, stride, padding)
+    kernels.sum_windows(layout.as_nhwc(x), rows, cols, 1 / (R * R), out)
     return layout.from_nhwc(out, x)
 
 
@@ -165,15 +171,15 @@ def avgpool2d_backward(
         As ``avgpool2d``, and for a ``grad_output`` of another dtype or shape.
     """
     op = "avgpool2d_backward"
-    K, S, padding, P, Q = _check_window(op, x, kernel_size, stride, padding)
+    R, stride, padding, P, Q = _check_window(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
     _check_grad_output(op, x, grad_output, P, Q)
     grad_input = np.empty((N, H, W, C), x.dtype.newbyteorder("="))
-    # forward: out[p, q] = 1/K^2 * sum of x over the rows and columns of window (p, q)
-    rows = _cover_bounds(P, H, K, S, padding)
-    cols = _cover_bounds(Q, W, K, S, padding)
+    # forward: out[p, q] = 1/R^2 * sum of x over the rows and columns of window (p, q)
+    rows = _cover_bounds(P, H, R, stride, padding)
+    cols = _cover_bounds(Q, W, R, stride, padding)
     grad_nhwc = layout.as_nhwc(grad_output)
-    kernels.sum_windows(grad_nhwc, rows, cols, 1 / (K * K), grad_input)
+    kernels.sum_windows(grad_nhwc, rows, cols, 1 / (R * R), grad_input)
     return layout.from_nhwc(grad_input, x)
 
 
@@ -199,11 +205,13 @@ def maxpool2d(
     TypeError, ValueError
         As ``avgpool2d``.
     """
-    K, S, padding, P, Q = _check_window("maxpool2d", x, kernel_size, stride, padding)
+    R, stride, padding, P, Q = _check_window(
+        "maxpool2d", x, kernel_size, stride, padding
+    )
     N, C, H, W = x.shape
     out = np.empty((N, P, Q, C), x.dtype.newbyteorder("="))
-    rows = _window_bounds(P, H, K, S, padding)
-    cols = _window_bounds(Q, W, K, S, padding)
+    rows = _window_bounds(P, H, R, stride, padding)
+    cols = _window_bounds(Q, W, R, stride, padding)
     kernels.max_windows(layout.as_nhwc(x), rows, cols, out)
     return layout.from_nhwc(out, x)
 
@@ -233,13 +241,13 @@ def maxpool2d_backward(
         As ``avgpool2d``, and for a ``grad_output`` of another dtype or shape.
     """
     op = "maxpool2d_backward"
-    K, S, padding, P, Q = _check_window(op, x, kernel_size, stride, padding)
+    R, stride, padding, P, Q = _check_window(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
     _check_grad_output(op, x, grad_output, P, Q)
     grad_input = np.empty((N, H, W, C), x.dtype.newbyteorder("="))
     # forward: out[p, q] = x[h*, w*]
-    rows = _window_bounds(P, H, K, S, padding)
-    cols = _window_bounds(Q, W, K, S, padding)
+    rows = _window_bounds(P, H, R, stride, padding)
+    cols = _window_bounds(Q, W, R, stride, padding)
     kernels.max_windows_backward(
         layout.as_nhwc(grad_output), layout.as_nhwc(x), rows, cols, grad_input
     )

@@ -31,7 +31,7 @@ class Observer:
     ) -> None:
         """Take note of an update, of which ``state.step`` is the number, from 1.
 
-        Whoever keeps ``result`` keeps all gradients in memory.
+        Keeping ``result`` keeps all gradients in memory.
         """
 
     def epoch(

@@ -115,7 +115,7 @@ class Recipe(LearningRate):
 
         A field that came to recipes after ``saved`` was written had its default.
         ``epochs`` may change where the learning rate does not depend on them, see
-        `odyssey.training.loop.Trainer`.
+        `odyssey.training.learning_rate.NEED_EPOCHS`.
         """
         now, saved = _with_usual(self.to_dict()), _with_usual({**_defaults(), **saved})
         lines = [

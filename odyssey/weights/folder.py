@@ -9,7 +9,7 @@ them loads whole and never a mixture:
 3. its files are moved over the old ones, old files that have no successor are removed,
    and the manifest is moved last.
 
-Whoever finds a ``.new-weights/manifest.json`` knows that move 3 was cut short.  It
+A ``.new-weights/manifest.json`` that is found means that move 3 was cut short.  It
 governs: each tensor is in ``.new-weights/`` or, if already moved, in the folder itself.
 Readers can read it like that, which they do where they may not write, and else finish
 the move first.  A lock on the folder tells a crashed writer from one still at work.
@@ -163,7 +163,7 @@ def has_manifest(directory: Path) -> bool:
     try:
         return _locate(directory)[1] is not None
     except (WeightsError, OSError):
-        return True  # there is something: whoever reads it will see what is wrong
+        return True  # there is something: what is wrong with it shows when it is read
 
 
 def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:

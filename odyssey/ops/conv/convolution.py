@@ -71,8 +71,8 @@ def conv2d(
         Added to the result.
     relu : bool
         True takes the relu of the result: with both, it is ``relu(conv2d(x) + addend)``
-        without a pass over memory for either.  They are meant for inference: the
-        backward is that of the convolution alone.
+        without a pass over memory for either.  The backward is that of the convolution
+        alone: give it ``relu_backward(grad_output, out)``.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def conv2d_backward(
     x, kernel, stride, padding
         As given to the forward.
     needs_grad_input : bool
-        False leaves the first gradient out (None): nobody asks for that of an image.
+        False leaves the first gradient out (None): that of an image is not needed.
     needs_grad_bias : bool
         False leaves the last one out (None), for a forward without a bias.
     method : "auto", "direct" or "winograd"
