@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from programs import EXAMPLE, STEPS, assert_same_run, weights_of
+from programs import EXAMPLE, STEPS, assert_same_run, run_here, weights_of
 from tiny_cifar import write_tiny_cifar
 
 from odyssey.cli.program import available_cores
@@ -171,16 +171,21 @@ def test_wrong_options_are_refused_by_name(train, tmp_path, option, value):
     assert not (tmp_path / "run").exists()
 
 
-def test_defaults():
+def test_defaults(monkeypatch):
     from resnet18_cifar10.train import main
 
+    reached = []  # the folder of the data is that of the data set
+    monkeypatch.setattr(
+        "odyssey.cli.train.train", lambda example, given, stop: reached.append(given)
+    )
+    assert run_here("train").exit_code == 0
+    assert reached[0].data_dir == "datasets/cifar10"
     defaults = {p.name: p.default for p in main.params}
     expected = {
         "epochs": 200,
         "batch_size": 128,
         "lr": 0.01,
         "momentum": 0.9,
-        "data_dir": "datasets/cifar10",
         "weights_dir": "resnet18_weights",
         "lr_decay_epochs": 60,
         "lr_decay_factor": 0.2,
