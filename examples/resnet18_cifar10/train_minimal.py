@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # odyssey, in a checkout
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples
+_EXAMPLES = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_EXAMPLES))
+if (_EXAMPLES.parent / "odyssey" / "cli").is_dir():  # a checkout, perhaps not installed
+    sys.path.insert(0, str(_EXAMPLES.parent))
 
 from odyssey.data.augment import augment_batch
 from odyssey.data.cifar10 import load_cifar10
