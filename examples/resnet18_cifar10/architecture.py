@@ -242,12 +242,12 @@ def initialize(
 
 
 def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
-    """Scale what each residual branch ends with, where that is not to stay as it is.
+    """Scale the last kernel or gamma of each residual branch, if an option asks so.
 
     With ``zero_gamma`` a branch starts as zero, and the block as its shortcut: by a
     gamma of zero where a norm ends the branch (Goyal et al. 2017, arXiv:1706.02677,
     section 5.1), else by a kernel of zeros.  A gamma of zero before a relu would stay
-    so: no gradient passes a relu of zero.
+    zero: no gradient passes a relu of zero.
 
     Without norms each branch would add as much variance as there is, and double it:
     with kernels divided by the root of the number L of blocks, all of them multiply it

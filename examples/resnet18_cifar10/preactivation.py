@@ -6,10 +6,10 @@ r"""Pre-activation blocks (v2): batch norm and relu come before a convolution.
 Nothing but additions lies on the way along the shortcuts, so that a gradient reaches
 the first block as it left the last one.  At both ends of the network that needs care:
 
-- The first block is given what is through a relu already, the stem's; its bn1 would
-  come twice, and it has none.
-- The sum that leaves the last block is through no relu: `model.forward` does final_bn
-  and relu before it pools.
+- The input of the first block has passed the stem's norm and relu already: the block
+  has no bn1 and no relu of its own there.
+- The sum that leaves the last block has not passed a relu: `model.forward` does
+  final_bn and relu before it pools.
 - A projection ("B") is given relu(bn1), as the branch is; it has no norm.  Identity and
   subsampling ("A") take x itself.
 
@@ -75,7 +75,7 @@ def basic_block_backward(
 ) -> np.ndarray:
     """Find the gradients of a basic block, return that of its input.
 
-    ``reuse`` is taken as by the other blocks, and not needed.
+    ``reuse`` is there because other blocks have it; it is not used.
     """
     # forward: out = conv2(h) + shortcut
     grad_h = conv_norm_add_backward(grads, grad_output, cache.conv2)
@@ -118,7 +118,7 @@ def bottleneck_backward(
 ) -> np.ndarray:
     """Find the gradients of a bottleneck, return that of its input.
 
-    ``reuse`` is taken as by the other blocks, and not needed.
+    ``reuse`` is there because other blocks have it; it is not used.
     """
     assert cache.conv3 is not None
     # forward: out = conv3(h) + shortcut

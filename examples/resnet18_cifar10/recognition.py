@@ -12,9 +12,9 @@ _BLOCK = re.compile(r"s([1-9])b([1-9][0-9]?)_", re.ASCII)  # stage and block
 def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
     """Return the options of the model whose tensors have these names and shapes.
 
-    The majority decides, so that a set in which some are missing, unexpected or odd is
-    still held against the model that it was meant for: the network with a name that has
-    all the blocks found and the fewest besides, unless the set is whole as it is.
+    The majority decides, so that a set with missing, unexpected or odd tensors is still
+    compared with the model that it was meant for.  That is the named network that has
+    all the blocks found and the fewest others, unless the set is complete as it is.
     """
     tensors: Counter[str] = Counter()
     files: Counter[tuple[int, int]] = Counter()

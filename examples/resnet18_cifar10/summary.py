@@ -2,8 +2,8 @@
 
     python examples/resnet18_cifar10/summary.py --model resnet50 --pre-activation
 
-A multiply-add is one product of the direct sum and its addition, for one image; places
-of a window beyond the border count like others, as is usual.  Biases, batch norms,
+A multiply-add is one product of the direct sum and its addition, for one image; taps
+that lie beyond the border count like others, as is usual.  Biases, batch norms,
 relus and pooling are not counted.
 
 Activations are what training keeps of one image from the forward to the backward, in

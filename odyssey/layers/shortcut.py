@@ -60,7 +60,7 @@ def shortcut_backward(
     """Return the gradient of x, which without parameters may be ``grad_output`` itself.
 
     ``reuse`` is ``grad_output``, where its memory may be written over: the block's
-    branch must have had it by then.
+    branch must have used it by then.
     """
     if kind == "identity":
         return grad_output

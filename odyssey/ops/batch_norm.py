@@ -203,8 +203,8 @@ def batch_norm_training_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of ``batch_norm2d`` in training, where its mode is known.
 
-    As ``batch_norm2d_backward``, which see, without the running statistics: training
-    does not look at them.
+    Like ``batch_norm2d_backward``, but without the running statistics, which training
+    does not use.
     """
     op = "batch_norm_training_backward"
     _check(op, x, {"gamma": gamma, "beta": beta}, training=True, eps=eps)

@@ -2,8 +2,8 @@
 
     mean = sum(x_i) / M        var = sum((x_i - mean)**2) / M   (biased)
 
-over the M = N*H*W values of a channel.  Forward and backward both need them; to find
-them is a pass over x, so that a caller of both does it once.
+over the M = N*H*W values of a channel.  Forward and backward both need them, and
+finding them reads all of x: a caller of both finds them once and hands them to each.
 """
 
 from typing import NamedTuple

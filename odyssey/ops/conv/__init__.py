@@ -13,8 +13,9 @@ other's place.  Arrays are C-contiguous with the channels last, kernels (K, C, R
     grad_input(grad_output, kernel, addend, stride, padding, out)
     grad_kernel(grad_output, x, stride, padding, out)
 
-Each fills ``out`` and tells whether that is done.  Winograd's way is not where a result
-is not finite: then the direct one takes over.  An ``addend`` without images is none.
+Each fills ``out`` and tells whether it succeeded.  Winograd's way does not where a
+result is not finite; then the direct way takes over.  An ``addend`` of no images means
+that there is none.
 """
 
 from odyssey.ops.conv.convolution import conv2d as conv2d

@@ -1,7 +1,7 @@
 """The three products of a convolution, summed directly, for any kernel and stride.
 
 Here the buffers of ``kernels/conv_direct.py`` are laid out and its kernels are called;
-``convolution.py`` says what they compute.  This way always comes to its end.
+``convolution.py`` says what they compute.  This way always succeeds.
 """
 
 from collections import defaultdict

@@ -5,7 +5,7 @@ Here the buffers of ``kernels/winograd.py`` are laid out and its kernels are cal
 
 Each function tells whether all of its results are finite.  Where they are not, the
 caller sums directly: the differences that the transforms take would spread an Inf as
-NaN over its whole tile, and meet an Inf of their own before the sums do.
+NaN over its whole tile, and may overflow before the direct sums do.
 """
 
 import numpy as np
