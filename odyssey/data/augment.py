@@ -22,6 +22,7 @@ the square may lie outside the image.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -49,6 +50,18 @@ PAD_MODES = ("zero", "reflect")
 FLIPS = {"none": FLIP_NONE, "random": FLIP_RANDOM, "alternating": FLIP_ALTERNATING}
 MAX_PIXELS = 2**31 - 1  # of padding, or the side of a square
 NO_CROP = (0, False, FLIP_NONE)  # padding, reflect, flip
+
+
+class Changes(NamedTuple):
+    """What is done to each image, by the names of the kernel's arguments."""
+
+    key: tuple[np.uint64, np.uint64]  # seed and stream of the random numbers
+    epoch: np.uint64
+    padding: int
+    reflect: bool
+    flip: int  # of `FLIPS`
+    cutout: int
+    table: np.ndarray  # (256, C) what each pixel value becomes
 
 
 def augment_batch(
@@ -129,10 +142,12 @@ def augment_batch(
         pixels = np.empty((len(rows), *images.shape[2:], C), np.uint8)
         unchanged = np.repeat(np.arange(256, dtype=np.uint8)[:, None], C, axis=1)
         cropped = pixels.transpose(0, 3, 1, 2)
-        _fill(images, rows, indices, (key, counter, *crop, 0, unchanged), cropped)
+        _fill(
+            images, rows, indices, Changes(key, counter, *crop, 0, unchanged), cropped
+        )
         randaugment(pixels, indices, key, counter, randaugment_ops, tables)
         images, rows, crop = cropped, np.arange(len(rows)), NO_CROP
-    _fill(images, rows, indices, (key, counter, *crop, cutout, table), out)
+    _fill(images, rows, indices, Changes(key, counter, *crop, cutout, table), out)
 
 
 def normalize_batch(
@@ -155,7 +170,7 @@ def normalize_batch(
     table = _pixel_table(op, out.dtype, images.shape[1], mean, std)
     key = (np.uint64(0), np.uint64(AUGMENT_STREAM))
     rows = np.arange(len(images))
-    _fill(images, rows, rows, (key, np.uint64(0), *NO_CROP, 0, table), out)
+    _fill(images, rows, rows, Changes(key, np.uint64(0), *NO_CROP, 0, table), out)
 
 
 def _check_pixels(op: str, name: str, value: int) -> int:
@@ -219,7 +234,7 @@ def _fill(
     images: np.ndarray,
     rows: np.ndarray,
     indices: np.ndarray,
-    options: tuple,
+    changes: Changes,
     out: np.ndarray,
 ) -> None:
     """Run the kernel, on copies of what is not channels-last, native and writeable."""
@@ -229,8 +244,11 @@ def _fill(
         rows = np.arange(len(rows))
     result = out.transpose(0, 2, 3, 1)
     ready = result.flags.c_contiguous and result.dtype.isnative
-    buffer = result if ready else np.empty(result.shape, options[-1].dtype)
-    crop_flip_normalize(source, rows, indices.astype(np.uint64), *options, buffer)
+    buffer = result if ready else np.empty(result.shape, changes.table.dtype)
+    numbers = indices.astype(np.uint64)
+    crop_flip_normalize(
+        images=source, rows=rows, indices=numbers, **changes._asdict(), out=buffer
+    )
     if not ready:
         result[...] = buffer
 
