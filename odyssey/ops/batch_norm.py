@@ -238,8 +238,9 @@ def _backward(
 
     # forward: out = gamma * xhat + beta, xhat = (x - mean) * rstd
     grad_beta, products = np.zeros(C), np.zeros(C)
-    forward = matrix, mean, scale, shift, relu
-    kernels.gradient_sums(gradient, *forward, grad_beta, products)
+    kernels.gradient_sums(
+        gradient, matrix, mean, scale, shift, relu, grad_beta, products
+    )
     with np.errstate(invalid="ignore"):
         products += (mean - exact_mean) * grad_beta
     grad_gamma = products * rstd  # sum(g * xhat)
@@ -252,12 +253,22 @@ def _backward(
         slope = factor * rstd * grad_gamma / M
         with np.errstate(invalid="ignore"):
             offset = factor * grad_beta / M + (mean - exact_mean) * slope
-    factors = [values.astype(dtype) for values in (factor, offset, slope)]
     if out is not None and is_block(out, (0, 2, 3, 1)):
         target, grad_input = as_nhwc(out).reshape(-1, C), out
     else:
         target, grad_input = empty(gradient.shape, dtype), None
-    kernels.combine_gradient(gradient, *forward, *factors, target)
+    kernels.combine_gradient(
+        grad_output=gradient,
+        x=matrix,
+        mean=mean,
+        scale=scale,
+        shift=shift,
+        relu=relu,
+        factor=factor.astype(dtype),
+        offset=offset.astype(dtype),
+        slope=slope.astype(dtype),
+        grad_input=target,
+    )
     if grad_input is None:
         grad_input = into(out, from_nhwc(target.reshape(_nhwc_shape(x)), x))
     return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)

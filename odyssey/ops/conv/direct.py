@@ -128,10 +128,18 @@ def grad_kernel(
     height = min(256, PIECE // (width * B) // 4 * 4)
     partial = workspace("kernel", (parts, blocks, count * width, B), x.dtype)
     shifts = [(r - padding, s - padding) for r in range(R) for s in range(S)]
-    tables = [np.array(table) for table in _runs(shifts, C, COLUMNS)]
+    runs, slices = _runs(shifts, C, COLUMNS)
     with one_blas_thread():
         kernels.conv_grad_kernel(
-            grad_output, x, *tables, stride, height, splits, partial, out
+            grad_output=grad_output,
+            x=x,
+            runs=np.array(runs),
+            slices=np.array(slices),
+            stride=stride,
+            height=height,
+            splits=splits,
+            partial=partial,
+            grad_kernel=out,
         )
     return True
 
