@@ -17,6 +17,7 @@ from odyssey.data.loader import BatchLoader
 from odyssey.gradcheck import gradcheck
 from odyssey.ops.loss import cross_entropy
 from odyssey.report.page import build_page
+from odyssey.report.stored import metrics
 from odyssey.series.rows import Ablations, Row
 from odyssey.training.recipe_file import read_recipe, recipe_names
 from odyssey.training.step import inference as inference_of
@@ -207,3 +208,38 @@ def test_every_recipe_takes_a_step(name, places, tmp_path):
     ran = read_recipe(tmp_path / "recipe.yml")
     same = shipped.keys() - {"description"}
     assert {key: ran[key] for key in same} == {key: shipped[key] for key in same}
+
+
+RESULTS = EXAMPLE.folder / "results"
+
+
+def test_the_page_says_what_the_run_measured():
+    folder = RESULTS / "lenet5_minutes"
+    rows, choices = metrics(folder), read_recipe(folder / "recipe.yml")
+    assert (len(rows), choices["val_split"]) == (choices["epochs"], 0)
+    last = rows[-1]
+    assert last["test_accuracy"] >= 0.65
+    accuracy = f"{100 * last['test_accuracy']:.2f} %"
+    assert accuracy.replace(" ", "") in (folder / "train.log").read_text()
+    assert f"**{accuracy} on the 10,000 test images**" in page(EXAMPLE.folder)
+    assert f"**{accuracy}**" in page(RESULTS)
+    shipped = read_recipe(EXAMPLE.folder / "configs" / "lenet5_minutes.yml")
+    same = shipped.keys() - {"description"}
+    assert {key: choices[key] for key in same} == {key: shipped[key] for key in same}
+
+
+def test_the_page_says_what_the_search_measured():
+    runs = sorted((RESULTS / "search_10epochs").iterdir())
+    assert len(runs) >= 3
+    for folder in runs:
+        choices, last = read_recipe(folder / "recipe.yml"), metrics(folder)[-1]
+        assert (last["epoch"], choices["val_split"]) == (10, 10_000)
+        said = f"| {100 * last['val_accuracy']:.2f} % | {last['val_loss']:.4f} |"
+        (line,) = (
+            li for li in page(RESULTS).splitlines() if f"| {folder.name} |" in li
+        )
+        assert said in line
+
+
+def page(folder):
+    return (folder / "README.md").read_text("utf-8")
