@@ -52,7 +52,8 @@ class Dataset(NamedTuple):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Shape of an image, (C, H, W)."""
-        return self.train_images.shape[1:]
+        _, C, H, W = self.train_images.shape
+        return C, H, W
 
     @property
     def num_classes(self) -> int:
