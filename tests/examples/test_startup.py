@@ -13,6 +13,7 @@ from tiny_cifar import write_tiny_cifar
 
 from odyssey.training.signals import SIGNALS
 
+LENET = EXAMPLE.parent / "lenet5_cifar10"
 PROGRAMS = [
     [EXAMPLE / "train.py"],
     [EXAMPLE / "inference.py"],
@@ -21,11 +22,11 @@ PROGRAMS = [
     [EXAMPLE / "run_ablations.py"],
     [EXAMPLE / "plot_runs.py"],
     [EXAMPLE / "summary.py"],
+    [LENET / "train.py"],
+    [LENET / "inference.py"],
     ["-m", "odyssey", "verify", "."],
 ]
 SCRIPTS = [path for path, *more in PROGRAMS if not more]
-LENET = EXAMPLE.parent / "lenet5_cifar10"
-SCRIPTS += [LENET / "train.py", LENET / "inference.py"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Needs PyTorch (2.13 was used); the tests only read the file.  Run from the project's
 root after a change of the model's names or of how its weights are drawn:
 
-    PYTHONPATH=.:tests/examples:examples/resnet18_cifar10 \
+    PYTHONPATH=.:tests/examples:examples \
         python tests/golden/make_golden_model.py
 """
 
