@@ -16,7 +16,7 @@ from odyssey.errors import ProgramError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Warms up and says what is compiled then; trains and classifies with the example, and
+#: Warms up and says what is compiled then; trains and classifies with the examples, and
 #: with activations in NCHW memory; says what is compiled then.
 PROGRAM = """
 import json, sys
@@ -32,13 +32,19 @@ def combinations():
 
 warmup.warm_up(["float32", "float64"])
 before = combinations()
-sys.path.insert(0, "examples/resnet18_cifar10")
-import architecture, inference, model, train
+sys.path.insert(0, "examples")
+import lenet5_cifar10.inference, lenet5_cifar10.train
+from resnet18_cifar10 import architecture, inference, model, train
 
 run, *data = sys.argv[1:]
-small = "--width 16 --batch-size 16 --epochs 1 --no-progress --log-interval 1".split()
-train.main([*data, *small, "--weights-dir", run], standalone_mode=False)
-inference.main([*data, "--weights-dir", run], standalone_mode=False)
+small = "--batch-size 16 --epochs 1 --no-progress --log-interval 1".split()
+for programs, own in (
+    ((train, inference), ["--width", "16"]),
+    ((lenet5_cifar10.train, lenet5_cifar10.inference), ["--overwrite"]),
+):
+    for program, options in zip(programs, ([*small, *own], [])):
+        words = [*data, *options, "--weights-dir", run]
+        program.main(words, standalone_mode=False)
 
 config = architecture.ResNetConfig(width=16)
 params, state = architecture.initialize(config, 0)
@@ -79,7 +85,7 @@ def compiled(tmp_path_factory):
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def test_the_example_finds_all_its_kernels(compiled):
+def test_the_examples_find_all_their_kernels(compiled):
     before, after = compiled
     assert after == before
 
