@@ -2,7 +2,7 @@
 
 Inside a kernel ``np.dot`` is Numba's, and that calls the BLAS that SciPy brings.  Its
 own threads would fight with those of the kernel, which already keep every core busy:
-so it is held to one thread while such a kernel runs, and given back its number after.
+so it is held to one thread while such a kernel runs, and then has its own number again.
 """
 
 import threading

@@ -164,7 +164,7 @@ def conv_grad_input(
 
     and adds ``addend`` if that has any images.  ``phases`` lists u, v, the first slice
     and the one after the last; ``slices`` are as in ``conv_forward``, and the ``runs``
-    of a slice tell how far p and q lie from the pixel's place in its phase.
+    of a slice tell how far p and q lie from the pixel's row and column in its phase.
 
     Optimizations:
     - gathers instead of scattering: each thread owns whole pixels of ``grad_input``
@@ -229,7 +229,7 @@ def conv_grad_kernel(
     - where there are fewer parts than threads, the terms are split as well
     - both factors are cut into columns of 64, so that a product of many rows is small
       enough for OpenBLAS and is seldom added
-    - x is packed for 8 slices at a time: memory likes to be read in longer stretches
+    - x is packed for 8 slices at a time: longer stretches of memory are read faster
     """
     N, P, Q, K = grad_output.shape
     C = grad_kernel.shape[1]

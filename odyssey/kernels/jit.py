@@ -1,17 +1,16 @@
 """The only Numba decorators of the package, so that its flags are in one place.
 
 ``fastmath=True`` would let LLVM assume that NaN and Inf never occur, and a NaN loss
-would then go unseen; and it would let LLVM regroup sums.  A loop is compiled twice, for
-SIMD and for arrays that lie too near each other in memory for it, and regrouped one
-way in one version and another way in the other the same sum has other bits, by the
-chance of where its arrays lie.  So sums are added up as they are written; where one is
-to use several lanes, it is written with several.  Two flags are left:
+would then go unseen; and it would let LLVM regroup sums.  LLVM compiles a loop twice,
+with SIMD, and without it for arrays that overlap or nearly do.  Were the two versions
+grouped differently, the same sum would have other bits, depending on where its arrays
+happen to lie.  So sums are added up as they are written; a sum that should use several
+lanes is written with several.  Two flags are left:
 
 - ``contract``: ``a * b + c`` may become one fused multiply-add
 - ``nsz``: -0.0 and 0.0 need not be told apart
 
-``error_model="numpy"`` makes 1/0 give
-Inf instead of raising, as in NumPy.
+``error_model="numpy"`` makes 1/0 give Inf instead of raising, as in NumPy.
 
 Compiled kernels are kept in a folder for the next run, see ``odyssey.kernel_cache``.
 """

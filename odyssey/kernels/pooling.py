@@ -69,8 +69,8 @@ def max_windows_backward(grad_output, x, rows, cols, grad_input):
 
     for n: for p: for q:
         for h in rows[p]: for w in cols[q]: for c:
-            place[c] = (h, w) where x[n, h, w, c] is greater than all before it
-        for c: grad_input[n, place[c], c] += grad_output[n, p, q, c]
+            pixel[c] = (h, w) where x[n, h, w, c] is greater than all before it
+        for c: grad_input[n, pixel[c], c] += grad_output[n, p, q, c]
 
     Optimizations:
     - images are split over the cores: windows overlap within an image only, so that
@@ -83,13 +83,13 @@ def max_windows_backward(grad_output, x, rows, cols, grad_input):
     for n in prange(N):
         total = np.zeros((H * W, C), np.float64)
         best = np.empty(C, x.dtype)
-        place = np.empty(C, np.int64)
+        pixel = np.empty(C, np.int64)
         for p in range(P):
             for q in range(Q):
                 h, w = rows[p, 0], cols[q, 0]
                 for c in range(C):
                     best[c] = x[n, h, w, c]
-                    place[c] = h * W + w
+                    pixel[c] = h * W + w
                 for h in range(rows[p, 0], rows[p, 1]):
                     for w in range(cols[q, 0], cols[q, 1]):
                         for c in range(C):
@@ -97,9 +97,9 @@ def max_windows_backward(grad_output, x, rows, cols, grad_input):
                             first_nan = value != value and best[c] == best[c]
                             if value > best[c] or first_nan:
                                 best[c] = value
-                                place[c] = h * W + w
+                                pixel[c] = h * W + w
                 for c in range(C):
-                    total[place[c], c] += grad_output[n, p, q, c]
+                    total[pixel[c], c] += grad_output[n, p, q, c]
         for h in range(H):
             for w in range(W):
                 for c in range(C):

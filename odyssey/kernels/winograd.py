@@ -4,7 +4,7 @@ A tile of 4x4 outputs looks at a patch of 6x6 inputs.  Summed directly it costs 
 multiplications a channel; here patch and kernel are turned into a 6x6 domain, where
 36 products do, and the result is turned back:
 
-    out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * place by place
+    out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * element by element
 
 The sum over channels stands inside the brackets: at each of the 36 places it is a
 matrix product, tiles x channels by channels x kernels, and there the time is spent.

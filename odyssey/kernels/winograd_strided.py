@@ -1,13 +1,13 @@
 """3x3 convolutions of stride 2 and padding 1 by minimal filtering of the even pixels.
 
-In one dimension the even numbers of x meet the taps k0 and k2, the odd ones k1 alone:
+In one dimension the even numbers of x meet the taps f0 and f2, the odd ones f1 alone:
 
-    y[p] = k0 x[2p] + k2 x[2p + 2]  +  k1 x[2p + 1]
+    y[p] = f0 x[2p] + f2 x[2p + 2]  +  f1 x[2p + 1]
 
 The first two terms are a filter of two taps and stride 1, which Winograd's F(4, 2) sums
 with 5 products for 4 results; the last takes 4.  So there are 9 places, and
 
-    out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * place by place
+    out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * element by element
 
 as in ``winograd.py``, with 9x9 pixels in a patch and 4x4 results in a tile: 81 products
 instead of 144.  At the four odd places G has the same row, (0, 1, 0).  They need one
