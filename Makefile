@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 .PHONY: test example lint stub clean
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 example: $(VENV)/.base
 	PYTHON="$$PWD/$(BIN)/python" examples/resnet18_cifar10/run_example.sh

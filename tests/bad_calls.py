@@ -55,6 +55,7 @@ def parameter(name, change, argument, error):
     shown = repr(value)
     if isinstance(value, np.ndarray):
         shown = f"{value.dtype}{list(value.shape)}"
+    shown = re.sub(" at 0x[0-9A-F]+", "", shown)  # another one in each process
     return pytest.param(name, change, argument, error, id=f"{name}-{argument}-{shown}")
 
 
