@@ -42,9 +42,9 @@ def worst_error(
     for position, grad in grads.items():
         _refuse_lost_steps(position, inputs[position], eps)
         for place, step, typical in _steps(grad, eps, samples, rng):
-            change, way = _change(forward, inputs, position, step)
+            change, moved = _change(forward, inputs, position, step)
             numeric = float(np.vdot(grad_output, change)) / (2 * eps)
-            analytic = float(np.vdot(grad, way)) / (2 * eps)
+            analytic = float(np.vdot(grad, moved)) / (2 * eps)
             floor = min(atol, max(1e-6 * typical, rounding))
             scale = max(abs(analytic), abs(numeric), 0.01 * typical)
             error = abs(analytic - numeric)
@@ -155,8 +155,8 @@ def _gradients(
 def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
     """Raise if some element cannot go by ``eps``, for both measurements see nothing."""
     with np.errstate(over="ignore", invalid="ignore"):
-        way = (x + eps) - (x - eps)
-        lost = np.isfinite(x) & ~(np.abs(way - 2 * eps) <= 0.1 * (2 * eps))
+        moved = (x + eps) - (x - eps)
+        lost = np.isfinite(x) & ~(np.abs(moved - 2 * eps) <= 0.1 * (2 * eps))
     if lost.any():
         element = tuple(int(k) for k in np.argwhere(lost)[0])
         raise ValueError(
@@ -204,9 +204,9 @@ def _steps(
 def _change(
     forward: Callable[..., Any], inputs: Sequence[Any], position: int, step: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return f(x + step) - f(x - step), and the way x went in floating-point numbers.
+    """Return f(x + step) - f(x - step), and how far x moved in floating-point numbers.
 
-    That way is not quite ``2 * step``: adding a small step to a large x rounds it.
+    That is not quite ``2 * step``: adding a small step to a large x rounds it.
     """
     results, places = [], []
     for sign in (1, -1):

@@ -207,11 +207,11 @@ def warn_that_nothing_is_kept(folder: str = "", error: Exception | None = None) 
     """Say once that kernels are lost when the process ends, and what helps."""
     global _kept
     _kept = False
-    what = "there is no folder to keep compiled kernels in"
+    reason = "there is no folder to keep compiled kernels in"
     if error is not None:
-        what = f"compiled kernels cannot be kept in {folder} ({_reason(error)})"
+        reason = f"compiled kernels cannot be kept in {folder} ({_reason(error)})"
     _warn_once(
-        f"{what}, so every run compiles its own; the environment variable "
+        f"{reason}, so every run compiles its own; the environment variable "
         "NUMBA_CACHE_DIR can name one that can be written to",
         f"cannot be kept: {folder}",
     )

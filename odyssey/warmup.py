@@ -115,14 +115,14 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
 
 def _describe(call: partial) -> str:
     """Return the name of a function, and which of its ways a call goes."""
-    way = call.keywords.get("method", "")
+    variant = call.keywords.get("method", "")
     if "stride" in call.keywords:
-        way += f", stride {call.keywords['stride']}"
+        variant += f", stride {call.keywords['stride']}"
     if call.keywords.get("training") is False:
-        way = "inference"
+        variant = "inference"
     if "randaugment_ops" in call.keywords:
-        way = "RandAugment"
-    return call.func.__name__ + (f" ({way})" if way else "")
+        variant = "RandAugment"
+    return call.func.__name__ + (f" ({variant})" if variant else "")
 
 
 def run(dtypes: Iterable[DTypeLike]) -> None:

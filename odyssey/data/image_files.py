@@ -211,8 +211,8 @@ def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
         if kind.endswith(" image"):  # known by its first bytes, and broken after them
             return f"cannot be read as an image: damaged ({kind[2:]})"
         return f"{kind or 'not an image'}; can be read: {_kinds()}"
-    what = one_line(str(error), 200) or type(error).__name__
-    return f"cannot be read as an image: {what}"
+    reason = one_line(str(error), 200) or type(error).__name__
+    return f"cannot be read as an image: {reason}"
 
 
 def _kinds() -> str:

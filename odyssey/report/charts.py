@@ -99,8 +99,8 @@ def line_chart(
             (x_axis.place(x), y_axis.place(y), f"{name}, {x_label} {x:g}: {show(y)}")
             for x, y in thinned(points)
         ]
-        way = "L".join(f"{x} {y}" for x, y, _ in places)
-        drawing.append(f'<path class="s{number}" d="M{way}"/>')
+        path = "L".join(f"{x} {y}" for x, y, _ in places)
+        drawing.append(f'<path class="s{number}" d="M{path}"/>')
         if mark:
             drawing.append(_marks(places, f"s{number}"))
         value = show(points[-1][1])

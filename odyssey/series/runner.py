@@ -57,9 +57,9 @@ def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None
     metrics, damage = epochs_of(run)
     lost = missing((row["epoch"] for row in metrics), epochs)
     if status == 0 and len(metrics) == epochs and not lost:
-        what = "was finished before" if metrics == before else "done"
+        outcome = "was finished before" if metrics == before else "done"
         accuracy = metrics[-1]["test_accuracy"]
-        say(f"{number} {run.folder.name}: {what}, {accuracy:.2%} on test at the end")
+        say(f"{number} {run.folder.name}: {outcome}, {accuracy:.2%} on test at the end")
         return metrics
     reason = f"exit status {status}"
     if status == 0:

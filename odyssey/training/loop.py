@@ -182,9 +182,9 @@ class Trainer:
                 f"{error} at step {self.state.step + 1}, stopped before the update"
             ) from None
 
-    def _nonfinite(self, what: str) -> NonFiniteError:
+    def _nonfinite(self, message: str) -> NonFiniteError:
         return NonFiniteError(
-            f"{what} (epoch {self.state.epoch + 1}, lr {self._lr:g}); "
+            f"{message} (epoch {self.state.epoch + 1}, lr {self._lr:g}); "
             f"last good checkpoint: {self.checkpoint_path or 'none yet'}"
         )
 

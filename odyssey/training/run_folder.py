@@ -105,7 +105,7 @@ class RunFolder:
     def saved_position(self) -> tuple[int, int] | None:
         """Return step and epoch of the weights here, None unless they are whole."""
         try:
-            manifest = read_listed(self.path, keep=False).manifest
+            manifest = read_listed(self.path, with_tensors=False).manifest
         except (WeightsError, OSError):
             return None
         return manifest.get("step", -1), manifest.get("epoch", -1)

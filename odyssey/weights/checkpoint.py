@@ -112,8 +112,10 @@ def list_checkpoints(run_dir: str | os.PathLike) -> list[Path]:
     return list(checkpoint_folders(Path(run_dir) / CHECKPOINTS).values())
 
 
-def load_checkpoint(path: str | os.PathLike, *, keep: bool = True) -> LoadedCheckpoint:
-    """Read one checkpoint; without ``keep`` check all of it, but return no tensor.
+def load_checkpoint(
+    path: str | os.PathLike, *, with_tensors: bool = True
+) -> LoadedCheckpoint:
+    """Read one checkpoint; without ``with_tensors`` check all, but return no tensor.
 
     Raises
     ------
@@ -123,7 +125,7 @@ def load_checkpoint(path: str | os.PathLike, *, keep: bool = True) -> LoadedChec
         If there is no such folder.
     """
     path = Path(path)
-    tensors, manifest = read_listed(path, keep=keep)
+    tensors, manifest = read_listed(path, with_tensors=with_tensors)
     check_checkpoint(path, manifest)
     return LoadedCheckpoint(path, manifest["step"], tensors, manifest["metadata"])
 
@@ -230,7 +232,7 @@ def _prune(root: Path, step: int, keep: int) -> None:
                 discard(path)
             continue
         try:
-            load_checkpoint(path, keep=False)
+            load_checkpoint(path, with_tensors=False)
             intact += 1
         except (WeightsError, OSError):
             pass

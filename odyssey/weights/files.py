@@ -62,8 +62,8 @@ def make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         place = error.filename
-        what = dead_link(place) or "a file where a folder belongs"
-        raise FileExistsError(errno.EEXIST, what, os.fspath(place)) from None
+        reason = dead_link(place) or "a file where a folder belongs"
+        raise FileExistsError(errno.EEXIST, reason, os.fspath(place)) from None
     for folder in missing:
         with contextlib.suppress(PermissionError):  # one may write where none may read
             fsync_directory(folder.parent)

@@ -145,14 +145,14 @@ def load_folder(directory: str | os.PathLike) -> LoadedFolder:
 
 def verify_folder(directory: str | os.PathLike) -> None:
     """Raise ``WeightsError`` unless all that the manifest says is there and matches."""
-    read_listed(Path(directory), keep=False)
+    read_listed(Path(directory), with_tensors=False)
 
 
-def read_listed(directory: Path, *, keep: bool = True) -> ListedFolder:
+def read_listed(directory: Path, *, with_tensors: bool = True) -> ListedFolder:
     """Read a folder that must have a manifest; see :func:`read_folder`."""
     directory.stat()  # FileNotFoundError rather than "no manifest"
     if has_manifest(directory):
-        tensors, manifest = read_folder(directory, keep=keep)
+        tensors, manifest = read_folder(directory, with_tensors=with_tensors)
         if manifest is not None:
             return ListedFolder(tensors, manifest)
     raise WeightsError(f"{directory}: no {MANIFEST}, cannot be verified")
@@ -166,10 +166,10 @@ def has_manifest(directory: Path) -> bool:
         return True  # there is something: what is wrong with it shows when it is read
 
 
-def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:
+def read_folder(directory: Path, *, with_tensors: bool = True) -> LoadedFolder:
     """Read a folder, even while another process is saving; see :func:`load_folder`.
 
-    Without ``keep`` everything is checked all the same, but no tensor is returned.
+    Without ``with_tensors`` all is checked just the same, but no tensor is returned.
     """
     if _locate(directory)[0] != (directory,):
         # Where we may not write, or the writer is still at work, we read it as it is.
@@ -184,7 +184,9 @@ def read_folder(directory: Path, *, keep: bool = True) -> LoadedFolder:
                 loaded = LoadedFolder(_read_unlisted(directory), None)
             else:
                 manifest = decode_manifest(data, folders[0] / MANIFEST)
-                loaded = LoadedFolder(read_set(manifest, folders, keep=keep), manifest)
+                loaded = LoadedFolder(
+                    read_set(manifest, folders, with_tensors=with_tensors), manifest
+                )
         except (WeightsError, FileNotFoundError):
             if _locate(directory) == (folders, data):
                 raise

@@ -78,12 +78,12 @@ def write_set(
 
 
 def read_set(
-    manifest: Mapping[str, Any], folders: Sequence[Path], *, keep: bool = True
+    manifest: Mapping[str, Any], folders: Sequence[Path], *, with_tensors: bool = True
 ) -> dict[str, np.ndarray]:
     """Read all tensors of a manifest, each from the first of ``folders`` that has it.
 
     With a single folder, that folder must hold no other ``*.weights`` either.  Without
-    ``keep`` everything is checked all the same, but the result is empty.
+    ``with_tensors`` everything is checked all the same, but the result is empty.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def read_set(
         except WeightsError as error:
             damaged.append(error)
         else:
-            if keep:
+            if with_tensors:
                 tensors[name] = tensor
     expected = {entry["file"] for entry in manifest["tensors"].values()}
     found = {path.name for path in weight_files(folders[-1])}

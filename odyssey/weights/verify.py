@@ -30,7 +30,7 @@ def find_sets(directory: Path) -> list[Path]:
 
 def verify_set(directory: Path) -> str:
     """Check one folder and say what it holds; ``WeightsError`` if it does not match."""
-    manifest = read_listed(directory, keep=False).manifest
+    manifest = read_listed(directory, with_tensors=False).manifest
     matching = "all there and matching"
     if manifest["kind"] == KIND or step_number(directory) is not None:
         check_checkpoint(directory, manifest)
