@@ -28,7 +28,3 @@ class Example(NamedTuple):
     def recipes(self) -> Path:
         """Return the folder of the recipes that --config knows by name."""
         return self.folder / "configs"
-
-    def program(self, name: str) -> str:
-        """Return how a program of the example is called from the project's root."""
-        return f"python examples/{self.folder.name}/{name}.py"
