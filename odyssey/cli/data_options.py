@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from odyssey.cli.choice import Choice
-from odyssey.cli.option import DATA, option
+from odyssey.cli.option import DATA, option, with_options
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.dataset import DataError, Dataset
@@ -145,16 +145,12 @@ def dataset_options(command: Callable) -> Callable:
             options["data_dir"] = usual_data_dir(options["dataset"])
         return command(*args, **options)
 
-    for one in reversed(DATASET_OPTIONS):
-        placed = one(placed)
-    return placed
+    return with_options(placed, DATASET_OPTIONS)
 
 
 def subset_options(command: Callable) -> Callable:
     """Add ``--limit-train``, ``--limit-test`` and ``--val-split`` to a command."""
-    for one in reversed(SUBSET_OPTIONS):
-        command = one(command)
-    return command
+    return with_options(command, SUBSET_OPTIONS)
 
 
 def data_options(command: Callable) -> Callable:
@@ -169,9 +165,7 @@ def data_options(command: Callable) -> Callable:
             )
         return command(*args, **options)
 
-    for one in reversed(OPTIONS):
-        checked = one(checked)
-    return checked
+    return with_options(checked, OPTIONS)
 
 
 def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import click
 
-from odyssey.cli.option import LOGGING, option
+from odyssey.cli.option import LOGGING, option, with_options
 from odyssey.cli.option_types import WholeNumber
 from odyssey.data.dataset import Dataset
 from odyssey.training.observers import Observer
@@ -45,9 +45,7 @@ OPTIONS = [
 
 def log_options(command: Callable) -> Callable:
     """Add the options of this module to a command."""
-    for one in reversed(OPTIONS):
-        command = one(command)
-    return command
+    return with_options(command, OPTIONS)
 
 
 def make_observers(

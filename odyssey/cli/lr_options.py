@@ -1,14 +1,14 @@
 """The options of the learning rate, the same for every program that has one."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 import click
 
 from odyssey.cli.choice import Choice
-from odyssey.cli.option import SCHEDULE, option
+from odyssey.cli.option import SCHEDULE, option, with_options
 from odyssey.cli.option_types import FiniteFloat, Milestones, WholeNumber
 from odyssey.training.learning_rate import SCHEDULERS, LearningRate
 
@@ -139,7 +139,7 @@ _OPTIONS = (
 
 def shape_options(command: Callable) -> Callable:
     """Add ``--lr`` and all ``--lr-...`` to a command but ``--lr-scheduler``."""
-    return _with(command, [one for one in _OPTIONS if one is not _SCHEDULER])
+    return with_options(command, [one for one in _OPTIONS if one is not _SCHEDULER])
 
 
 def lr_options(command: Callable) -> Callable:
@@ -154,14 +154,7 @@ def lr_options(command: Callable) -> Callable:
         learning_rate(options)
         return command(*args, **options)
 
-    return _with(checked, _OPTIONS)
-
-
-def _with(command: Callable, options: Sequence[Callable]) -> Callable:
-    """Return ``command`` with options that its help lists in this order."""
-    for one in reversed(options):
-        command = one(command)
-    return command
+    return with_options(checked, _OPTIONS)
 
 
 def learning_rate(options: Mapping[str, Any]) -> LearningRate:

@@ -8,7 +8,7 @@ import click
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.example import Example
-from odyssey.cli.option import MODEL, option
+from odyssey.cli.option import MODEL, option, with_options
 from odyssey.cli.option_types import WholeNumber
 from odyssey.network import Config, Network
 
@@ -27,8 +27,7 @@ def model_options(example: Example) -> Callable[[Callable], Callable]:
             show_default=f"number of classes in the data, {usual.num_classes}",
             help="Number of outputs; at least the number of classes in the data.",
         )(command)
-        for one in reversed(example.model_options):
-            command = one(command)
+        command = with_options(command, example.model_options)
         return option(
             "--model",
             group=MODEL,

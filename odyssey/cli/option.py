@@ -1,6 +1,6 @@
 """Options that say in which group of the help they stand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -78,6 +78,13 @@ def _word_for(kind: click.ParamType) -> str | None:
 def option(*names: str, group: str, **attrs: Any) -> Callable:
     """Return a decorator that adds an option of this group to a command."""
     return click.option(*names, cls=Option, group=group, **attrs)
+
+
+def with_options(command: Callable, options: Sequence[Callable]) -> Callable:
+    """Return ``command`` with options that its help lists in this order."""
+    for one in reversed(options):
+        command = one(command)
+    return command
 
 
 def debug_option(command: Callable) -> Callable:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 
-from odyssey.cli.option import RUN, option
+from odyssey.cli.option import RUN, option, with_options
 from odyssey.cli.option_types import WholeNumber
 
 OPTIONS = [
@@ -46,8 +46,7 @@ def run_options(weights_dir: str) -> Callable[[Callable], Callable]:
     """Return a decorator that adds the options; ``weights_dir`` is where runs go."""
 
     def add(command: Callable) -> Callable:
-        for one in reversed(OPTIONS):
-            command = one(command)
+        command = with_options(command, OPTIONS)
         return option(
             "--weights-dir",
             group=RUN,

@@ -8,7 +8,7 @@ from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
 from odyssey.cli.data_options import DATASET_OPTIONS
 from odyssey.cli.example import Example
-from odyssey.cli.option import DATA, MODEL, RUN, option, option_names
+from odyssey.cli.option import DATA, MODEL, RUN, option, option_names, with_options
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import available_cores
 from odyssey.series.rows import Ablations
@@ -131,8 +131,6 @@ def series_options(
     """Return a decorator that adds the options to a command."""
 
     def add(command: Callable) -> Callable:
-        for one in reversed(_options(example, ablations)):
-            command = one(command)
-        return command
+        return with_options(command, _options(example, ablations))
 
     return add

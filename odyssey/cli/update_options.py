@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from odyssey.cli.option import UPDATE, option
+from odyssey.cli.option import UPDATE, option, with_options
 from odyssey.cli.option_types import FiniteFloat
 from odyssey.training.recipe import Recipe
 
@@ -64,6 +64,4 @@ OPTIONS = [
 
 def update_options(command: Callable) -> Callable:
     """Add the options to a command."""
-    for one in reversed(OPTIONS):
-        command = one(command)
-    return command
+    return with_options(command, OPTIONS)
