@@ -5,20 +5,23 @@ Each product is a matrix product over *rows* (pixels) and *terms* (the channels 
 block of rows is packed into a buffer in the core's own cache, multiplied, stored.
 
 Arrays are C-contiguous: x (N, H, W, C), out (N, P, Q, K), kernel (K, C, R, S).  The
-columns of a factor come in blocks of at most 64 and the products in pieces of at most
-a million multiplications: small ones OpenBLAS does at full speed, without packing the
-factors anew first.  Sums run in an order that depends on shapes alone, so results
+columns of a factor come in blocks of at most 32, two vectors, and are multiplied as
+``product.py`` says.  Sums run in an order that depends on shapes alone, so results
 have the same bits whatever the number of threads.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
+from odyssey.kernels.ending import Ending, finish
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.tiles import PIECE, add_product
+from odyssey.kernels.product import Matrix, multiply
+from odyssey.kernels.simd import fill, flat, load, load_part, store_part, width
 
-#: Rows (pixels) that a thread packs and multiplies at a time.
-BLOCK = 64
+#: Rows (pixels) that a thread packs and multiplies at a time: four panels of 14.
+BLOCK = 56
 
 
 @parallel
@@ -38,66 +41,73 @@ def kernel_matrix(kernel, taps, turned, matrix):
         block, row = task // rows, task % rows
         for t in range(len(taps)):
             r, s = taps[t]
-            for lane in range(min(B, columns - block * B)):
+            for lane in range(B):
                 column = block * B + lane
-                if turned:
+                if column >= columns:
+                    matrix[block, t * rows + row, lane] = 0
+                elif turned:
                     matrix[block, t * rows + row, lane] = kernel[row, column, r, s]
                 else:
                     matrix[block, t * rows + row, lane] = kernel[column, row, r, s]
 
 
 @serial
-def multiply_and_add(packed, matrix, first, product, sums):
-    """Add ``packed`` (rows, terms) times ``matrix``, from its row ``first`` on.
+def copy(source, start, target, at, length):
+    """Copy so many numbers, a vector at a time."""
+    W = width(target)
+    for i in range(0, length, W):
+        vector = load_part(source, start + i, length - i)
+        store_part(target, at + i, vector, length - i)
 
-    for block of columns: for piece of the rows:
-        sums[rows, columns] += packed[rows] @ matrix[block, first : first + terms]
-    """
-    rows, terms = packed.shape
-    blocks, _, B = matrix.shape
-    piece = min(rows, max(4, PIECE // (terms * B) // 4 * 4))
-    for block in range(blocks):
-        factor = matrix[block, first : first + terms]
-        begin, lanes = block * B, min(B, sums.shape[1] - block * B)
-        for start in range(0, rows, piece):
-            end = min(start + piece, rows)
-            np.dot(packed[start:end], factor, product[: end - start])
-            for row in range(start, end):
-                total = sums[row, begin : begin + lanes]
-                term = product[row - start]
-                for lane in range(lanes):
-                    total[lane] += term[lane]
+
+class Rows(NamedTuple):
+    """Which pixels of P x Q are seen, and where their terms lie in x."""
+
+    start: int  # the first pixel, counted over all images
+    end: int  # the one after the last
+    P: int
+    Q: int
+    step: int  # pixels of x from one to the next
+    H: int  # lines of an image of x
+    line: int  # numbers of a line
+    C: int  # numbers of a pixel
 
 
 @serial
-def pack(lines, H, start, end, P, Q, step, runs, slices, C, packed):
-    """Copy what the terms of some slices see at the pixels start..end of P x Q.
+def pack(x, rows, runs, first, last, packed, at, row):
+    """Copy what the terms of a slice see at some pixels.
 
-    for row (n, p, q): for slice: for run (dh, first, length) of it: for i < length:
-        packed[slice, row, at + i] = x[n, p*step + dh][q*step*C + first + i]
+    for row (n, p, q): for run (dh, begin, length) of the slice: for i < length:
+        packed[row, i + what the runs before take] =
+            x[n, p*step + dh][q*step*C + begin + i]
 
-    where ``at`` is what the runs before take.  Positions outside x give zeros.
-    ``lines`` (N*H, W*C) is x seen as a matrix, in which the terms of a run are
-    neighbours.
+    The slice has the runs ``first`` to ``last``.  ``x`` and ``packed`` are flat, and
+    packed has ``row`` numbers a row, from ``at`` on.  Positions outside x give zeros.
     """
-    width = lines.shape[1]
-    for row in range(start, end):
-        n, p, q = row // (P * Q), row // Q % P, row % Q
-        for i in range(len(slices)):
-            at = 0
-            for run in range(slices[i, 0], slices[i, 1]):
-                h, length = p * step + runs[run, 0], runs[run, 2]
-                begin = q * step * C + runs[run, 1]
-                target = packed[i, row - start, at : at + length]
-                at += length
-                if 0 <= h < H and 0 <= begin and begin + length <= width:
-                    line = lines[n * H + h, begin : begin + length]
-                    for j in range(length):
-                        target[j] = line[j]
-                else:
-                    for j in range(length):
-                        inside = 0 <= h < H and 0 <= begin + j < width
-                        target[j] = lines[n * H + h, begin + j] if inside else 0
+    for pixel in range(rows.start, rows.end):
+        q, p = pixel % rows.Q, pixel // rows.Q % rows.P
+        n, target = pixel // (rows.P * rows.Q), at + (pixel - rows.start) * row
+        for run in range(first, last):
+            h, length = p * rows.step + runs[run, 0], runs[run, 2]
+            begin = q * rows.step * rows.C + runs[run, 1]
+            line = (n * rows.H + h) * rows.line
+            # numbers of the run before and after those that x has
+            before = min(max(-begin, 0), length)
+            after = min(max(begin + length - rows.line, 0), length)
+            if h < 0 or h >= rows.H:
+                before, after = length, 0
+            fill_zeros(packed, target, before)
+            inside = length - before - after
+            copy(x, line + begin + before, packed, target + before, inside)
+            fill_zeros(packed, target + length - after, after)
+            target += length
+
+
+@serial
+def fill_zeros(target, at, length):
+    """Write so many zeros."""
+    for i in range(0, length, width(target)):
+        store_part(target, at + i, fill(target, 0), length - i)
 
 
 @parallel
@@ -119,36 +129,38 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     """
     H, W, C = x.shape[1:]
     N, P, Q, K = out.shape
-    lines = x.reshape(N * H, W * C)
-    rows, result = N * P * Q, out.reshape(N * P * Q, K)
-    zero, added = out.dtype.type(0), addend.reshape(-1, K)
-    most = np.max(slices[:, 3] - slices[:, 2])
+    rows, blocks, B = N * P * Q, matrix.shape[0], matrix.shape[2]
+    most, terms = np.max(slices[:, 3] - slices[:, 2]), matrix.shape[1]
+    # a kernel of one tap on every pixel: x is what would be packed
+    direct = terms == C and P * Q == H * W and stride == 1 and x.dtype == matrix.dtype
     for block in prange((rows + BLOCK - 1) // BLOCK):  # disjoint rows of out
         start, end = block * BLOCK, min((block + 1) * BLOCK, rows)
-        buffer = np.empty((end - start) * most, x.dtype)
-        product = np.empty((end - start, matrix.shape[2]), x.dtype)
-        sums = result[start:end]
-        for row in range(end - start):
-            total = sums[row]
-            for k in range(K):
-                total[k] = bias[k]
-            if len(added) > 0:
-                addition = added[start + row]
-                for k in range(K):
-                    total[k] += addition[k]
+        buffer = np.empty(0 if direct else BLOCK * most, matrix.dtype)
+        totals = np.empty(blocks * BLOCK * B, matrix.dtype)
+        packed, sums, factors = flat(buffer), flat(totals), flat(matrix)
+        seen = Rows(start, end, P, Q, stride, H, W * C, C)
         for i in range(len(slices)):
-            _, _, term, last_term = slices[i]
-            terms = last_term - term
-            packed = buffer[: (end - start) * terms].reshape(1, end - start, terms)
-            cut = slices[i : i + 1]
-            pack(lines, H, start, end, P, Q, stride, runs, cut, C, packed)
-            multiply_and_add(packed[0], matrix, term, product, sums)
-        if relu:
-            for row in range(end - start):
-                total = sums[row]
-                for k in range(K):
-                    value = total[k]
-                    total[k] = zero if value <= zero else value
+            first, last, term, last_term = slices[i]
+            count = last_term - term
+            if not direct:
+                pack(flat(x), seen, runs, first, last, packed, 0, count)
+            for part in range(blocks):
+                a = Matrix(packed, 0, count, 1)
+                if direct:
+                    a = Matrix(flat(x), start * C + term, C, 1)
+                b = Matrix(factors, (part * terms + term) * B, B, 1)
+                c = Matrix(sums, part * BLOCK * B, B, 1)
+                multiply(a, b, c, end - start, B, count, i > 0)
+        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu)
+        for row in range(end - start):
+            finish_row(ending, (start + row) * K, sums, row, B)
+
+
+@serial
+def finish_row(ending, begin, sums, row, B):
+    """Write the sums of a row to the pixel that begins at ``begin``."""
+    for k in range(0, ending.channels, width(sums)):
+        finish(ending, begin, k, load(sums, (k // B * BLOCK + row) * B + k % B))
 
 
 @parallel
@@ -173,40 +185,38 @@ def conv_grad_input(
     """
     N, H, W, C = grad_input.shape
     P, Q, K = grad_output.shape[1:]
-    lines, has_addend = grad_output.reshape(N * P, Q * K), len(addend) > 0
+    blocks, terms, B = matrix.shape
     most = np.max(slices[:, 3] - slices[:, 2])
     # phase (0, 0) has the most pixels
-    blocks = (
-        N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + BLOCK - 1
-    ) // BLOCK
-    for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
+    pixels = N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1)
+    tasks = (pixels + BLOCK - 1) // BLOCK * len(phases)
+    no_bias = np.zeros(C, matrix.dtype)
+    for task in prange(tasks):  # disjoint pixels of grad_input
         # phases in turn, since they differ in taps and threads get equal runs of tasks
         u, v, first_slice, last_slice = phases[task % len(phases)]
         H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
         start = task // len(phases) * BLOCK
-        end = min(start + BLOCK, N * H_phase * W_phase)
-        count = max(0, end - start)
-        buffer = np.empty(count * most, grad_output.dtype)
-        product = np.empty((count, matrix.shape[2]), grad_output.dtype)
-        sums = np.zeros((count, C), grad_output.dtype)
-        for i in range(first_slice, last_slice if count else first_slice):
-            _, _, term, last_term = slices[i]
-            terms = last_term - term
-            packed = buffer[: count * terms].reshape(1, count, terms)
-            cut = slices[i : i + 1]
-            pack(lines, P, start, end, H_phase, W_phase, 1, runs, cut, K, packed)
-            multiply_and_add(packed[0], matrix, term, product, sums)
+        end = max(start, min(start + BLOCK, N * H_phase * W_phase))
+        buffer = np.empty(BLOCK * most, matrix.dtype)
+        totals = np.zeros(blocks * BLOCK * B, matrix.dtype)
+        packed, sums, factors = flat(buffer), flat(totals), flat(matrix)
+        seen = Rows(start, end, H_phase, W_phase, 1, P, Q * K, K)
+        for i in range(first_slice, last_slice if end > start else first_slice):
+            first, last, term, last_term = slices[i]
+            count = last_term - term
+            pack(flat(grad_output), seen, runs, first, last, packed, 0, count)
+            for part in range(blocks):
+                a = Matrix(packed, 0, count, 1)
+                b = Matrix(factors, (part * terms + term) * B, B, 1)
+                c = Matrix(sums, part * BLOCK * B, B, 1)
+                multiply(a, b, c, end - start, B, count, i > first_slice)
+        ending = Ending(
+            flat(grad_input), C, flat(no_bias), flat(addend), addend.size > 0, False
+        )
         for row in range(start, end):
-            n, w = row // (H_phase * W_phase), row % W_phase
-            h, w = row // W_phase % H_phase * stride + u, w * stride + v
-            pixel, total = grad_input[n, h, w], sums[row - start]
-            if has_addend:
-                addition = addend[n, h, w]
-                for c in range(C):
-                    pixel[c] = total[c] + addition[c]
-            else:
-                for c in range(C):
-                    pixel[c] = total[c]
+            n, w = row // (H_phase * W_phase), row % W_phase * stride + v
+            h = row // W_phase % H_phase * stride + u
+            finish_row(ending, ((n * H + h) * W + w) * C, sums, row - start, B)
 
 
 @parallel
@@ -227,42 +237,42 @@ def conv_grad_kernel(
     - no two threads write to the same sum; the number of parts follows from the shapes
       alone, so that the order of the additions never depends on the threads
     - where there are fewer parts than threads, the terms are split as well
-    - both factors are cut into columns of 64, so that a product of many rows is small
-      enough for OpenBLAS and is seldom added
+    - both factors are cut into columns, which stay in the cache while they are used
     - x is packed for 8 slices at a time: longer stretches of memory are read faster
     """
     N, P, Q, K = grad_output.shape
-    C = grad_kernel.shape[1]
-    H, lines = x.shape[1], x.reshape(-1, x.shape[2] * C)
-    parts, blocks, _, B = partial.shape
-    rows, gradient = N * P * Q, grad_output.reshape(N * P * Q, K)
+    C, H, line = grad_kernel.shape[1], x.shape[1], x.shape[2] * x.shape[3]
+    parts, blocks, all_terms, B = partial.shape
+    rows = N * P * Q
     width, most = slices[0, 3], min(8, (len(slices) + splits - 1) // splits)
     for task in prange(parts * splits):  # disjoint (part, terms) of partial
         part, split = task // splits, task % splits
-        patches = np.empty((most, height * width), x.dtype)
-        gradients = np.empty((blocks, height * B), x.dtype)
-        product = np.empty((width, B), x.dtype)
+        patches = np.empty(most * height * width, partial.dtype)
+        gradients = np.empty(blocks * height * B, partial.dtype)
+        packed, factors, sums = flat(patches), flat(gradients), flat(partial)
         last_slice = (split + 1) * len(slices) // splits
         begin, last = part * rows // parts, (part + 1) * rows // parts
         for start in range(begin, last, height):
             end = min(start + height, last)
+            seen = Rows(start, end, P, Q, stride, H, line, C)
             for row in range(end - start):
                 for block in range(blocks):
-                    k, lanes = block * B, min(B, K - block * B)
-                    pixel = gradient[start + row, k : k + lanes]
-                    target = gradients[block, row * B : row * B + lanes]
-                    for lane in range(lanes):
-                        target[lane] = pixel[lane]
+                    at, length = (block * height + row) * B, min(B, K - block * B)
+                    begin_k = (start + row) * K + block * B
+                    copy(flat(grad_output), begin_k, factors, at, length)
             for first in range(split * len(slices) // splits, last_slice, most):
-                cuts = slices[first : min(first + most, last_slice)]
-                packed = patches.reshape(most, height, width)
-                pack(lines, H, start, end, P, Q, stride, runs, cuts, C, packed)
-                for i in range(len(cuts)):
-                    terms = slice((first + i) * width, (first + i + 1) * width)
+                count = min(most, last_slice - first)
+                for i in range(count):
+                    cut, at = slices[first + i], i * height * width
+                    pack(flat(x), seen, runs, cut[0], cut[1], packed, at, width)
+                for i in range(count):
+                    terms = slices[first + i, 3] - slices[first + i, 2]
                     for block in range(blocks):
-                        factors = patches[i], gradients[block], end - start
-                        total = partial[part, block, terms]
-                        add_product(*factors, start == begin, product, total)
+                        a = Matrix(packed, i * height * width, 1, width)
+                        b = Matrix(factors, block * height * B, B, 1)
+                        to = (part * blocks + block) * all_terms + (first + i) * width
+                        c = Matrix(sums, to * B, B, 1)
+                        multiply(a, b, c, terms, B, end - start, start > begin)
     taps = grad_kernel.reshape(K, C, -1)
     T, groups = taps.shape[2], (C + 15) // 16
     for task in prange(blocks * groups):  # disjoint (block of k, 16 c) of grad_kernel

@@ -1,160 +1,104 @@
 """Tiles of an image on their way to the matrix products of Winograd's domain and back.
 
-    pixels of a tile  <->  places of a buffer  <->  a column of each place's matrix
+    pixels of a tile  <->  vectors of channels  <->  a row of each place's matrix
 
-A buffer ``d`` holds the places of one tile, 36 or 81 or as many as there are, each with
-`LANES` lanes: at most so many channels at a time, one a lane.  It is flat and LANES is
-a constant, so that LLVM sees that the places never overlap and turns loops over
-lanes into SIMD without checking first.  An image is a matrix with a row a pixel: slices
-of its four axes cost more than the transforms between them.
+A tile is a table of where its pixels begin, so that the border of the image costs no
+copy: a pixel outside has no place, and is read as zeros and not written.  Channels go
+through the transforms a vector at a time (`simd.py`).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
+from odyssey.kernels.ending import Ending, finish
 from odyssey.kernels.jit import serial
+from odyssey.kernels.simd import load, load_if, store
 
-#: Channels that go through the transforms together: four AVX-512 registers of float32.
-LANES = 64
 #: Places of a tile in the domain of stride 1 (6x6), and of stride 2 (9x9).
 PLACES, STRIDED_PLACES = 36, 81
 #: Different places of a kernel, of either stride: there a product is summed.
 PRODUCTS = 36
-#: Multiplications in a piece of a product: OpenBLAS does so few at full speed, without
-#: packing the matrices anew first.
-PIECE = 1_000_000
+#: Kernels that are multiplied and turned back together: two vectors of AVX-512.
+BLOCK = 32
+#: Numbers between the matrices of two places, which else would share few cache sets.
+GAP = 16
+#: What the table of a tile holds for a pixel outside the image.
+OUTSIDE = -1
+
+
+class Tiling(NamedTuple):
+    """How images are cut into tiles: each ``size`` x ``size`` pixels, in rows."""
+
+    rows: int  # of tiles in an image
+    columns: int
+    step: int  # pixels from one tile to the next
+    padding: int  # pixels by which the first one begins outside
+    size: int
 
 
 @serial
-def tile_corner(tile, rows, columns, step):
-    """Return image, row and column of a tile's first pixel, one tile every ``step``."""
-    n, row, column = tile // (rows * columns), tile // columns % rows, tile % columns
-    return n, row * step, column * step
+def find_pixels(tiling, tile, shape, table):
+    """Write to ``table`` where each pixel of a tile begins, `OUTSIDE` if nowhere.
 
+    for i: for j: table[i, j] = the number of elements before x[n, top + i, left + j]
 
-@serial
-def load_pixels(pixels, H, W, n, top, left, size, first, lanes, d):
-    """Copy ``size`` x ``size`` pixels of an image, zeros outside it, into ``d``.
-
-    for i: for j: for lane: d[i, j, lane] = x[n, top + i, left + j, first + lane]
-
-    ``pixels`` (N*H*W, C) is x seen as a matrix.
+    ``shape`` is that of x, (N, H, W, C).
     """
-    for i in range(size):
-        for j in range(size):
-            h, w, at = top + i, left + j, (i * size + j) * LANES
-            if 0 <= h < H and 0 <= w < W:
-                pixel = pixels[(n * H + h) * W + w][first : first + lanes]
-                for lane in range(lanes):
-                    d[at + lane] = pixel[lane]
-            else:
-                for lane in range(lanes):
-                    d[at + lane] = 0
+    H, W, C = shape[1], shape[2], shape[3]
+    column, row = tile % tiling.columns, tile // tiling.columns % tiling.rows
+    n = tile // (tiling.columns * tiling.rows)
+    top = row * tiling.step - tiling.padding
+    left = column * tiling.step - tiling.padding
+    for i in range(tiling.size):
+        h = top + i
+        for j in range(tiling.size):
+            w = left + j
+            inside = 0 <= h < H and 0 <= w < W
+            begin = ((n * H + h) * W + w) * C
+            table[i * tiling.size + j] = begin if inside else OUTSIDE
+
+
+class Pixels(NamedTuple):
+    """The pixels of a tile: where each begins in an array."""
+
+    data: np.ndarray  # flat
+    channels: int
+    table: np.ndarray  # of find_pixels
 
 
 @serial
-def store_pixels(
-    d, bias, additions, relu, P, Q, n, top, left, size, first, lanes, pixels, check
-):
-    """Write ``size`` x ``size`` pixels from ``d``, as far as they lie in the image.
+def load_pixel(pixels, place, c):
+    """Return a vector of channels, from c on, of a tile's pixel."""
+    begin = pixels.table[place]
+    return load_if(begin != OUTSIDE, pixels.data, begin + c, pixels.channels - c)
 
-    for i: for j: for lane, with all but ``d`` taken at the pixel of out:
-        out = relu(d[i, j, lane] + bias + addend)
 
-    ``pixels`` and ``additions`` (N*P*Q, K) are out and addend seen as matrices.
-    ``additions`` of no rows are left out, and so is the relu if ``relu`` is False.
-    ``check`` (LANES,) turns from zero to NaN where a sum is not finite.
-    """
-    zero, has_addend = d.dtype.type(0), len(additions) > 0
-    shift = bias[first : first + lanes]
-    for i in range(max(0, -top), min(size, P - top)):
-        for j in range(max(0, -left), min(size, Q - left)):
-            at, row = (size * i + j) * LANES, (n * P + top + i) * Q + left + j
-            values, pixel = d[at : at + lanes], pixels[row, first : first + lanes]
-            addition = additions[row, first : first + lanes] if has_addend else pixel
-            for lane in range(lanes):
-                value = values[lane] + shift[lane]
-                if has_addend:
-                    value += addition[lane]
-                check[lane] += zero * value
-                pixel[lane] = zero if relu and value <= zero else value
+class Places(NamedTuple):
+    """The matrices of all places: one each, with a row of channels a tile."""
+
+    data: np.ndarray  # flat
+    step: int  # numbers from one place's matrix to the next
+    row: int  # numbers of a row
+
+
+class Target(NamedTuple):
+    """Where the pixels of a tile go."""
+
+    ending: Ending
+    table: np.ndarray  # of find_pixels: where each begins
+    check: np.ndarray  # a vector of zeros, NaN in the end if a sum is not finite
 
 
 @serial
-def store_lanes(d, lanes, matrix, at):
-    """Copy the places of ``d`` to the rows of ``matrix``, from column ``at`` on."""
-    for place in range(len(matrix)):
-        row = matrix[place, at : at + lanes]
-        for lane in range(lanes):
-            row[lane] = d[place * LANES + lane]
+def store_pixel(target, place, k, value):
+    """Write a vector of channels, from k on, of a tile's pixel, if it has one."""
+    begin = target.table[place]
+    if begin != OUTSIDE:
+        finish(target.ending, begin, k, value)
 
 
 @serial
-def load_lanes(matrix, at, lanes, d):
-    """Copy the rows of ``matrix``, from column ``at`` on, to the places of ``d``."""
-    for place in range(len(matrix)):
-        row = matrix[place, at : at + lanes]
-        for lane in range(lanes):
-            d[place * LANES + lane] = row[lane]
-
-
-@serial
-def load_taps(kernel, turned, c, first, lanes, d):
-    """Copy the 3x3 taps of kernels ``first`` and on, at channel c, into ``d``.
-
-    ``turned`` exchanges kernels and channels and turns the taps by 180 degrees.
-    """
-    for lane in range(lanes):
-        k = first + lane
-        for place in range(9):
-            r, s = place // 3, place % 3
-            if turned:
-                d[place * LANES + lane] = kernel[c, k, 2 - r, 2 - s]
-            else:
-                d[place * LANES + lane] = kernel[k, c, r, s]
-
-
-@serial
-def store_taps(d, lanes, c, first, grad, checks):
-    """Copy 3x3 taps from ``d`` to ``grad`` (K, C, 3, 3); the reverse of load_taps.
-
-    ``checks[c]`` turns from zero to NaN where one is not finite.
-    """
-    zero = d.dtype.type(0)
-    for lane in range(lanes):
-        check = zero
-        for place in range(9):
-            value = d[place * LANES + lane]
-            grad[first + lane, c, place // 3, place % 3] = value
-            check += zero * value
-        checks[c] += check
-
-
-@serial
-def multiply(patches, matrix, rows, products):
-    """Compute products = patches @ matrix of so many rows, in pieces."""
-    C, B = matrix.shape
-    piece = max(4, PIECE // (C * B) // 4 * 4)
-    for start in range(0, rows, piece):
-        end = min(start + piece, rows)
-        patch = patches[start * C : end * C].reshape(end - start, C)
-        product = products[start * B : end * B].reshape(end - start, B)
-        np.dot(patch, matrix, product)
-
-
-@serial
-def add_product(patches, gradients, rows, is_first, product, total):
-    """Add patches^T @ gradients of so many rows to ``total``, in pieces as well."""
-    c_width, k_width = product.shape
-    piece = max(4, PIECE // (c_width * k_width) // 4 * 4)
-    for start in range(0, rows, piece):
-        end = min(start + piece, rows)
-        patch = patches[start * c_width : end * c_width].reshape(-1, c_width)
-        gradient = gradients[start * k_width : end * k_width].reshape(-1, k_width)
-        if is_first and start == 0:
-            np.dot(patch.T, gradient, total)
-        else:
-            np.dot(patch.T, gradient, product)
-            for c in range(c_width):
-                row, addition = total[c], product[c]
-                for k in range(k_width):
-                    row[k] += addition[k]
+def note(target, total):
+    """Remember whether sums of Winograd's domain, added up in ``total``, are finite."""
+    store(target.check, 0, load(target.check, 0) + 0 * total)

@@ -10,8 +10,7 @@ The sum over channels stands inside the brackets: at each of the 36 places it is
 matrix product, tiles x channels by channels x kernels, and there the time is spent.
 ``docs/derivations/winograd.md`` derives the matrices, and the gradient of the kernel.
 
-x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
-``t`` on their way to the places and back (`tiles.py`, `winograd_transforms.py`).
+x is (N, H, W, C), out (N, P, Q, K).
 
 Lavin & Gray 2016, arXiv:1509.09308.
 """
@@ -19,33 +18,47 @@ Lavin & Gray 2016, arXiv:1509.09308.
 import numpy as np
 from numba import prange
 
+from odyssey.kernels.ending import Ending
 from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.product import Matrix, multiply
+from odyssey.kernels.simd import LANES, flat, width
 from odyssey.kernels.tiles import (
-    LANES,
+    GAP,
     PLACES,
     PRODUCTS,
-    add_product,
-    load_lanes,
-    load_pixels,
-    multiply,
-    store_lanes,
-    store_pixels,
-    tile_corner,
+    Pixels,
+    Places,
+    Target,
+    Tiling,
+    find_pixels,
 )
 from odyssey.kernels.winograd_transforms import (
-    transform_gradient,
-    transform_input,
-    transform_output,
+    gradient_to_places,
+    patch_to_places,
+    places_to_pixels,
 )
 
 
 @serial
-def load_patch(pixels, H, W, n, top, left, first, lanes, d, t, matrix, at):
-    """Write B^T patch B of the patch at (top, left) to ``matrix`` (36, ...)."""
-    load_pixels(pixels, H, W, n, top, left, 6, first, lanes, d)
-    transform_input(d, lanes, t)
-    transform_input(t, lanes, d)
-    store_lanes(d, lanes, matrix, at)
+def transform_patches(x, tiling, first, count, t, table, matrices):
+    """Write B^T patch B of ``count`` tiles to ``matrices``: (36, tiles x channels)."""
+    pixels = Pixels(flat(x), x.shape[3], flat(table))
+    step, row = matrices.step, matrices.row
+    for tile in range(count):
+        find_pixels(tiling, first + tile, x.shape, table)
+        for c in range(0, x.shape[3], width(t)):
+            patch_to_places(pixels, c, t, matrices.data, tile * row + c, step)
+
+
+@serial
+def store_tiles(products, tiling, first, count, t, table, target, shape, k):
+    """Write A^T products A of ``count`` tiles, of a block of kernels from ``k`` on."""
+    step, row = products.step, products.row
+    for tile in range(count):
+        find_pixels(tiling, first + tile, shape, table)
+        for lane in range(0, min(row, shape[3] - k), width(t)):
+            at = tile * row + lane
+            places_to_pixels(products.data, at, step, t, target, k + lane)
 
 
 @parallel
@@ -55,10 +68,10 @@ def winograd_forward(
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
     for chunk of tiles, for part of the kernels, in parallel:
-        for tile: for `LANES` channels: patches[:, tile, channels] = B^T patch B
+        for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
         for block of kernels:
             for place: products[place] = patches[place] @ places[block, place]
-            for tile: for `LANES` kernels:
+            for tile: for vector of kernels:
                 out[tile, kernels] = relu(A^T products[:, tile, kernels] A + bias
                                           + addend[tile, kernels])
 
@@ -66,47 +79,51 @@ def winograd_forward(
     - a chunk goes through all three steps while it is in the core's own cache
     - the kernels are cut into parts only where there are fewer chunks than threads,
       because each part transforms the patches anew
-    - ``patches`` (threads, 36, tiles*C + 16) and ``products`` (threads, 36,
-      tiles*B + 16) come from the caller, who keeps them; without the 16 all places
-      would share the same few sets of the cache
+    - ``patches`` (threads, 36 * (chunk * row + gap)) and ``products`` (threads, 36 *
+      (chunk * B + gap)) come from the caller, who keeps them; without the gap all
+      places would share the same few sets of the cache
 
-    ``checks`` (threads, LANES) of zeros turn to NaN where a result is not finite.
+    ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.
     """
-    H, W, C = x.shape[1:]
-    N, P, Q, K = out.shape
-    pixels, sums = x.reshape(-1, C), out.reshape(-1, K)
-    additions = addend.reshape(-1, K)
+    C, K = x.shape[3], out.shape[3]
+    N, P, Q = out.shape[:3]
     blocks, B = places.shape[0], places.shape[3]
+    step, product_step = patches.shape[1] // PRODUCTS, products.shape[1] // PRODUCTS
+    row = (step - GAP) // chunk
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
-    tiles = N * tile_rows * tile_columns
-    threads = len(patches)
+    reading = Tiling(tile_rows, tile_columns, 4, padding, 6)
+    writing = Tiling(tile_rows, tile_columns, 4, 0, 4)
+    tiles, threads = N * tile_rows * tile_columns, len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
-        patch, product, check = patches[thread], products[thread], checks[thread]
-        d, t = np.empty(PLACES * LANES, x.dtype), np.empty(PLACES * LANES, x.dtype)
+        buffer, table = np.empty(PLACES * LANES, patches.dtype), np.empty(PLACES, np.int64)
+        t = flat(buffer)
+        factors = flat(places)
+        patch = Places(flat(patches[thread]), step, row)
+        product = Places(flat(products[thread]), product_step, B)
+        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu)
+        target = Target(ending, flat(table), flat(checks[thread]))
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
-            for column in range(count):
-                n, top, left = tile_corner(first + column, tile_rows, tile_columns, 4)
-                for c in range(0, C, LANES):
-                    lanes = min(LANES, C - c)
-                    corner = n, top - padding, left - padding
-                    at = column * C + c
-                    load_patch(pixels, H, W, *corner, c, lanes, d, t, patch, at)
+            transform_patches(x, reading, first, count, t, table, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 for place in range(PRODUCTS):
-                    multiply(patch[place], places[block, place], count, product[place])
-                k, lanes = block * B, min(B, K - block * B)
-                for column in range(count):
-                    corner = tile_corner(first + column, tile_rows, tile_columns, 4)
-                    load_lanes(product, column * B, lanes, d)
-                    transform_output(d, 6, lanes, t)
-                    transform_output(t, 4, lanes, d)
-                    ending = bias, additions, relu
-                    where = P, Q, *corner, 4, k, lanes
-                    store_pixels(d, *ending, *where, sums, check)
+                    factor = (block * PRODUCTS + place) * C * B
+                    multiply(
+                        Matrix(patch.data, place * step, row, 1),
+                        Matrix(factors, factor, B, 1),
+                        Matrix(product.data, place * product_step, B, 1),
+                        count,
+                        B,
+                        C,
+                        False,
+                    )
+                k = block * B
+                store_tiles(
+                    product, writing, first, count, t, table, target, out.shape, k
+                )
 
 
 @parallel
@@ -114,62 +131,69 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
     """Add up the gradient of the kernel at the 36 places.
 
     for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
-        for tile: for block of channels: patches[block, :, tile] = B^T patch B
-        for tile: for block of kernels:
-            gradients[block, :, tile] = A grad_output[tile] A^T
+        for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
+        for tile: for vector of kernels:
+            gradients[:, tile, kernels] = A grad_output[tile] A^T
         for block of channels: for block of kernels: for place:
             totals[part, c block, k block, place] += patches[place]^T @ gradients[place]
     which ``totals_to_kernel`` turns back.
 
     Optimizations: as in ``winograd_forward``.  The number of parts follows from the
     shapes alone, so that the order of the sums never depends on the threads; where
-    there are more threads than parts, the channels are split as well.
+    there are more threads than parts, the channels are split as well.  The rows of a
+    tile's channels and kernels come in blocks, of which one at a time is multiplied.
     """
-    H, W, C = x.shape[1:]
-    N, P, Q, K = grad_output.shape
-    pixels, gradient_pixels = x.reshape(-1, C), grad_output.reshape(-1, K)
+    C, K = x.shape[3], grad_output.shape[3]
+    N, P, Q = grad_output.shape[:3]
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
+    reading = Tiling(tile_rows, tile_columns, 4, padding, 6)
+    writing = Tiling(tile_rows, tile_columns, 4, 0, 4)
     splits = min(c_blocks, (threads + parts - 1) // parts)
+    c_step, k_step = chunk * c_width + GAP, chunk * k_width + GAP
     for thread in prange(threads):  # disjoint (part, c block) of totals
-        d, t = np.empty(PLACES * LANES, x.dtype), np.empty(PLACES * LANES, x.dtype)
-        product = np.empty((c_width, k_width), x.dtype)
+        patch, gradient = flat(patches[thread]), flat(gradients[thread])
+        sums = flat(totals)
+        buffer, table = np.empty(PLACES * LANES, patches.dtype), np.empty(PLACES, np.int64)
+        t = flat(buffer)
+        pixels = Pixels(flat(x), C, flat(table))
+        gradient_pixels = Pixels(flat(grad_output), K, flat(table))
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_first, c_last = (
-                split * c_blocks // splits,
-                (split + 1) * c_blocks // splits,
-            )
+            c_first = split * c_blocks // splits
+            c_last = (split + 1) * c_blocks // splits
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
-                for column in range(count):
-                    n, top, left = tile_corner(
-                        first + column, tile_rows, tile_columns, 4
-                    )
+                for tile in range(count):
+                    find_pixels(reading, first + tile, x.shape, table)
                     for block in range(c_first, c_last):
-                        c = block * c_width
-                        lanes = min(c_width, C - c)
-                        corner = n, top - padding, left - padding
-                        matrix, at = patches[thread, block], column * c_width
-                        load_patch(pixels, H, W, *corner, c, lanes, d, t, matrix, at)
+                        for lane in range(0, c_width, width(t)):
+                            at = block * PRODUCTS * c_step + tile * c_width + lane
+                            c = block * c_width + lane
+                            patch_to_places(pixels, c, t, patch, at, c_step)
+                    find_pixels(writing, first + tile, grad_output.shape, table)
                     for block in range(k_blocks):
-                        k = block * k_width
-                        lanes = min(k_width, K - k)
-                        load_pixels(gradient_pixels, P, Q, n, top, left, 4, k, lanes, d)
-                        transform_gradient(d, 4, lanes, t)
-                        transform_gradient(t, 6, lanes, d)
-                        at = column * k_width
-                        store_lanes(d, lanes, gradients[thread, block], at)
+                        for lane in range(0, k_width, width(t)):
+                            at = block * PRODUCTS * k_step + tile * k_width + lane
+                            k = block * k_width + lane
+                            gradient_to_places(
+                                gradient_pixels, k, t, gradient, at, k_step
+                            )
                 for block in range(c_first, c_last):
                     for k_block in range(k_blocks):
                         for place in range(PRODUCTS):
-                            add_product(
-                                patches[thread, block, place],
-                                gradients[thread, k_block, place],
+                            c_at = (block * PRODUCTS + place) * c_step
+                            k_at = (k_block * PRODUCTS + place) * k_step
+                            at = (part * c_blocks + block) * k_blocks + k_block
+                            at = (at * PRODUCTS + place) * c_width * k_width
+                            multiply(
+                                Matrix(patch, c_at, 1, c_width),
+                                Matrix(gradient, k_at, k_width, 1),
+                                Matrix(sums, at, k_width, 1),
+                                c_width,
+                                k_width,
                                 count,
-                                first == begin,
-                                product,
-                                totals[part, block, k_block, place],
+                                first > begin,
                             )

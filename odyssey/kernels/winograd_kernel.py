@@ -7,26 +7,52 @@ With stride 1 and with stride 2 a kernel has 36 different places and G is a matr
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.jit import parallel
-from odyssey.kernels.tiles import (
-    LANES,
-    PLACES,
-    PRODUCTS,
-    load_lanes,
-    load_taps,
-    store_lanes,
-    store_taps,
+from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.simd import LANES, flat, load, store, width
+from odyssey.kernels.tiles import PLACES, PRODUCTS
+from odyssey.kernels.winograd_strided_transforms import (
+    taps_to_places as strided_taps_to_places,
 )
 from odyssey.kernels.winograd_strided_transforms import (
-    transform_kernel as strided_transform_kernel,
+    totals_to_taps as strided_totals_to_taps,
 )
-from odyssey.kernels.winograd_strided_transforms import (
-    transform_total as strided_transform_total,
-)
-from odyssey.kernels.winograd_transforms import transform_kernel, transform_total
+from odyssey.kernels.winograd_transforms import taps_to_places, totals_to_taps
 
 #: Channels of the kernel that a thread does at a time.
 CHANNELS = 16
+
+
+@serial
+def load_taps(kernel, turned, c, first, lanes, taps):
+    """Copy the 3x3 taps of kernels ``first`` and on, at channel c, into vectors.
+
+    ``turned`` exchanges kernels and channels and turns the taps by 180 degrees.
+    """
+    W = width(taps)
+    for lane in range(lanes):
+        k = first + lane
+        for tap in range(9):
+            r, s = tap // 3, tap % 3
+            if turned:
+                taps[tap * W + lane] = kernel[c, k, 2 - r, 2 - s]
+            else:
+                taps[tap * W + lane] = kernel[k, c, r, s]
+
+
+@serial
+def store_taps(taps, lanes, c, first, grad, checks):
+    """Copy 3x3 taps from vectors to ``grad`` (K, C, 3, 3); the reverse of load_taps.
+
+    ``checks[c]`` turns from zero to NaN where one is not finite.
+    """
+    W, zero = width(taps), taps.dtype.type(0)
+    for lane in range(lanes):
+        check = zero
+        for tap in range(9):
+            value = taps[tap * W + lane]
+            grad[first + lane, c, tap // 3, tap % 3] = value
+            check += zero * value
+        checks[c] += check
 
 
 @parallel
@@ -44,22 +70,20 @@ def kernel_to_places(kernel, turned, strided, places):
     K = kernel.shape[1] if turned else kernel.shape[0]
     chunks = (C + CHANNELS - 1) // CHANNELS
     for task in prange(blocks * chunks):  # disjoint (block, c) of places
-        d, t = (
-            np.empty(PLACES * LANES, kernel.dtype),
-            np.empty(PLACES * LANES, kernel.dtype),
-        )
+        taps = np.zeros(9 * LANES, places.dtype)
+        t = np.empty(18 * LANES, places.dtype)
         block, start = task // chunks, task % chunks * CHANNELS
-        lanes = min(B, K - block * B)
-        matrix = places[block].reshape(PRODUCTS, C * B)
+        matrices, vectors, buffer = flat(places[block]), flat(taps), flat(t)
         for c in range(start, min(start + CHANNELS, C)):
-            load_taps(kernel, turned, c, block * B, lanes, d)
-            if strided:
-                strided_transform_kernel(d, 3, lanes, t)
-                strided_transform_kernel(t, 6, lanes, d)
-            else:
-                transform_kernel(d, 3, lanes, t)
-                transform_kernel(t, 6, lanes, d)
-            store_lanes(d, lanes, matrix, c * B)
+            for lane in range(0, B, width(taps)):
+                k = block * B + lane
+                lanes = min(width(taps), K - k)
+                load_taps(kernel, turned, c, k, lanes, taps)
+                at = c * B + lane
+                if strided:
+                    strided_taps_to_places(vectors, buffer, matrices, at, C * B)
+                else:
+                    taps_to_places(vectors, buffer, matrices, at, C * B)
 
 
 @parallel
@@ -70,32 +94,40 @@ def totals_to_kernel(totals, strided, grad, checks):
         grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
 
     ``totals`` are (parts, c blocks, k blocks, 36, c width, k width), and the parts are
-    added up in their order.  ``checks`` (K/64, C) of zeros turn to NaN where a result
-    is not finite.
+    added up in their order.  ``checks`` (k blocks, C) of zeros turn to NaN where a
+    result is not finite.
     """
     K, C = grad.shape[:2]
     parts, _, k_blocks, _, c_width, k_width = totals.shape
     chunks = (C + CHANNELS - 1) // CHANNELS
     for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
-        d, t = (
-            np.empty(PLACES * LANES, grad.dtype),
-            np.empty(PLACES * LANES, grad.dtype),
-        )
+        total = np.empty(PLACES * LANES, grad.dtype)
+        t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)
         block, start = task // chunks, task % chunks * CHANNELS
-        lanes = min(k_width, K - block * k_width)
+        W = width(taps)
         for c in range(start, min(start + CHANNELS, C)):
-            for part in range(parts):
-                total = totals[part, c // c_width, block].reshape(
-                    PRODUCTS, c_width * k_width
-                )
-                load_lanes(total, c % c_width * k_width, lanes, t if part else d)
-                if part:
-                    for lane in range(PLACES * LANES):
-                        d[lane] += t[lane]
-            if strided:
-                strided_transform_total(d, 6, lanes, t)
-                strided_transform_total(t, 3, lanes, d)
-            else:
-                transform_total(d, 6, lanes, t)
-                transform_total(t, 3, lanes, d)
-            store_taps(d, lanes, c, block * k_width, grad, checks[block])
+            for lane in range(0, k_width, W):
+                k = block * k_width + lane
+                for part in range(parts):
+                    add_places(
+                        totals[part, c // c_width, block].reshape(-1),
+                        c % c_width * k_width + lane,
+                        part > 0,
+                        total,
+                    )
+                if strided:
+                    strided_totals_to_taps(total, t, taps)
+                else:
+                    totals_to_taps(total, t, taps)
+                store_taps(taps, min(W, K - k), c, k, grad, checks[block])
+
+
+@serial
+def add_places(matrices, at, more, total):
+    """Write a vector of 36 matrices, or add it if ``more``, to vectors side by side."""
+    W, step = width(total), len(matrices) // PRODUCTS
+    for place in range(PRODUCTS):
+        vector = load(matrices, at + place * step)
+        if more:
+            vector = vector + load(total, place * W)
+        store(total, place * W, vector)

@@ -17,33 +17,32 @@ meet four, and the last meets 16.  ``docs/derivations/winograd.md`` has the matr
 The gradient of the input (``turned``) has places of the same kind.  Its patches are
 5x5 pixels of grad_output, its tiles 8x8 pixels of grad_input.
 
-x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
-``t`` on their way to the places and back (`winograd_strided_transforms.py`).
+x is (N, H, W, C), out (N, P, Q, K).
 """
 
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.jit import parallel
+from odyssey.kernels.ending import Ending
+from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.product import Matrix, multiply
+from odyssey.kernels.simd import LANES, flat, width
 from odyssey.kernels.tiles import (
-    LANES,
+    GAP,
     PRODUCTS,
     STRIDED_PLACES,
-    add_product,
-    load_pixels,
-    multiply,
-    store_pixels,
-    tile_corner,
+    Pixels,
+    Target,
+    Tiling,
+    find_pixels,
 )
 from odyssey.kernels.winograd_strided_transforms import (
     BEFORE,
-    GAP,
     ROWS,
-    load_places,
-    store_places,
-    transform_gradient,
-    transform_patch,
-    transform_product,
+    find_rows,
+    gradient_to_places,
+    patch_to_places,
+    places_to_pixels,
 )
 
 
@@ -54,70 +53,70 @@ def strided_forward(
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
     for chunk of tiles, for part of the kernels, in parallel:
-        for tile: for `LANES` channels: patches[:, tile, channels] = B^T patch B
+        for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
         for block of kernels:
             for product: products[...] = patches[...] @ places[block, product]
-            for tile: for `LANES` kernels:
+            for tile: for vector of kernels:
                 out[tile, kernels] = relu(A^T products[:, tile, kernels] A + bias
                                           + addend[tile, kernels])
 
     ``turned`` computes the gradient of the input from that of the output, x.
 
-    Optimizations: as in ``winograd_forward``.  ``patches`` (threads, 81*chunk*C +
-    36*16) and ``products`` (threads, 81*chunk*B + 36*16) hold the matrices one after
-    another, and in each the rows of a tile beside each other.
+    Optimizations: as in ``winograd_forward``.  ``patches`` (threads, 81 * chunk * row +
+    36 gaps) and ``products`` (threads, 81 * chunk * B + 36 gaps) hold the matrices one
+    after another, and in each the rows of a tile beside each other.
 
-    ``checks`` (threads, LANES) of zeros turn to NaN where a result is not finite.
+    ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.
     """
-    H, W, C = x.shape[1:]
-    N, P, Q, K = out.shape
-    pixels, sums = x.reshape(-1, C), out.reshape(-1, K)
-    additions = addend.reshape(-1, K)
+    C, K = x.shape[3], out.shape[3]
+    N, P, Q = out.shape[:3]
     blocks, B = places.shape[0], places.shape[3]
-    step, size, padding, side = (1, 5, 0, 8) if turned else (2, 9, 1, 4)
+    row = (patches.shape[1] - PRODUCTS * GAP) // (STRIDED_PLACES * chunk)
+    side = 8 if turned else 4
     tile_rows, tile_columns = (P + side - 1) // side, (Q + side - 1) // side
-    tiles = N * tile_rows * tile_columns
-    threads = len(patches)
+    step, padding, size = (4, 0, 5) if turned else (8, 1, 9)
+    tiles, threads = N * tile_rows * tile_columns, len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
-        patch, product, check = patches[thread], products[thread], checks[thread]
-        d, t = (
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-        )
+        reading = Tiling(tile_rows, tile_columns, step, padding, size)
+        writing = Tiling(tile_rows, tile_columns, side, 0, side)
+        buffer = np.empty(STRIDED_PLACES * LANES, patches.dtype)
+        t = flat(buffer)
+        table = np.empty(STRIDED_PLACES, np.int64)
+        begins = np.empty(STRIDED_PLACES, np.int64)
+        rows, factors = flat(begins), flat(places)
+        patch, product = flat(patches[thread]), flat(products[thread])
+        pixels = Pixels(flat(x), C, flat(table))
+        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu)
+        target = Target(ending, flat(table), flat(checks[thread]))
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for tile in range(count):
-                n, top, left = tile_corner(
-                    first + tile, tile_rows, tile_columns, 4 * step
-                )
-                corner = n, top - padding, left - padding
-                for c in range(0, C, LANES):
-                    lanes = min(LANES, C - c)
-                    load_pixels(pixels, H, W, *corner, size, c, lanes, d)
-                    transform_patch(d, turned, size, lanes, t)
-                    transform_patch(t, turned, 9, lanes, d)
-                    store_places(d, lanes, C, chunk, tile, c, patch)
+                find_pixels(reading, first + tile, x.shape, table)
+                find_rows(chunk, tile, row, begins)
+                for c in range(0, C, width(t)):
+                    patch_to_places(pixels, c, turned, t, patch, rows, c)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 for place in range(PRODUCTS):
                     before, gap = BEFORE[place] * chunk, GAP * place
+                    factor = (block * PRODUCTS + place) * C * B
                     multiply(
-                        patch[before * C + gap :],
-                        places[block, place],
+                        Matrix(patch, before * row + gap, row, 1),
+                        Matrix(factors, factor, B, 1),
+                        Matrix(product, before * B + gap, B, 1),
                         ROWS[place] * count,
-                        product[before * B + gap :],
+                        B,
+                        C,
+                        False,
                     )
-                k, lanes = block * B, min(B, K - block * B)
                 for tile in range(count):
-                    corner = tile_corner(first + tile, tile_rows, tile_columns, side)
-                    load_places(product, B, chunk, tile, lanes, d)
-                    transform_product(d, turned, 9, lanes, t)
-                    transform_product(t, turned, side, lanes, d)
-                    ending = bias, additions, relu
-                    where = P, Q, *corner, side, k, lanes
-                    store_pixels(d, *ending, *where, sums, check)
+                    find_pixels(writing, first + tile, out.shape, table)
+                    find_rows(chunk, tile, B, begins)
+                    for lane in range(0, min(B, K - block * B), width(t)):
+                        k = block * B + lane
+                        places_to_pixels(product, rows, lane, turned, t, target, k)
 
 
 @parallel
@@ -125,9 +124,9 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
     """Add up the gradient of the kernel at the 36 different places.
 
     for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
-        for tile: for block of channels: patches[block, :, tile] = B^T patch B
-        for tile: for block of kernels:
-            gradients[block, :, tile] = A grad_output[tile] A^T
+        for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
+        for tile: for vector of kernels:
+            gradients[:, tile, kernels] = A grad_output[tile] A^T
         for block of channels: for block of kernels: for product:
             totals[part, c block, k block, product] += patches^T @ gradients
     which ``totals_to_kernel`` turns back.
@@ -135,56 +134,68 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
     Optimizations: as in ``winograd_grad_kernel``.  Places with the same row of G are
     summed by their product already.
     """
-    H, W, C = x.shape[1:]
-    N, P, Q, K = grad_output.shape
-    pixels, gradient_pixels = x.reshape(-1, C), grad_output.reshape(-1, K)
+    C, K = x.shape[3], grad_output.shape[3]
+    N, P, Q = grad_output.shape[:3]
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     for thread in prange(threads):  # disjoint (part, c block) of totals
-        d, t = (
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-        )
-        product = np.empty((c_width, k_width), x.dtype)
+        reading = Tiling(tile_rows, tile_columns, 8, 1, 9)
+        writing = Tiling(tile_rows, tile_columns, 4, 0, 4)
+        buffer = np.empty(STRIDED_PLACES * LANES, patches.dtype)
+        t = flat(buffer)
+        table = np.empty(STRIDED_PLACES, np.int64)
+        begins = np.empty(STRIDED_PLACES, np.int64)
+        pixels = Pixels(flat(x), C, flat(table))
+        gradient_pixels = Pixels(flat(grad_output), K, flat(table))
+        rows, sums = flat(begins), flat(totals)
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_first, c_last = (
-                split * c_blocks // splits,
-                (split + 1) * c_blocks // splits,
-            )
+            c_first = split * c_blocks // splits
+            c_last = (split + 1) * c_blocks // splits
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
-                    n, p, q = tile_corner(first + tile, tile_rows, tile_columns, 4)
+                    find_pixels(reading, first + tile, x.shape, table)
+                    find_rows(chunk, tile, c_width, begins)
                     for block in range(c_first, c_last):
-                        c = block * c_width
-                        lanes = min(c_width, C - c)
-                        corner = n, 2 * p - 1, 2 * q - 1
-                        load_pixels(pixels, H, W, *corner, 9, c, lanes, d)
-                        transform_patch(d, False, 9, lanes, t)
-                        transform_patch(t, False, 9, lanes, d)
-                        matrices = patches[thread, block]
-                        store_places(d, lanes, c_width, chunk, tile, 0, matrices)
+                        patch = flat(patches[thread, block])
+                        for lane in range(0, c_width, width(t)):
+                            c = block * c_width + lane
+                            patch_to_places(pixels, c, False, t, patch, rows, lane)
+                    find_pixels(writing, first + tile, grad_output.shape, table)
+                    find_rows(chunk, tile, k_width, begins)
                     for block in range(k_blocks):
-                        k = block * k_width
-                        lanes = min(k_width, K - k)
-                        load_pixels(gradient_pixels, P, Q, n, p, q, 4, k, lanes, d)
-                        transform_gradient(d, 4, lanes, t)
-                        transform_gradient(t, 9, lanes, d)
-                        matrices = gradients[thread, block]
-                        store_places(d, lanes, k_width, chunk, tile, 0, matrices)
+                        gradient = flat(gradients[thread, block])
+                        for lane in range(0, k_width, width(t)):
+                            k = block * k_width + lane
+                            gradient_to_places(
+                                gradient_pixels, k, t, gradient, rows, lane
+                            )
                 for block in range(c_first, c_last):
                     for k_block in range(k_blocks):
                         for place in range(PRODUCTS):
                             before, gap = BEFORE[place] * chunk, GAP * place
-                            add_product(
-                                patches[thread, block, before * c_width + gap :],
-                                gradients[thread, k_block, before * k_width + gap :],
+                            at = (part * c_blocks + block) * k_blocks + k_block
+                            at = (at * PRODUCTS + place) * c_width * k_width
+                            multiply(
+                                Matrix(
+                                    flat(patches[thread, block]),
+                                    before * c_width + gap,
+                                    1,
+                                    c_width,
+                                ),
+                                Matrix(
+                                    flat(gradients[thread, k_block]),
+                                    before * k_width + gap,
+                                    k_width,
+                                    1,
+                                ),
+                                Matrix(sums, at, k_width, 1),
+                                c_width,
+                                k_width,
                                 ROWS[place] * count,
-                                first == begin,
-                                product,
-                                totals[part, block, k_block, place],
+                                first > begin,
                             )

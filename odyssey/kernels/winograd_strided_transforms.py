@@ -1,188 +1,294 @@
-"""One-dimensional transforms of the convolutions of stride 2, and their places.
+"""The transforms of the convolutions of stride 2, in one dimension and of whole tiles.
 
 The matrices A, G and B of ``winograd_strided.py`` are those of F(4, 2) at the points
-1/2, -1/2, 3/2, -3/2 and infinity for the even numbers, and ones for the odd.  Each
-transform works on the columns of a buffer of 81 places x `LANES` (`tiles.py`) and
-writes its result transposed: called twice, it has done columns and rows.
+1/2, -1/2, 3/2, -3/2 and infinity for the even numbers, and ones for the odd.  As in
+``winograd_transforms.py`` the functions of one dimension take vectors, a channel a
+lane, and a tile goes column by column into a buffer ``t`` of 81 vectors, and from there
+row by row.
 """
 
 import numpy as np
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.tiles import LANES
+from odyssey.kernels.simd import fill, load, store, width
+from odyssey.kernels.tiles import GAP, STRIDED_PLACES, load_pixel, note, store_pixel
+from odyssey.kernels.winograd_transforms import load_3, load_6, store_6
 
 #: Rows that a tile has in each of the 36 products.
 ROWS = np.outer([1, 1, 1, 1, 1, 4], [1, 1, 1, 1, 1, 4]).ravel()
 #: Rows that it has in all products before.
 BEFORE = np.cumsum(ROWS) - ROWS
-#: Numbers between the products: without them, all would share the same cache sets.
-GAP = 16
+
+
+def _places() -> tuple[np.ndarray, np.ndarray]:
+    """Return the product of each of the 81 places, and the row of a tile in it.
+
+    Places with the same row of G in both directions share a product.
+    """
+    products = np.empty((9, 9), np.int64)
+    members = np.empty((9, 9), np.int64)
+    for i in range(9):
+        for j in range(9):
+            products[i, j] = 6 * min(i, 5) + min(j, 5)
+            across = 4 if j >= 5 else 1
+            members[i, j] = max(i - 5, 0) * across + max(j - 5, 0)
+    return products.ravel(), members.ravel()
+
+
+PRODUCT, MEMBER = _places()
 
 
 @serial
-def transform_patch(d, turned, columns, lanes, t):
-    """Multiply the columns of ``d`` by B^T; ``t`` (columns, 9) is transposed.
+def find_rows(chunk, tile, row, table):
+    """Write to ``table`` where the numbers of a tile begin at each of the 81 places.
 
-    Of 9 rows the even and the odd ones are taken apart; ``turned``, 5 rows are both.
+    The matrices of the 36 products lie one after another, a gap between them; each has
+    the rows of ``chunk`` tiles, and a row is ``row`` numbers.
     """
-    half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
-    quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
-    middle, last = d.dtype.type(2.5), d.dtype.type(0.5625)
-    row, shift = (
-        (columns * LANES, 0) if turned else (2 * columns * LANES, columns * LANES)
+    for place in range(STRIDED_PLACES):
+        product = PRODUCT[place]
+        rows = BEFORE[product] * chunk + ROWS[product] * tile + MEMBER[place]
+        table[place] = rows * row + GAP * product
+
+
+@serial
+def patch_1d(d0, d1, d2, d3, d4, odd_0, odd_1, odd_2, odd_3):
+    """Return B^T d: five places of the even numbers d, and the odd ones as they are."""
+    same, same_2 = d3 - 2.25 * d1, d3 - 0.25 * d1
+    other, other_2 = 0.5 * (d2 - 2.25 * d0), 1.5 * (d2 - 0.25 * d0)
+    return (
+        same + other,
+        same - other,
+        same_2 + other_2,
+        same_2 - other_2,
+        d4 - 2.5 * d2 + 0.5625 * d0,
+        odd_0,
+        odd_1,
+        odd_2,
+        odd_3,
     )
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 9 * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            d3, d4 = d[at + 3 * row], d[at + 4 * row]
-            at += shift
-            d5, d6, d7, d8 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
-            same, same_2 = d3 - nine_quarters * d1, d3 - quarter * d1
-            other = half * (d2 - nine_quarters * d0)
-            other_2 = three_halves * (d2 - quarter * d0)
-            t[to] = same + other
-            t[to + LANES] = same - other
-            t[to + 2 * LANES] = same_2 + other_2
-            t[to + 3 * LANES] = same_2 - other_2
-            t[to + 4 * LANES] = d4 - middle * d2 + last * d0
-            t[to + 5 * LANES], t[to + 6 * LANES] = d5, d6
-            t[to + 7 * LANES], t[to + 8 * LANES] = d7, d8
 
 
 @serial
-def transform_product(d, turned, columns, lanes, t):
-    """Multiply the columns of ``d`` (9, columns) by A^T; ``t`` is transposed.
+def even_1d(d0, d1, d2, d3, d4):
+    """Return A^T d of the places of the even numbers."""
+    total, gap, total_2, gap_2 = d0 + d1, d0 - d1, d2 + d3, d2 - d3
+    return (
+        total + total_2,
+        0.5 * (gap + 3 * gap_2),
+        0.25 * (total + 9 * total_2),
+        0.125 * (gap + 27 * gap_2) + d4,
+    )
 
-    Of the results of even and odd places the forward has the sums, 4; ``turned`` has
-    them in turn, the odd ones first, 8.
+
+@serial
+def gradient_1d(d0, d1, d2, d3):
+    """Return A d."""
+    even, odd = d0 + 0.25 * d2, 0.5 * (d1 + 0.25 * d3)
+    even_2, odd_2 = d0 + 2.25 * d2, 1.5 * (d1 + 2.25 * d3)
+    return (
+        even + odd,
+        even - odd,
+        even_2 + odd_2,
+        even_2 - odd_2,
+        d3,
+        d0,
+        d1,
+        d2,
+        d3,
+    )
+
+
+@serial
+def kernel_1d(d0, d1, d2):
+    """Return G d."""
+    return (
+        -0.5 * d0 - 0.25 * d2,
+        0.5 * d0 - 0.25 * d2,
+        0.25 * d2 + (1 / 6) * d0,
+        0.25 * d2 - (1 / 6) * d0,
+        d2,
+        d1,
+    )
+
+
+@serial
+def total_1d(d0, d1, d2, d3, d4, d5):
+    """Return G^T d."""
+    return (
+        0.5 * (d1 - d0) + (1 / 6) * (d2 - d3),
+        d5,
+        0.25 * (d2 + d3 - d0 - d1) + d4,
+    )
+
+
+@serial
+def store_at(matrices, table, first, c, vectors):
+    """Write nine vectors to places ``first`` and on, channels c and on of their rows."""
+    store(matrices, table[first] + c, vectors[0])
+    store(matrices, table[first + 1] + c, vectors[1])
+    store(matrices, table[first + 2] + c, vectors[2])
+    store(matrices, table[first + 3] + c, vectors[3])
+    store(matrices, table[first + 4] + c, vectors[4])
+    store(matrices, table[first + 5] + c, vectors[5])
+    store(matrices, table[first + 6] + c, vectors[6])
+    store(matrices, table[first + 7] + c, vectors[7])
+    store(matrices, table[first + 8] + c, vectors[8])
+
+
+@serial
+def store_9(array, at, step, vectors):
+    """Write nine vectors, ``step`` elements apart."""
+    store_6(array, at, step, vectors[:6])
+    store(array, at + 6 * step, vectors[6])
+    store(array, at + 7 * step, vectors[7])
+    store(array, at + 8 * step, vectors[8])
+
+
+@serial
+def patch_to_places(pixels, c, turned, t, matrices, rows, lane):
+    """Write B^T patch B to the 81 places, whose rows begin at ``rows``, from ``lane``.
+
+    The patch is a vector of channels, from ``c`` on, of 9x9 ``pixels``; ``turned``, of
+    5x5 pixels, which stand for the even numbers and for the odd ones.
     """
-    one, three, nine = d.dtype.type(1), d.dtype.type(3), d.dtype.type(9)
-    half, quarter, eighth, cube = one / 2, one / 4, one / 8, nine * three
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at = j * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
-            d6, d7, d8 = d[at + 6 * row], d[at + 7 * row], d[at + 8 * row]
-            total, gap, total_2, gap_2 = d0 + d1, d0 - d1, d2 + d3, d2 - d3
-            y0, y1 = total + total_2, half * (gap + three * gap_2)
-            y2 = quarter * (total + nine * total_2)
-            y3 = eighth * (gap + cube * gap_2) + d4
-            if turned:
-                to = j * 8 * LANES + lane
-                t[to], t[to + LANES], t[to + 2 * LANES], t[to + 3 * LANES] = (
-                    d5,
-                    y0,
-                    d6,
-                    y1,
-                )
-                (
-                    t[to + 4 * LANES],
-                    t[to + 5 * LANES],
-                    t[to + 6 * LANES],
-                    t[to + 7 * LANES],
-                ) = d7, y2, d8, y3
-            else:
-                to = j * 4 * LANES + lane
-                t[to], t[to + LANES] = y0 + d5, y1 + d6
-                t[to + 2 * LANES], t[to + 3 * LANES] = y2 + d7, y3 + d8
+    W = width(t)
+    size, even, odd, shift = (5, 5, 5, 0) if turned else (9, 18, 18, 9)
+    for j in range(size):
+        column = patch_1d(
+            load_pixel(pixels, j, c),
+            load_pixel(pixels, j + even, c),
+            load_pixel(pixels, j + 2 * even, c),
+            load_pixel(pixels, j + 3 * even, c),
+            load_pixel(pixels, j + 4 * even, c),
+            load_pixel(pixels, j + shift, c),
+            load_pixel(pixels, j + shift + odd, c),
+            load_pixel(pixels, j + shift + 2 * odd, c),
+            load_pixel(pixels, j + shift + 3 * odd, c),
+        )
+        store_9(t, j * W, 9 * W, column)
+    step, shift = (W, 0) if turned else (2 * W, W)
+    for i in range(9):
+        at = i * 9 * W
+        row = patch_1d(
+            load(t, at),
+            load(t, at + step),
+            load(t, at + 2 * step),
+            load(t, at + 3 * step),
+            load(t, at + 4 * step),
+            load(t, at + shift),
+            load(t, at + shift + step),
+            load(t, at + shift + 2 * step),
+            load(t, at + shift + 3 * step),
+        )
+        store_at(matrices, rows, 9 * i, lane, row)
 
 
 @serial
-def transform_gradient(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (4, columns) by A; ``t`` is transposed."""
-    half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
-    quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 9 * LANES + lane
-            d0, d1, d2, d3 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
-            even, odd = d0 + quarter * d2, half * (d1 + quarter * d3)
-            even_2 = d0 + nine_quarters * d2
-            odd_2 = three_halves * (d1 + nine_quarters * d3)
-            t[to] = even + odd
-            t[to + LANES] = even - odd
-            t[to + 2 * LANES] = even_2 + odd_2
-            t[to + 3 * LANES] = even_2 - odd_2
-            t[to + 4 * LANES] = d3
-            (
-                t[to + 5 * LANES],
-                t[to + 6 * LANES],
-                t[to + 7 * LANES],
-                t[to + 8 * LANES],
-            ) = d0, d1, d2, d3
+def gradient_to_places(pixels, k, t, matrices, rows, lane):
+    """Write A gradient A^T to the 81 places, from 16 ``pixels``."""
+    W = width(t)
+    for j in range(4):
+        column = gradient_1d(
+            load_pixel(pixels, j, k),
+            load_pixel(pixels, 4 + j, k),
+            load_pixel(pixels, 8 + j, k),
+            load_pixel(pixels, 12 + j, k),
+        )
+        store_9(t, j * W, 4 * W, column)
+    for i in range(9):
+        at = i * 4 * W
+        d0, d1, d2 = load_3(t, at, W)
+        row = gradient_1d(d0, d1, d2, load(t, at + 3 * W))
+        store_at(matrices, rows, 9 * i, lane, row)
 
 
 @serial
-def transform_kernel(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (3, columns) by G; ``t`` is transposed."""
-    one = d.dtype.type(1)
-    half, quarter, sixth = one / 2, one / 4, one / 6
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 6 * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            t[to] = -half * d0 - quarter * d2
-            t[to + LANES] = half * d0 - quarter * d2
-            t[to + 2 * LANES] = quarter * d2 + sixth * d0
-            t[to + 3 * LANES] = quarter * d2 - sixth * d0
-            t[to + 4 * LANES] = d2
-            t[to + 5 * LANES] = d1
+def places_to_pixels(matrices, rows, lane, turned, t, target, k):
+    """Write A^T products A to the pixels of ``target``, a vector of kernels.
 
-
-@serial
-def transform_total(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (6, columns) by G^T; ``t`` is transposed."""
-    one = d.dtype.type(1)
-    half, quarter, sixth = one / 2, one / 4, one / 6
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 3 * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
-            t[to] = half * (d1 - d0) + sixth * (d2 - d3)
-            t[to + LANES] = d5
-            t[to + 2 * LANES] = quarter * (d2 + d3 - d0 - d1) + d4
-
-
-@serial
-def store_places(d, lanes, C, chunk, tile, first, matrices):
-    """Copy the 81 places of ``d`` to the tile's rows of the 36 ``matrices``.
-
-    for product: for member of it: matrices[product][tile, member, first:] = d[place]
-
-    The matrices lie one after another, each with ``chunk`` tiles and C columns; their
-    members are the places with the same row of G in both directions, 1, 4 or 16.
+    There are 4x4 of them, where even and odd numbers meet in a sum; ``turned``, 8x8:
+    those that the odd numbers reach, and between them those of the even ones.
     """
-    for i in range(6):
-        for j in range(6):
-            product, down, across = 6 * i + j, 4 if i == 5 else 1, 4 if j == 5 else 1
-            at = (BEFORE[product] * chunk + ROWS[product] * tile) * C + GAP * product
-            for u in range(down):
-                for v in range(across):
-                    place = ((i + u) * 9 + j + v) * LANES
-                    start = at + (u * across + v) * C + first
-                    values = matrices[start : start + lanes]
-                    for lane in range(lanes):
-                        values[lane] = d[place + lane]
+    W = width(t)
+    size = 8 if turned else 4
+    for j in range(9):
+        e0, e1, e2, e3 = even_1d(
+            load(matrices, rows[j] + lane),
+            load(matrices, rows[9 + j] + lane),
+            load(matrices, rows[18 + j] + lane),
+            load(matrices, rows[27 + j] + lane),
+            load(matrices, rows[36 + j] + lane),
+        )
+        o0 = load(matrices, rows[45 + j] + lane)
+        o1 = load(matrices, rows[54 + j] + lane)
+        o2 = load(matrices, rows[63 + j] + lane)
+        o3 = load(matrices, rows[72 + j] + lane)
+        at = j * W
+        if turned:
+            store_6(t, at, 9 * W, (o0, e0, o1, e1, o2, e2))
+            store(t, at + 54 * W, o3)
+            store(t, at + 63 * W, e3)
+        else:
+            store(t, at, e0 + o0)
+            store(t, at + 9 * W, e1 + o1)
+            store(t, at + 18 * W, e2 + o2)
+            store(t, at + 27 * W, e3 + o3)
+    total = fill(t, 0)
+    for i in range(size):
+        at, pixel = i * 9 * W, i * size
+        e0, e1, e2, e3 = even_1d(
+            load(t, at),
+            load(t, at + W),
+            load(t, at + 2 * W),
+            load(t, at + 3 * W),
+            load(t, at + 4 * W),
+        )
+        o0, o1, o2 = load_3(t, at + 5 * W, W)
+        o3 = load(t, at + 8 * W)
+        if turned:
+            store_pixel(target, pixel, k, o0)
+            store_pixel(target, pixel + 1, k, e0)
+            store_pixel(target, pixel + 2, k, o1)
+            store_pixel(target, pixel + 3, k, e1)
+            store_pixel(target, pixel + 4, k, o2)
+            store_pixel(target, pixel + 5, k, e2)
+            store_pixel(target, pixel + 6, k, o3)
+            store_pixel(target, pixel + 7, k, e3)
+        else:
+            store_pixel(target, pixel, k, e0 + o0)
+            store_pixel(target, pixel + 1, k, e1 + o1)
+            store_pixel(target, pixel + 2, k, e2 + o2)
+            store_pixel(target, pixel + 3, k, e3 + o3)
+        total = total + (e0 + e1) + (e2 + e3) + (o0 + o1) + (o2 + o3)
+    note(target, total)
 
 
 @serial
-def load_places(matrices, C, chunk, tile, lanes, d):
-    """Copy the tile's rows of the 36 ``matrices`` to the 81 places of ``d``."""
+def taps_to_places(taps, t, places, at, step):
+    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
+    W = width(t)
+    for j in range(3):
+        d0, d1, d2 = load_3(taps, j * W, 3 * W)
+        store_6(t, j * W, 3 * W, kernel_1d(d0, d1, d2))
     for i in range(6):
-        for j in range(6):
-            product, down, across = 6 * i + j, 4 if i == 5 else 1, 4 if j == 5 else 1
-            at = (BEFORE[product] * chunk + ROWS[product] * tile) * C + GAP * product
-            for u in range(down):
-                for v in range(across):
-                    place = ((i + u) * 9 + j + v) * LANES
-                    start = at + (u * across + v) * C
-                    values = matrices[start : start + lanes]
-                    for lane in range(lanes):
-                        d[place + lane] = values[lane]
+        d0, d1, d2 = load_3(t, i * 3 * W, W)
+        store_6(places, at + i * 6 * step, step, kernel_1d(d0, d1, d2))
+
+
+@serial
+def totals_to_taps(totals, t, taps):
+    """Write G^T totals G to 9 taps; the 36 ``totals`` are vectors side by side."""
+    W = width(t)
+    for j in range(6):
+        d0, d1, d2, d3, d4, d5 = load_6(totals, j * W, 6 * W)
+        y0, y1, y2 = total_1d(d0, d1, d2, d3, d4, d5)
+        store(t, j * W, y0)
+        store(t, (6 + j) * W, y1)
+        store(t, (12 + j) * W, y2)
+    for i in range(3):
+        d0, d1, d2, d3, d4, d5 = load_6(t, i * 6 * W, W)
+        y0, y1, y2 = total_1d(d0, d1, d2, d3, d4, d5)
+        store(taps, 3 * i * W, y0)
+        store(taps, (3 * i + 1) * W, y1)
+        store(taps, (3 * i + 2) * W, y2)

@@ -1,104 +1,196 @@
-"""One-dimensional transforms of the convolutions of stride 1.
+"""The transforms of the convolutions of stride 1, in one dimension and of whole tiles.
 
 The matrices A, G and B of ``winograd.py`` are those of F(4, 3) at the points 0, 1, -1,
-2, -2 and infinity (``docs/derivations/winograd.md``).  Each transform works on the
-columns of a buffer of 36 places x `LANES` (`tiles.py`) and writes its result
-transposed: called twice, it has done columns and rows.
+2, -2 and infinity (``docs/derivations/winograd.md``).  The functions of one dimension
+take the numbers of a column and return its transform; they are vectors, a channel a
+lane.  A tile is transformed column by column into a buffer ``t`` of 36 vectors, and
+from there row by row: then B^T d B is complete.
 """
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.tiles import LANES
+from odyssey.kernels.simd import fill, load, store, width
+from odyssey.kernels.tiles import load_pixel, note, store_pixel
 
 
 @serial
-def transform_input(d, lanes, t):
-    """Multiply the columns of ``d`` (6, 6) by B^T; ``t`` is the result, transposed."""
-    two, four, five = d.dtype.type(2), d.dtype.type(4), d.dtype.type(5)
+def input_1d(d0, d1, d2, d3, d4, d5):
+    """Return B^T d."""
+    even, odd = d4 - 4 * d2, d3 - 4 * d1
+    even_2, odd_2 = d4 - d2, 2 * (d3 - d1)
+    return (
+        4 * d0 - 5 * d2 + d4,
+        even + odd,
+        even - odd,
+        even_2 + odd_2,
+        even_2 - odd_2,
+        4 * d1 - 5 * d3 + d5,
+    )
+
+
+@serial
+def output_1d(d0, d1, d2, d3, d4, d5):
+    """Return A^T d."""
+    even, odd = d1 + d2, d1 - d2
+    even_2, odd_2 = d3 + d4, d3 - d4
+    return (
+        d0 + even + even_2,
+        odd + 2 * odd_2,
+        even + 4 * even_2,
+        odd + 8 * odd_2 + d5,
+    )
+
+
+@serial
+def gradient_1d(d0, d1, d2, d3):
+    """Return A d."""
+    even, odd = d0 + d2, d1 + d3
+    even_2, odd_2 = d0 + 4 * d2, 2 * (d1 + 4 * d3)
+    return d0, even + odd, even - odd, even_2 + odd_2, even_2 - odd_2, d3
+
+
+@serial
+def kernel_1d(d0, d1, d2):
+    """Return G d."""
+    even, odd = (1 / 6) * (d0 + d2), (1 / 6) * d1
+    even_2, odd_2 = (1 / 6) * (0.25 * d0 + d2), (1 / 12) * d1
+    return 0.25 * d0, -even - odd, odd - even, even_2 + odd_2, even_2 - odd_2, d2
+
+
+@serial
+def total_1d(d0, d1, d2, d3, d4, d5):
+    """Return G^T d."""
+    even, odd = d1 + d2, d2 - d1
+    even_2, odd_2 = d3 + d4, d3 - d4
+    return (
+        0.25 * (d0 + (1 / 6) * even_2) - (1 / 6) * even,
+        (1 / 6) * odd + (1 / 12) * odd_2,
+        (1 / 6) * (even_2 - even) + d5,
+    )
+
+
+@serial
+def load_3(array, at, step):
+    """Return three vectors, ``step`` elements apart."""
+    return load(array, at), load(array, at + step), load(array, at + 2 * step)
+
+
+@serial
+def load_6(array, at, step):
+    """Return six vectors, ``step`` elements apart."""
+    return (
+        load(array, at),
+        load(array, at + step),
+        load(array, at + 2 * step),
+        load(array, at + 3 * step),
+        load(array, at + 4 * step),
+        load(array, at + 5 * step),
+    )
+
+
+@serial
+def store_6(array, at, step, vectors):
+    """Write six vectors, ``step`` elements apart."""
+    store(array, at, vectors[0])
+    store(array, at + step, vectors[1])
+    store(array, at + 2 * step, vectors[2])
+    store(array, at + 3 * step, vectors[3])
+    store(array, at + 4 * step, vectors[4])
+    store(array, at + 5 * step, vectors[5])
+
+
+@serial
+def patch_to_places(pixels, c, t, matrices, at, step):
+    """Write B^T patch B to 36 places, from ``at`` on, ``step`` elements apart.
+
+    The patch is a vector of channels, from ``c`` on, of 36 ``pixels``.
+    """
+    W = width(t)
     for j in range(6):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 6 * LANES + lane
-            d0, d1, d2 = d[at], d[at + 6 * LANES], d[at + 12 * LANES]
-            d3, d4, d5 = d[at + 18 * LANES], d[at + 24 * LANES], d[at + 30 * LANES]
-            even, odd = d4 - four * d2, d3 - four * d1
-            even_2, odd_2 = d4 - d2, two * (d3 - d1)
-            t[to] = four * d0 - five * d2 + d4
-            t[to + LANES] = even + odd
-            t[to + 2 * LANES] = even - odd
-            t[to + 3 * LANES] = even_2 + odd_2
-            t[to + 4 * LANES] = even_2 - odd_2
-            t[to + 5 * LANES] = four * d1 - five * d3 + d5
+        column = input_1d(
+            load_pixel(pixels, j, c),
+            load_pixel(pixels, 6 + j, c),
+            load_pixel(pixels, 12 + j, c),
+            load_pixel(pixels, 18 + j, c),
+            load_pixel(pixels, 24 + j, c),
+            load_pixel(pixels, 30 + j, c),
+        )
+        store_6(t, j * W, 6 * W, column)
+    for i in range(6):
+        d0, d1, d2, d3, d4, d5 = load_6(t, i * 6 * W, W)
+        row = input_1d(d0, d1, d2, d3, d4, d5)
+        store_6(matrices, at + i * 6 * step, step, row)
 
 
 @serial
-def transform_output(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (6, columns) by A^T; ``t`` is transposed."""
-    two, four, eight = d.dtype.type(2), d.dtype.type(4), d.dtype.type(8)
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 4 * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
-            even, odd = d1 + d2, d1 - d2
-            even_2, odd_2 = d3 + d4, d3 - d4
-            t[to] = d0 + even + even_2
-            t[to + LANES] = odd + two * odd_2
-            t[to + 2 * LANES] = even + four * even_2
-            t[to + 3 * LANES] = odd + eight * odd_2 + d5
+def gradient_to_places(pixels, k, t, matrices, at, step):
+    """Write A gradient A^T to 36 places, likewise from 16 ``pixels``."""
+    W = width(t)
+    for j in range(4):
+        column = gradient_1d(
+            load_pixel(pixels, j, k),
+            load_pixel(pixels, 4 + j, k),
+            load_pixel(pixels, 8 + j, k),
+            load_pixel(pixels, 12 + j, k),
+        )
+        store_6(t, j * W, 4 * W, column)
+    for i in range(6):
+        start = i * 4 * W
+        d0, d1, d2 = load_3(t, start, W)
+        row = gradient_1d(d0, d1, d2, load(t, start + 3 * W))
+        store_6(matrices, at + i * 6 * step, step, row)
 
 
 @serial
-def transform_gradient(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (4, columns) by A; ``t`` is transposed."""
-    two, four = d.dtype.type(2), d.dtype.type(4)
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 6 * LANES + lane
-            d0, d1, d2, d3 = d[at], d[at + row], d[at + 2 * row], d[at + 3 * row]
-            even, odd = d0 + d2, d1 + d3
-            even_2, odd_2 = d0 + four * d2, two * (d1 + four * d3)
-            t[to] = d0
-            t[to + LANES] = even + odd
-            t[to + 2 * LANES] = even - odd
-            t[to + 3 * LANES] = even_2 + odd_2
-            t[to + 4 * LANES] = even_2 - odd_2
-            t[to + 5 * LANES] = d3
+def places_to_pixels(matrices, at, step, t, target, k):
+    """Write A^T products A to the 16 pixels of ``target``, a vector of kernels.
+
+    The products are at 36 places, from ``at`` on, ``step`` elements apart.
+    """
+    W = width(t)
+    for j in range(6):
+        d0, d1, d2, d3, d4, d5 = load_6(matrices, at + j * step, 6 * step)
+        y0, y1, y2, y3 = output_1d(d0, d1, d2, d3, d4, d5)
+        store(t, j * W, y0)
+        store(t, (6 + j) * W, y1)
+        store(t, (12 + j) * W, y2)
+        store(t, (18 + j) * W, y3)
+    total = fill(t, 0)
+    for i in range(4):
+        d0, d1, d2, d3, d4, d5 = load_6(t, i * 6 * W, W)
+        y0, y1, y2, y3 = output_1d(d0, d1, d2, d3, d4, d5)
+        store_pixel(target, 4 * i, k, y0)
+        store_pixel(target, 4 * i + 1, k, y1)
+        store_pixel(target, 4 * i + 2, k, y2)
+        store_pixel(target, 4 * i + 3, k, y3)
+        total = total + (y0 + y1) + (y2 + y3)
+    note(target, total)
 
 
 @serial
-def transform_kernel(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (3, columns) by G; ``t`` is transposed."""
-    one = d.dtype.type(1)
-    sixth, twelfth, quarter = one / 6, one / 12, one / 4
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 6 * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            even, odd = sixth * (d0 + d2), sixth * d1
-            even_2, odd_2 = sixth * (quarter * d0 + d2), twelfth * d1
-            t[to] = quarter * d0
-            t[to + LANES] = -even - odd
-            t[to + 2 * LANES] = odd - even
-            t[to + 3 * LANES] = even_2 + odd_2
-            t[to + 4 * LANES] = even_2 - odd_2
-            t[to + 5 * LANES] = d2
+def taps_to_places(taps, t, places, at, step):
+    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
+    W = width(t)
+    for j in range(3):
+        d0, d1, d2 = load_3(taps, j * W, 3 * W)
+        store_6(t, j * W, 3 * W, kernel_1d(d0, d1, d2))
+    for i in range(6):
+        d0, d1, d2 = load_3(t, i * 3 * W, W)
+        store_6(places, at + i * 6 * step, step, kernel_1d(d0, d1, d2))
 
 
 @serial
-def transform_total(d, columns, lanes, t):
-    """Multiply the columns of ``d`` (6, columns) by G^T; ``t`` is transposed."""
-    one = d.dtype.type(1)
-    sixth, twelfth, quarter = one / 6, one / 12, one / 4
-    row = columns * LANES
-    for j in range(columns):
-        for lane in range(lanes):
-            at, to = j * LANES + lane, j * 3 * LANES + lane
-            d0, d1, d2 = d[at], d[at + row], d[at + 2 * row]
-            d3, d4, d5 = d[at + 3 * row], d[at + 4 * row], d[at + 5 * row]
-            even, odd = d1 + d2, d2 - d1
-            even_2, odd_2 = d3 + d4, d3 - d4
-            t[to] = quarter * (d0 + sixth * even_2) - sixth * even
-            t[to + LANES] = sixth * odd + twelfth * odd_2
-            t[to + 2 * LANES] = sixth * (even_2 - even) + d5
+def totals_to_taps(totals, t, taps):
+    """Write G^T totals G to 9 taps; the 36 ``totals`` are vectors side by side."""
+    W = width(t)
+    for j in range(6):
+        d0, d1, d2, d3, d4, d5 = load_6(totals, j * W, 6 * W)
+        y0, y1, y2 = total_1d(d0, d1, d2, d3, d4, d5)
+        store(t, j * W, y0)
+        store(t, (6 + j) * W, y1)
+        store(t, (12 + j) * W, y2)
+    for i in range(3):
+        d0, d1, d2, d3, d4, d5 = load_6(t, i * 6 * W, W)
+        y0, y1, y2 = total_1d(d0, d1, d2, d3, d4, d5)
+        store(taps, 3 * i * W, y0)
+        store(taps, (3 * i + 1) * W, y1)
+        store(taps, (3 * i + 2) * W, y2)

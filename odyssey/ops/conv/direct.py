@@ -10,13 +10,15 @@ import numpy as np
 
 from odyssey import reference
 from odyssey.kernels import conv_direct as kernels
-from odyssey.kernels.blas import one_blas_thread
-from odyssey.kernels.tiles import PIECE
+from odyssey.kernels.simd import LANES
+from odyssey.kernels.tiles import BLOCK
 from odyssey.memory import workspace
 from odyssey.threads import num_threads
 
-#: Columns of a factor that are multiplied together.
+#: Terms of the gradient of the kernel that are packed together.
 COLUMNS = 64
+#: Pixels that a thread adds to the gradient of the kernel at a time.
+HEIGHT = 128
 #: Terms of a sum that are packed together: they stay in the core's own cache.
 TERMS = 512
 
@@ -36,21 +38,20 @@ def forward(
     taps = [(r, s) for r in range(R) for s in range(S)]
     shifts = [(r - padding, s - padding) for r, s in taps]
     runs, slices = _runs(shifts, C, TERMS)
-    blocks, B = _blocks(K)
+    blocks, B = _blocks(K, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
-    with one_blas_thread():
-        kernels.kernel_matrix(kernel, np.array(taps), False, matrix)
-        kernels.conv_forward(
-            x=x,
-            matrix=matrix,
-            bias=bias,
-            addend=addend,
-            relu=relu,
-            runs=np.array(runs),
-            slices=np.array(slices),
-            stride=stride,
-            out=out,
-        )
+    kernels.kernel_matrix(kernel, np.array(taps), False, matrix)
+    kernels.conv_forward(
+        x=x,
+        matrix=matrix,
+        bias=bias,
+        addend=addend,
+        relu=relu,
+        runs=np.array(runs),
+        slices=np.array(slices),
+        stride=stride,
+        out=out,
+    )
     return True
 
 
@@ -105,12 +106,11 @@ def grad_input(
     if not taps:
         out[...] = unreached
         return True
-    blocks, B = _blocks(C)
+    blocks, B = _blocks(C, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, len(taps) * K, B), kernel.dtype)
     tables = [np.array(table) for table in (phases, runs, slices)]
-    with one_blas_thread():
-        kernels.kernel_matrix(kernel, np.array(taps), True, matrix)
-        kernels.conv_grad_input(grad_output, matrix, addend, *tables, stride, out)
+    kernels.kernel_matrix(kernel, np.array(taps), True, matrix)
+    kernels.conv_grad_input(grad_output, matrix, addend, *tables, stride, out)
     return True
 
 
@@ -120,27 +120,25 @@ def grad_kernel(
     """Write the gradient of the kernel (K, C, R, S)."""
     K, C, R, S = out.shape
     N, P, Q, _ = grad_output.shape
-    blocks, B = _blocks(K)
-    count, width = _blocks(R * S * C)
+    blocks, B = _blocks(K, BLOCK, LANES)
+    count, width = _blocks(R * S * C, COLUMNS)
     most = min(32, N * P * Q // 256, 2**21 // (R * S * C * K))
     parts = 1 << max(0, most.bit_length() - 1)  # a power of two: threads get even parts
     splits = min(count, -(-num_threads() // parts))
-    height = min(256, PIECE // (width * B) // 4 * 4)
-    partial = workspace("kernel", (parts, blocks, count * width, B), x.dtype)
+    partial = workspace("kernel", (parts, blocks, count * width, B), out.dtype)
     shifts = [(r - padding, s - padding) for r in range(R) for s in range(S)]
     runs, slices = _runs(shifts, C, COLUMNS)
-    with one_blas_thread():
-        kernels.conv_grad_kernel(
-            grad_output=grad_output,
-            x=x,
-            runs=np.array(runs),
-            slices=np.array(slices),
-            stride=stride,
-            height=height,
-            splits=splits,
-            partial=partial,
-            grad_kernel=out,
-        )
+    kernels.conv_grad_kernel(
+        grad_output=grad_output,
+        x=x,
+        runs=np.array(runs),
+        slices=np.array(slices),
+        stride=stride,
+        height=HEIGHT,
+        splits=splits,
+        partial=partial,
+        grad_kernel=out,
+    )
     return True
 
 
@@ -175,7 +173,10 @@ def _runs(
     return runs, slices
 
 
-def _blocks(columns: int, most: int = COLUMNS) -> tuple[int, int]:
-    """Return into how many blocks of how many columns, at most ``most``, to cut."""
+def _blocks(columns: int, most: int, multiple: int = 1) -> tuple[int, int]:
+    """Return into how many blocks of how many columns, at most ``most``, to cut.
+
+    A block has a ``multiple`` of so many columns.
+    """
     blocks = -(-columns // most)
-    return blocks, -(-columns // blocks)
+    return blocks, -(-columns // (blocks * multiple)) * multiple

@@ -11,15 +11,14 @@ NaN over its whole tile, and may overflow before the direct sums do.
 import numpy as np
 
 from odyssey.kernels import winograd as kernels
-from odyssey.kernels.blas import one_blas_thread
-from odyssey.kernels.tiles import LANES, PRODUCTS
+from odyssey.kernels.simd import LANES
+from odyssey.kernels.tiles import BLOCK, GAP, PRODUCTS
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
 from odyssey.memory import workspace
 from odyssey.threads import num_threads
 
 SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
-#: Columns between the places: without them, all would share the same cache sets.
-GAP = 16
+CHUNK = 56  # tiles that a thread takes through all steps at a time: panels of 14
 
 
 def worthwhile(
@@ -84,31 +83,30 @@ def _convolve(
     out: np.ndarray,
 ) -> bool:
     N, P, Q, K = out.shape
-    C, dtype, threads = x.shape[3], x.dtype, num_threads()
-    blocks, B = blocks_of(K)
-    # a chunk reads the places of the whole kernel: large ones come from memory; and the
-    # products of small ones would be over sooner than they are called
-    chunk = 32 if 2**12 <= C * K <= 2**16 else 128
-    chunk = min(chunk, tiles_of(N, P, Q))
-    places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
-    patches = workspace("patches", (threads, PRODUCTS, chunk * C + GAP), dtype)
-    products = workspace("products", (threads, PRODUCTS, chunk * B + GAP), dtype)
-    checks = np.zeros((threads, LANES), dtype)
-    with one_blas_thread():
-        kernel_to_places(kernel, turned, False, places)
-        kernels.winograd_forward(
-            x=x,
-            places=places,
-            bias=bias,
-            addend=addend,
-            relu=relu,
-            padding=padding,
-            chunk=chunk,
-            patches=patches,
-            products=products,
-            out=out,
-            checks=checks,
-        )
+    C, threads = x.shape[3], num_threads()
+    blocks, B = blocks_of(K, BLOCK)
+    chunk = min(CHUNK, tiles_of(N, P, Q))
+    row = padded(C)
+    places = workspace("places", (blocks, PRODUCTS, C, B), kernel.dtype)
+    size = PRODUCTS * (chunk * row + GAP)
+    patches = workspace("patches", (threads, size), kernel.dtype)
+    size = PRODUCTS * (chunk * B + GAP)
+    products = workspace("products", (threads, size), kernel.dtype)
+    checks = np.zeros((threads, LANES), kernel.dtype)
+    kernel_to_places(kernel, turned, False, places)
+    kernels.winograd_forward(
+        x=x,
+        places=places,
+        bias=bias,
+        addend=addend,
+        relu=relu,
+        padding=padding,
+        chunk=chunk,
+        patches=patches,
+        products=products,
+        out=out,
+        checks=checks,
+    )
     return bool(np.isfinite(checks).all())
 
 
@@ -117,23 +115,22 @@ def grad_kernel(
 ) -> bool:
     """Write the gradient of the kernel (K, C, 3, 3)."""
     N, P, Q, K = grad_output.shape
-    C, dtype = x.shape[3], x.dtype
-    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
+    C, dtype = x.shape[3], out.dtype
+    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C, 64), blocks_of(K, BLOCK)
     tiles, threads = tiles_of(N, P, Q), num_threads()
     parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
-    columns = chunk * c_width + GAP
-    patches = workspace("patches", (threads, c_blocks, PRODUCTS, columns), dtype)
-    columns = chunk * k_width + GAP
-    gradients = workspace("products", (threads, k_blocks, PRODUCTS, columns), dtype)
+    size = c_blocks * PRODUCTS * (chunk * c_width + GAP)
+    patches = workspace("patches", (threads, size), dtype)
+    size = k_blocks * PRODUCTS * (chunk * k_width + GAP)
+    gradients = workspace("products", (threads, size), dtype)
     shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
     totals = workspace("places", shape, dtype)
     checks = np.zeros((k_blocks, C), dtype)
-    with one_blas_thread():
-        kernels.winograd_grad_kernel(
-            grad_output, x, padding, chunk, patches, gradients, totals
-        )
-        totals_to_kernel(totals, False, out, checks)
+    kernels.winograd_grad_kernel(
+        grad_output, x, padding, chunk, patches, gradients, totals
+    )
+    totals_to_kernel(totals, False, out, checks)
     return bool(np.isfinite(checks).all())
 
 
@@ -142,7 +139,12 @@ def tiles_of(N: int, P: int, Q: int, side: int = 4) -> int:
     return N * -(-P // side) * -(-Q // side)
 
 
-def blocks_of(channels: int) -> tuple[int, int]:
-    """Return into how many blocks of how many channels, at most `LANES`, to cut."""
-    blocks = -(-channels // LANES)
-    return blocks, -(-channels // (16 * blocks)) * 16
+def blocks_of(channels: int, most: int) -> tuple[int, int]:
+    """Return into how many blocks of how many channels, at most ``most``, to cut."""
+    blocks = -(-channels // most)
+    return blocks, padded(-(-channels // blocks))
+
+
+def padded(channels: int) -> int:
+    """Return the least number of channels that fills whole vectors."""
+    return -(-channels // LANES) * LANES

@@ -9,15 +9,15 @@ and the caller sums directly where they are not.
 import numpy as np
 
 from odyssey.kernels import winograd_strided as kernels
-from odyssey.kernels.blas import one_blas_thread
-from odyssey.kernels.tiles import LANES, PRODUCTS, STRIDED_PLACES
+from odyssey.kernels.simd import LANES
+from odyssey.kernels.tiles import BLOCK, GAP, PRODUCTS, STRIDED_PLACES
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
-from odyssey.kernels.winograd_strided_transforms import GAP
 from odyssey.memory import workspace
-from odyssey.ops.conv.winograd import blocks_of, tiles_of
+from odyssey.ops.conv.winograd import blocks_of, padded, tiles_of
 from odyssey.threads import num_threads
 
 SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
+CHUNK = 28  # tiles that a thread takes through all steps at a time: panels of 14
 GAPS = PRODUCTS * GAP
 
 
@@ -81,31 +81,32 @@ def _convolve(
     tiles: int,
     out: np.ndarray,
 ) -> bool:
-    C, K, dtype, threads = x.shape[3], out.shape[3], x.dtype, num_threads()
-    blocks, B = blocks_of(K)
-    # a chunk reads the places of the whole kernel: large ones come from memory
-    chunk = min(32 if C * K <= 2**16 else 64, tiles)
+    C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
+    blocks, B = blocks_of(K, BLOCK)
+    chunk = min(CHUNK, tiles)
+    row = padded(C)
     places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
-    patches = workspace("patches", (threads, STRIDED_PLACES * chunk * C + GAPS), dtype)
+    patches = workspace(
+        "patches", (threads, STRIDED_PLACES * chunk * row + GAPS), dtype
+    )
     products = workspace(
         "products", (threads, STRIDED_PLACES * chunk * B + GAPS), dtype
     )
     checks = np.zeros((threads, LANES), dtype)
-    with one_blas_thread():
-        kernel_to_places(kernel, turned, True, places)
-        kernels.strided_forward(
-            x=x,
-            places=places,
-            bias=bias,
-            addend=addend,
-            relu=relu,
-            turned=turned,
-            chunk=chunk,
-            patches=patches,
-            products=products,
-            out=out,
-            checks=checks,
-        )
+    kernel_to_places(kernel, turned, True, places)
+    kernels.strided_forward(
+        x=x,
+        places=places,
+        bias=bias,
+        addend=addend,
+        relu=relu,
+        turned=turned,
+        chunk=chunk,
+        patches=patches,
+        products=products,
+        out=out,
+        checks=checks,
+    )
     return bool(np.isfinite(checks).all())
 
 
@@ -113,8 +114,8 @@ def grad_kernel(
     grad_output: np.ndarray, x: np.ndarray, stride: int, padding: int, out: np.ndarray
 ) -> bool:
     """Write the gradient of the kernel (K, C, 3, 3)."""
-    K, C, dtype = grad_output.shape[3], x.shape[3], x.dtype
-    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
+    K, C, dtype = grad_output.shape[3], x.shape[3], out.dtype
+    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C, 64), blocks_of(K, BLOCK)
     tiles, threads = tiles_of(*grad_output.shape[:3]), num_threads()
     parts = max(1, min(16, 512 // max(C, K), tiles // 64))
     chunk = min(SUM_CHUNK, -(-tiles // parts))
@@ -125,7 +126,6 @@ def grad_kernel(
     shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
     totals = workspace("places", shape, dtype)
     checks = np.zeros((k_blocks, C), dtype)
-    with one_blas_thread():
-        kernels.strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals)
-        totals_to_kernel(totals, True, out, checks)
+    kernels.strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals)
+    totals_to_kernel(totals, True, out, checks)
     return bool(np.isfinite(checks).all())

@@ -1,0 +1,34 @@
+"""What becomes of the sums of a convolution on their way to memory."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from odyssey.kernels.jit import serial
+from odyssey.kernels.simd import load_part, store_part, where_positive
+
+
+class Ending(NamedTuple):
+    """Where sums go, and what is done with them: arrays as `flat` gives them."""
+
+    out: np.ndarray
+    channels: int  # of a pixel of out
+    bias: np.ndarray  # a number a channel
+    addend: np.ndarray  # like out, and added if there is one
+    has_addend: bool
+    relu: bool
+
+
+@serial
+def finish(ending, begin, k, value):
+    """Write a vector of channels, from k on, of the pixel that begins at ``begin``.
+
+    out = relu(value + bias + addend)
+    """
+    count = ending.channels - k
+    value = value + load_part(ending.bias, k, count)
+    if ending.has_addend:
+        value = value + load_part(ending.addend, begin + k, count)
+    if ending.relu:
+        value = where_positive(value, value)
+    store_part(ending.out, begin + k, value, count)

@@ -1,0 +1,460 @@
+"""Vectors of several numbers, one to a lane, that an instruction works on at once.
+
+LLVM turns simple loops into such instructions by itself, but on Intel's servers only at
+half of the registers' width.  Kernels that use the functions here get the full width on
+every processor: 16 float32 in a register of AVX-512, 8 with AVX2, 4 elsewhere.  The
+width is chosen once, from the features that Numba compiles for.
+
+Each function stands here twice.  The Python body says what it does, on NumPy arrays,
+and serves where NUMBA_DISABLE_JIT is set; what is registered below it tells Numba which
+instructions to emit.  ``+``, ``-`` and ``*`` work on vectors, and on a vector and a
+number.
+
+Arrays of uint16 hold bfloat16 numbers, the upper halves of float32: they are widened
+when they are loaded, and rounded to nearest even when they are stored.  So vectors of
+them are float32, and a kernel written for float32 serves them as it is.  A NaN becomes
+the quiet NaN of its sign.
+
+Arrays are contiguous, and ``at`` counts elements from an array's first.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import lower_builtin, models, register_model, type_callable
+
+from odyssey.processor import vector_bytes
+
+#: Bytes of a vector.
+BYTES = vector_bytes()
+#: float32 lanes of a vector, as many as bfloat16 numbers are loaded at once.
+LANES = BYTES // 4
+
+FLAGS = ("contract", "nsz")  # as in jit.py
+BOOLEAN, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 16, 32, 64))
+
+
+class Vector(types.Type):
+    """Numba's type of a vector: so many ``lanes`` of float32 or float64."""
+
+    def __init__(self, dtype: types.Float, lanes: int) -> None:
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Vector({dtype} x {lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, llvm_type(kind))
+
+
+def llvm_type(kind: Vector) -> ir.VectorType:
+    number = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
+    return ir.VectorType(number, kind.lanes)
+
+
+class Memory(types.Type):
+    """Numba's type of the numbers of an array, by their address alone."""
+
+    def __init__(self, dtype: types.Type) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Memory({dtype})")
+
+
+@register_model(Memory)
+class _MemoryModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Memory) -> None:
+        number = manager.lookup(kind.dtype).get_data_type()
+        super().__init__(manager, kind, number.as_pointer())
+
+
+def vector_of(array: Any) -> Vector | None:
+    """Return the type of the vectors that an array of this type holds."""
+    if isinstance(array, Memory) or (
+        isinstance(array, types.Array) and array.layout == "C"
+    ):
+        if array.dtype in (types.float32, types.uint16):
+            return Vector(types.float32, LANES)
+        if array.dtype == types.float64:
+            return Vector(types.float64, LANES // 2)
+    return None
+
+
+def register(function: Callable, typer: Callable, lower: Callable, *kinds: Any) -> None:
+    """Tell Numba the result's type of ``function``, and the code it is compiled to."""
+    type_callable(function)(lambda context: typer)
+    lower_builtin(function, *kinds)(lower)
+
+
+# --- how wide ------------------------------------------------------------------------
+
+
+def width(array: np.ndarray) -> int:
+    """Return how many elements of ``array`` a vector has."""
+    return LANES // 2 if array.dtype == np.float64 else LANES
+
+
+def _type_width(array: Any) -> Any:
+    return types.intp if vector_of(array) else None
+
+
+def _lower_width(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    vector = vector_of(sig.args[0])
+    assert vector is not None
+    return context.get_constant(types.intp, vector.lanes)
+
+
+for _kind in (types.Array, Memory):
+    register(width, _type_width, _lower_width, _kind)
+
+
+# --- memory --------------------------------------------------------------------------
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """Return the elements of a contiguous array, for the functions below.
+
+    An array that is handed on within kernels is counted, and in the innermost loops
+    that costs more than they do; this is its address.  So the array must live on.
+    """
+    return array.reshape(-1)
+
+
+def _type_flat(array: Any) -> Any:
+    if isinstance(array, types.Array) and array.layout == "C":
+        return Memory(array.dtype)
+    return None
+
+
+def _lower_flat(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return context.make_array(sig.args[0])(context, builder, args[0]).data
+
+
+register(flat, _type_flat, _lower_flat, types.Array)
+
+
+def _type_element(memory: Any, at: Any) -> Any:
+    if isinstance(memory, Memory) and isinstance(at, types.Integer):
+        return memory.dtype
+    return None
+
+
+def _lower_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    at = context.cast(builder, args[1], sig.args[1], types.intp)
+    place = builder.gep(args[0], [at])
+    return context.unpack_value(builder, sig.return_type, place)
+
+
+type_callable(operator.getitem)(lambda context: _type_element)
+lower_builtin(operator.getitem, Memory, types.Integer)(_lower_element)
+
+
+def load(array: np.ndarray, at: int) -> np.ndarray:
+    """Return the vector of ``array`` that begins at ``at``."""
+    lanes = array.reshape(-1)[at : at + width(array)]
+    return _widened(lanes) if array.dtype == np.uint16 else lanes.copy()
+
+
+def load_part(array: np.ndarray, at: int, count: int) -> np.ndarray:
+    """Return a vector of which the first ``count`` lanes are loaded, the others 0.
+
+    No lane is loaded if ``count`` is 0 or less, and then ``at`` may lie anywhere.
+    """
+    lanes = min(max(count, 0), width(array))
+    part = array.reshape(-1)[at : at + lanes] if lanes else array.reshape(-1)[:0]
+    whole = np.zeros(width(array), array.dtype)
+    whole[:lanes] = part
+    return load(whole, 0)
+
+
+def load_if(there: bool, array: np.ndarray, at: int, count: int) -> np.ndarray:
+    """Return ``load_part(array, at, count)`` if ``there``, and otherwise zeros."""
+    return load_part(array, at, count if there else 0)
+
+
+def store(array: np.ndarray, at: int, vector: np.ndarray) -> None:
+    """Write a vector to ``array``, from ``at`` on."""
+    store_part(array, at, vector, width(array))
+
+
+def store_part(array: np.ndarray, at: int, vector: np.ndarray, count: int) -> None:
+    """Write the first ``count`` lanes of a vector to ``array``, from ``at`` on."""
+    lanes = min(max(count, 0), width(array))
+    values = _narrowed(vector) if array.dtype == np.uint16 else vector
+    array.reshape(-1)[at : at + lanes] = values[:lanes]
+
+
+def _widened(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _narrowed(vector: np.ndarray) -> np.ndarray:
+    bits = np.ascontiguousarray(vector, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(vector), bits >> 16 & 0x8000 | 0x7FC0, rounded).astype(
+        np.uint16
+    )
+
+
+def _type_load(array: Any, at: Any, count: Any = types.intp) -> Any:
+    return vector_of(array)
+
+
+def _type_load_if(there: Any, array: Any, at: Any, count: Any) -> Any:
+    return vector_of(array)
+
+
+def _type_store(array: Any, at: Any, vector: Any, count: Any = types.intp) -> Any:
+    return types.none if isinstance(vector, Vector) else None
+
+
+def _lower_load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    pointer, memory = _place(context, builder, sig.args, args)
+    loaded = builder.load(pointer)
+    loaded.align = memory.element.get_abi_size(context.target_data)
+    return _widen(builder, loaded)
+
+
+def _lower_load_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    pointer, memory = _place(context, builder, sig.args, args)
+    count = context.cast(builder, args[2], sig.args[2], types.intp)
+    return _emit_load_part(context, builder, pointer, memory, count)
+
+
+def _lower_load_if(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    # no branch, which would often be guessed wrong: zeros are read from elsewhere
+    pointer, memory = _place(context, builder, sig.args[1:], args[1:])
+    count = context.cast(builder, args[3], sig.args[3], types.intp)
+    zeros = cgutils.global_constant(builder, "zeros", ir.Constant(memory, None))
+    pointer = builder.select(args[0], pointer, zeros)
+    return _emit_load_part(context, builder, pointer, memory, count)
+
+
+def _emit_load_part(
+    context: Any, builder: Any, pointer: Any, memory: Any, count: Any
+) -> Any:
+    zero = ir.Constant(memory, None)
+    with builder.if_else(_is_whole(builder, count, memory), likely=True) as (
+        whole,
+        part,
+    ):
+        with whole:
+            plain = builder.load(pointer)
+            plain.align = memory.element.get_abi_size(context.target_data)
+            plain_block = builder.block
+        with part:
+            name = f"llvm.masked.load.{_suffix(memory)}.p0"
+            mask = _mask(builder, count, memory.count)
+            kinds = [pointer.type, INT32, mask.type, memory]
+            align = ir.Constant(INT32, plain.align)
+            function = _declare(builder, name, memory, kinds)
+            masked = builder.call(function, [pointer, align, mask, zero])
+            part_block = builder.block
+    loaded = builder.phi(memory)
+    loaded.add_incoming(plain, plain_block)
+    loaded.add_incoming(masked, part_block)
+    return _widen(builder, loaded)
+
+
+def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    pointer, memory = _place(context, builder, sig.args, args)
+    stored = builder.store(_narrow(builder, args[2], memory), pointer)
+    stored.align = memory.element.get_abi_size(context.target_data)
+    return context.get_dummy_value()
+
+
+def _lower_store_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    pointer, memory = _place(context, builder, sig.args, args)
+    value = _narrow(builder, args[2], memory)
+    count = context.cast(builder, args[3], sig.args[3], types.intp)
+    align = memory.element.get_abi_size(context.target_data)
+    with builder.if_else(_is_whole(builder, count, memory), likely=True) as (
+        whole,
+        part,
+    ):
+        with whole:
+            builder.store(value, pointer).align = align
+        with part:
+            name = f"llvm.masked.store.{_suffix(memory)}.p0"
+            mask = _mask(builder, count, memory.count)
+            kinds = [memory, pointer.type, INT32, mask.type]
+            function = _declare(builder, name, ir.VoidType(), kinds)
+            builder.call(function, [value, pointer, ir.Constant(INT32, align), mask])
+    return context.get_dummy_value()
+
+
+def _place(context: Any, builder: Any, kinds: Any, args: Any) -> tuple[Any, Any]:
+    """Return the address of an array's element, as one of a vector, and that type."""
+    kind = kinds[0]
+    lanes = vector_of(kind).lanes  # type: ignore[union-attr]
+    memory = ir.VectorType(context.get_data_type(kind.dtype), lanes)
+    if isinstance(kind, Memory):
+        data = args[0]
+    else:
+        data = context.make_array(kind)(context, builder, args[0]).data
+    at = context.cast(builder, args[1], kinds[1], types.intp)
+    return builder.bitcast(builder.gep(data, [at]), memory.as_pointer()), memory
+
+
+def _is_whole(builder: Any, count: Any, memory: Any) -> Any:
+    return builder.icmp_signed(">=", count, ir.Constant(count.type, memory.count))
+
+
+def _mask(builder: Any, count: Any, lanes: int) -> Any:
+    """Return a vector of booleans, of which the first ``count`` are true."""
+    numbers = ir.VectorType(count.type, lanes)
+    steps = ir.Constant(numbers, list(range(lanes)))
+    return builder.icmp_signed("<", steps, splat(builder, count, lanes))
+
+
+def splat(builder: Any, number: Any, lanes: int) -> Any:
+    """Return a vector that has ``number`` in all lanes."""
+    empty = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
+    first = builder.insert_element(empty, number, ir.Constant(INT32, 0))
+    zeros = ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
+    return builder.shuffle_vector(first, empty, zeros)
+
+
+def _suffix(vector: ir.VectorType) -> str:
+    """Return what LLVM appends to the name of an instruction for this type."""
+    letters = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}
+    return f"v{vector.count}{letters.get(vector.element, vector.element)}"
+
+
+def _declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """Return the LLVM function of this name, declared at its first use in a module."""
+    function = builder.module.globals.get(name)
+    return function or ir.Function(
+        builder.module, ir.FunctionType(result, arguments), name
+    )
+
+
+def _widen(builder: Any, vector: Any) -> Any:
+    """Return the float32 of which ``vector`` holds the upper halves, if it does."""
+    if vector.type.element != INT16:
+        return vector
+    wide = ir.VectorType(INT32, vector.type.count)
+    half = ir.Constant(wide, [16] * wide.count)
+    shifted = builder.shl(builder.zext(vector, wide), half)
+    return builder.bitcast(shifted, ir.VectorType(ir.FloatType(), wide.count))
+
+
+def _narrow(builder: Any, vector: Any, memory: Any) -> Any:
+    """Return ``vector`` as it is stored: float32 are rounded if 16 bits are kept."""
+    if memory.element != INT16:
+        return vector
+    wide = ir.VectorType(INT32, memory.count)
+
+    def constant(number: int) -> ir.Constant:
+        return ir.Constant(wide, [number] * wide.count)
+
+    bits = builder.bitcast(vector, wide)
+    upper = builder.lshr(bits, constant(16))
+    last = builder.and_(upper, constant(1))
+    rounded = builder.add(bits, builder.add(last, constant(0x7FFF)))
+    rounded = builder.lshr(rounded, constant(16))
+    sign = builder.and_(upper, constant(0x8000))
+    is_nan = builder.fcmp_unordered("uno", vector, vector)
+    rounded = builder.select(is_nan, builder.or_(sign, constant(0x7FC0)), rounded)
+    return builder.trunc(rounded, memory)
+
+
+for _kind in (types.Array, Memory):
+    _place_kinds = (_kind, types.Integer)
+    _part = (*_place_kinds, types.Integer)
+    register(load, _type_load, _lower_load, *_place_kinds)
+    register(load_part, _type_load, _lower_load_part, *_part)
+    register(load_if, _type_load_if, _lower_load_if, types.Boolean, *_part)
+    register(store, _type_store, _lower_store, *_place_kinds, Vector)
+    register(
+        store_part,
+        _type_store,
+        _lower_store_part,
+        *_place_kinds,
+        Vector,
+        types.Integer,
+    )
+
+
+# --- arithmetic ----------------------------------------------------------------------
+
+
+def fill(array: np.ndarray, number: float) -> np.ndarray:
+    """Return a vector as ``array`` holds them, with ``number`` in every lane."""
+    dtype = np.float64 if array.dtype == np.float64 else np.float32
+    return np.full(width(array), number, dtype)
+
+
+def where_positive(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return 0 in the lanes where a <= 0 and b in the others, also where a is NaN."""
+    return np.where(a <= 0, b.dtype.type(0), b)
+
+
+def _type_fill(array: Any, number: Any) -> Any:
+    return vector_of(array) if isinstance(number, types.Number) else None
+
+
+def _lower_fill(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    kind = sig.return_type
+    number = context.cast(builder, args[1], sig.args[1], kind.dtype)
+    return splat(builder, number, kind.lanes)
+
+
+def _type_both(a: Any, b: Any) -> Any:
+    return a if isinstance(a, Vector) and a == b else None
+
+
+def _lower_where_positive(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    zero = ir.Constant(args[0].type, None)
+    is_low = builder.fcmp_ordered("<=", args[0], zero)
+    return builder.select(is_low, zero, args[1])
+
+
+for _kind in (types.Array, Memory):
+    register(fill, _type_fill, _lower_fill, _kind, types.Number)
+register(where_positive, _type_both, _lower_where_positive, Vector, Vector)
+
+
+def _type_operator(a: Any, b: Any) -> Any:
+    if isinstance(a, Vector) and (a == b or isinstance(b, types.Number)):
+        return a
+    return b if isinstance(b, Vector) and isinstance(a, types.Number) else None
+
+
+def _lower_operator(method: str) -> Callable:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind, vectors = sig.return_type, []
+        for number, given in zip(args, sig.args, strict=True):
+            if not isinstance(given, Vector):
+                number = context.cast(builder, number, given, kind.dtype)
+                number = splat(builder, number, kind.lanes)
+            vectors.append(number)
+        return getattr(builder, method)(*vectors, flags=FLAGS)
+
+    return lower
+
+
+for _operator, _method in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+):
+    type_callable(_operator)(lambda context: _type_operator)
+    for _kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
+        lower_builtin(_operator, *_kinds)(_lower_operator(_method))
+
+
+def _type_negative(a: Any) -> Any:
+    return a if isinstance(a, Vector) else None
+
+
+def _lower_negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.fneg(args[0])
+
+
+register(operator.neg, _type_negative, _lower_negative, Vector)
