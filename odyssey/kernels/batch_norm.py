@@ -5,13 +5,45 @@ over blocks of 256 rows, and blocks are merged in their order: one pass over mem
 cancellation at large means, the same bits whatever the number of threads.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.jit import parallel
+from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.simd import (
+    flat,
+    load_part,
+    load_wide,
+    store,
+    store_part,
+    where_positive,
+    wide,
+    width,
+)
 
 #: Rows (pixels) that a thread does at a time.
 BLOCK = 64
+#: Rows whose sums are added up before they are merged with those of others.
+SUMS = 256
+#: Vectors are loaded whole from sums, which have so many columns more than are used.
+SPARE = 16
+
+
+@serial
+def block_statistics(x, C, start, end, means, squares):
+    """Write each column's mean over some rows, and the sum of squared deviations."""
+    for row in range(start, end):
+        for c in range(0, C, width(x)):
+            d = wide(load_part(x, row * C + c, C - c))
+            d = d - wide(load_part(x, start * C + c, C - c))
+            store(means, c, load_wide(means, c, x) + d)
+            store(squares, c, load_wide(squares, c, x) + d * d)
+    for c in range(0, C, width(x)):
+        total = load_wide(means, c, x)
+        shift = total / (end - start)
+        store(squares, c, load_wide(squares, c, x) - shift * total)
+        store(means, c, wide(load_part(x, start * C + c, C - c)) + shift)
 
 
 @parallel
@@ -28,32 +60,33 @@ def column_statistics(x, mean, var):
     size of the deviation, not of the mean: E[x^2] - E[x]^2 would lose all digits there.
     """
     M, C = x.shape
-    blocks = (M + 255) // 256
-    means, squares = np.zeros((blocks, C)), np.zeros((blocks, C))
+    blocks = (M + SUMS - 1) // SUMS
+    means, squares = np.zeros((blocks, C + SPARE)), np.zeros((blocks, C + SPARE))
     for block in prange(blocks):  # disjoint rows of means and squares
-        start, end = block * 256, min(block * 256 + 256, M)
-        block_mean, block_squares = means[block], squares[block]
-        first = x[start]
-        for row in range(start, end):
-            for c in range(C):
-                d = np.float64(x[row, c]) - np.float64(first[c])
-                block_mean[c] += d
-                block_squares[c] += d * d
-        for c in range(C):
-            shift = block_mean[c] / (end - start)
-            block_squares[c] -= shift * block_mean[c]
-            block_mean[c] = first[c] + shift
+        start, end = block * SUMS, min(block * SUMS + SUMS, M)
+        block_statistics(
+            flat(x), C, start, end, flat(means[block]), flat(squares[block])
+        )
     for c in range(C):
         total_mean, total_squares = means[0, c], squares[0, c]
         for block in range(1, blocks):
-            n = block * 256
-            m = min(256, M - n)
+            n = block * SUMS
+            m = min(SUMS, M - n)
             delta = means[block, c] - total_mean
             total_mean += delta * m / (n + m)
             total_squares += squares[block, c] + delta * delta * n * m / (n + m)
         mean[c] = total_mean
         # rounding may leave a constant column a hair below zero; NaN stays NaN
         var[c] = 0.0 if total_squares < 0.0 else total_squares / M
+
+
+class Affine(NamedTuple):
+    """What makes (x - mean) * scale + shift of x, and whether a relu follows."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray
+    relu: bool
 
 
 @parallel
@@ -66,17 +99,46 @@ def scale_shift(x, mean, scale, shift, addend, relu, out):
     is left out, and so is the relu if ``relu`` is False.  NaN passes the relu.
     """
     M, C = x.shape
-    zero, has_addend = x.dtype.type(0), addend.shape[0] > 0
     for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of out
-        for row in range(block * BLOCK, min((block + 1) * BLOCK, M)):
-            if has_addend:
-                for c in range(C):
-                    value = (x[row, c] - mean[c]) * scale[c] + shift[c] + addend[row, c]
-                    out[row, c] = zero if relu and value <= zero else value
-            else:
-                for c in range(C):
-                    value = (x[row, c] - mean[c]) * scale[c] + shift[c]
-                    out[row, c] = zero if relu and value <= zero else value
+        affine = Affine(flat(mean), flat(scale), flat(shift), relu)
+        start, end = block * BLOCK, min((block + 1) * BLOCK, M)
+        if len(addend) > 0:
+            scale_shift_add_rows(flat(x), C, start, end, affine, flat(addend), flat(out))
+        else:
+            scale_shift_rows(flat(x), C, start, end, affine, flat(out))
+
+
+@serial
+def scale_shift_rows(x, C, start, end, affine, out):
+    """Do some rows of ``scale_shift``, without an addend."""
+    for row in range(start, end):
+        for c in range(0, C, width(x)):
+            at, count = row * C + c, C - c
+            value, _ = apply(affine, load_part(x, at, count), c, count)
+            if affine.relu:
+                value = where_positive(value, value)
+            store_part(out, at, value, count)
+
+
+@serial
+def scale_shift_add_rows(x, C, start, end, affine, addend, out):
+    """Do some rows of ``scale_shift``, with an addend."""
+    for row in range(start, end):
+        for c in range(0, C, width(x)):
+            at, count = row * C + c, C - c
+            value, _ = apply(affine, load_part(x, at, count), c, count)
+            value = value + load_part(addend, at, count)
+            if affine.relu:
+                value = where_positive(value, value)
+            store_part(out, at, value, count)
+
+
+@serial
+def apply(affine, x, c, count):
+    """Return (x - mean) * scale + shift of a vector of columns, and x - mean."""
+    deviation = x - load_part(affine.mean, c, count)
+    scale, shift = load_part(affine.scale, c, count), load_part(affine.shift, c, count)
+    return deviation * scale + shift, deviation
 
 
 @parallel
@@ -89,24 +151,36 @@ def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_produc
         sum_products[c] += g * (x[row, c] - mean[c])
     """
     M, C = x.shape
-    zero = x.dtype.type(0)
-    blocks = (M + 255) // 256
-    sums, products = np.zeros((blocks, C)), np.zeros((blocks, C))
+    blocks = (M + SUMS - 1) // SUMS
+    sums, products = np.zeros((blocks, C + SPARE)), np.zeros((blocks, C + SPARE))
     for block in prange(blocks):  # disjoint rows of sums and products
-        block_sums, block_products = sums[block], products[block]
-        for row in range(block * 256, min(block * 256 + 256, M)):
-            for c in range(C):
-                deviation, g = x[row, c] - mean[c], grad_output[row, c]
-                if relu and deviation * scale[c] + shift[c] <= zero:
-                    g = zero
-                block_sums[c] += g
-                block_products[c] += np.float64(g) * np.float64(deviation)
+        affine = Affine(flat(mean), flat(scale), flat(shift), relu)
+        start, end = block * SUMS, min(block * SUMS + SUMS, M)
+        block_sums, block_products = flat(sums[block]), flat(products[block])
+        add_gradients(
+            flat(grad_output), flat(x), C, start, end, affine, block_sums, block_products
+        )
     for c in range(C):
         total, product = 0.0, 0.0
         for block in range(blocks):
             total += sums[block, c]
             product += products[block, c]
         sum_grad[c], sum_products[c] = total, product
+
+
+@serial
+def add_gradients(grad_output, x, C, start, end, affine, sums, products):
+    """Do some rows of ``gradient_sums``."""
+    for row in range(start, end):
+        for c in range(0, C, width(x)):
+            at, count = row * C + c, C - c
+            g = load_part(grad_output, at, count)
+            value, deviation = apply(affine, load_part(x, at, count), c, count)
+            if affine.relu:
+                g = where_positive(value, g)
+            store(sums, c, load_wide(sums, c, x) + wide(g))
+            product = wide(g) * wide(deviation)
+            store(products, c, load_wide(products, c, x) + product)
 
 
 @parallel
@@ -121,14 +195,37 @@ def combine_gradient(
     no columns leaves all after the first term out.
     """
     M, C = x.shape
-    zero, is_whole = x.dtype.type(0), slope.size > 0
     for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of grad_input
-        for row in range(block * BLOCK, min((block + 1) * BLOCK, M)):
-            for c in range(C):
-                deviation, g = x[row, c] - mean[c], grad_output[row, c]
-                if relu and deviation * scale[c] + shift[c] <= zero:
-                    g = zero
-                value = factor[c] * g
-                if is_whole:
-                    value -= deviation * slope[c] + offset[c]
-                grad_input[row, c] = value
+        affine = Affine(flat(mean), flat(scale), flat(shift), relu)
+        line = Line(flat(factor), flat(offset), flat(slope), slope.size > 0)
+        start, end = block * BLOCK, min((block + 1) * BLOCK, M)
+        combine_rows(
+            flat(grad_output), flat(x), C, start, end, affine, line, flat(grad_input)
+        )
+
+
+class Line(NamedTuple):
+    """The numbers of ``combine_gradient``; ``is_whole`` if all of them count."""
+
+    factor: np.ndarray
+    offset: np.ndarray
+    slope: np.ndarray
+    is_whole: bool
+
+
+@serial
+def combine_rows(grad_output, x, C, start, end, affine, line, grad_input):
+    """Do some rows of ``combine_gradient``."""
+    for row in range(start, end):
+        for c in range(0, C, width(x)):
+            at, count = row * C + c, C - c
+            g = load_part(grad_output, at, count)
+            value, deviation = apply(affine, load_part(x, at, count), c, count)
+            if affine.relu:
+                g = where_positive(value, g)
+            result = load_part(line.factor, c, count) * g
+            if line.is_whole:
+                slope = load_part(line.slope, c, count)
+                offset = load_part(line.offset, c, count)
+                result = result - (deviation * slope + offset)
+            store_part(grad_input, at, result, count)

@@ -7,7 +7,11 @@ walked as flat blocks, whatever their rank: long runs of SIMD, split over the co
 
 from numba import prange
 
-from odyssey.kernels.jit import parallel
+from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.simd import flat, load_part, store_part, where_positive, width
+
+#: Elements that a thread does at a time.
+BLOCK = 4096
 
 
 @parallel
@@ -17,14 +21,12 @@ def relu_forward(x, out):
     for i: out[i] = 0 if x[i] <= 0 else x[i]
 
     Optimizations:
-    - iterations are split over the cores, each writes its own element
-    - x[i] is read once, before the comparison, which then is a SIMD blend and no
-      branch; it is false for NaN, so that NaN passes
+    - blocks are split over the cores, each writes its own
+    - a vector at a time, and no branch: NaN passes, for no comparison holds for it
     """
-    zero = x.dtype.type(0)
-    for i in prange(x.size):
-        value = x[i]
-        out[i] = zero if value <= zero else value
+    for block in prange((x.size + BLOCK - 1) // BLOCK):
+        end = min((block + 1) * BLOCK, x.size)
+        gate(flat(x), flat(x), block * BLOCK, end, flat(out))
 
 
 @parallel
@@ -35,10 +37,18 @@ def relu_backward(grad_output, x, grad_input):
 
     Optimizations: as in ``relu_forward``.
     """
-    zero = x.dtype.type(0)
-    for i in prange(x.size):
-        grad = grad_output[i]
-        grad_input[i] = zero if x[i] <= zero else grad
+    for block in prange((x.size + BLOCK - 1) // BLOCK):
+        end = min((block + 1) * BLOCK, x.size)
+        gate(flat(x), flat(grad_output), block * BLOCK, end, flat(grad_input))
+
+
+@serial
+def gate(x, values, start, end, out):
+    """Write ``values`` where ``x`` is positive or NaN to a block of ``out``."""
+    for i in range(start, end, width(x)):
+        value = load_part(values, i, end - i)
+        value = where_positive(load_part(x, i, end - i), value)
+        store_part(out, i, value, end - i)
 
 
 @parallel
@@ -47,10 +57,19 @@ def add_forward(a, b, out):
 
     for i: out[i] = a[i] + b[i]
 
-    Optimizations: iterations are split over the cores, each writes its own element.
+    Optimizations: as in ``relu_forward``.
     """
-    for i in prange(a.size):
-        out[i] = a[i] + b[i]
+    for block in prange((a.size + BLOCK - 1) // BLOCK):
+        end = min((block + 1) * BLOCK, a.size)
+        add(flat(a), flat(b), block * BLOCK, end, flat(out))
+
+
+@serial
+def add(a, b, start, end, out):
+    """Write a block of ``a + b``."""
+    for i in range(start, end, width(a)):
+        value = load_part(a, i, end - i) + load_part(b, i, end - i)
+        store_part(out, i, value, end - i)
 
 
 @parallel
@@ -59,9 +78,17 @@ def add_backward(grad_output, grad_a, grad_b):
 
     for i: grad_a[i] = grad_b[i] = grad_output[i]
 
-    Optimizations: iterations are split over the cores, each writes its own elements;
-    one read serves two writes.
+    Optimizations: as in ``relu_forward``; one read serves two writes.
     """
-    for i in prange(grad_output.size):
-        grad_a[i] = grad_output[i]
-        grad_b[i] = grad_output[i]
+    for block in prange((grad_output.size + BLOCK - 1) // BLOCK):
+        end = min((block + 1) * BLOCK, grad_output.size)
+        copy_twice(flat(grad_output), block * BLOCK, end, flat(grad_a), flat(grad_b))
+
+
+@serial
+def copy_twice(values, start, end, a, b):
+    """Write a block of ``values`` to ``a`` and to ``b``."""
+    for i in range(start, end, width(values)):
+        value = load_part(values, i, end - i)
+        store_part(a, i, value, end - i)
+        store_part(b, i, value, end - i)

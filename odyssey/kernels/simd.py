@@ -7,7 +7,7 @@ width is chosen once, from the features that Numba compiles for.
 
 Each function stands here twice.  The Python body says what it does, on NumPy arrays,
 and serves where NUMBA_DISABLE_JIT is set; what is registered below it tells Numba which
-instructions to emit.  ``+``, ``-`` and ``*`` work on vectors, and on a vector and a
+instructions to emit.  ``+``, ``-``, ``*`` and ``/`` work on vectors, and on a vector and a
 number.
 
 Arrays of uint16 hold bfloat16 numbers, the upper halves of float32: they are widened
@@ -177,14 +177,19 @@ def load_if(there: bool, array: np.ndarray, at: int, count: int) -> np.ndarray:
     return load_part(array, at, count if there else 0)
 
 
+def load_wide(sums: np.ndarray, at: int, array: np.ndarray) -> np.ndarray:
+    """Return as many float64 as ``array`` has numbers in a vector."""
+    return sums.reshape(-1)[at : at + width(array)].copy()
+
+
 def store(array: np.ndarray, at: int, vector: np.ndarray) -> None:
     """Write a vector to ``array``, from ``at`` on."""
-    store_part(array, at, vector, width(array))
+    store_part(array, at, vector, len(vector))
 
 
 def store_part(array: np.ndarray, at: int, vector: np.ndarray, count: int) -> None:
     """Write the first ``count`` lanes of a vector to ``array``, from ``at`` on."""
-    lanes = min(max(count, 0), width(array))
+    lanes = min(max(count, 0), len(vector))
     values = _narrowed(vector) if array.dtype == np.uint16 else vector
     array.reshape(-1)[at : at + lanes] = values[:lanes]
 
@@ -209,26 +214,34 @@ def _type_load_if(there: Any, array: Any, at: Any, count: Any) -> Any:
     return vector_of(array)
 
 
+def _type_load_wide(sums: Any, at: Any, array: Any) -> Any:
+    vector = vector_of(array)
+    return vector and Vector(types.float64, vector.lanes)
+
+
 def _type_store(array: Any, at: Any, vector: Any, count: Any = types.intp) -> Any:
     return types.none if isinstance(vector, Vector) else None
 
 
 def _lower_load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    pointer, memory = _place(context, builder, sig.args, args)
+    lanes = sig.return_type.lanes
+    pointer, memory = _place(context, builder, sig.args, args, lanes)
     loaded = builder.load(pointer)
     loaded.align = memory.element.get_abi_size(context.target_data)
     return _widen(builder, loaded)
 
 
 def _lower_load_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    pointer, memory = _place(context, builder, sig.args, args)
+    lanes = sig.return_type.lanes
+    pointer, memory = _place(context, builder, sig.args, args, lanes)
     count = context.cast(builder, args[2], sig.args[2], types.intp)
     return _emit_load_part(context, builder, pointer, memory, count)
 
 
 def _lower_load_if(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     # no branch, which would often be guessed wrong: zeros are read from elsewhere
-    pointer, memory = _place(context, builder, sig.args[1:], args[1:])
+    lanes = sig.return_type.lanes
+    pointer, memory = _place(context, builder, sig.args[1:], args[1:], lanes)
     count = context.cast(builder, args[3], sig.args[3], types.intp)
     zeros = cgutils.global_constant(builder, "zeros", ir.Constant(memory, None))
     pointer = builder.select(args[0], pointer, zeros)
@@ -262,14 +275,16 @@ def _emit_load_part(
 
 
 def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    pointer, memory = _place(context, builder, sig.args, args)
+    lanes = sig.args[2].lanes
+    pointer, memory = _place(context, builder, sig.args, args, lanes)
     stored = builder.store(_narrow(builder, args[2], memory), pointer)
     stored.align = memory.element.get_abi_size(context.target_data)
     return context.get_dummy_value()
 
 
 def _lower_store_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    pointer, memory = _place(context, builder, sig.args, args)
+    lanes = sig.args[2].lanes
+    pointer, memory = _place(context, builder, sig.args, args, lanes)
     value = _narrow(builder, args[2], memory)
     count = context.cast(builder, args[3], sig.args[3], types.intp)
     align = memory.element.get_abi_size(context.target_data)
@@ -288,10 +303,11 @@ def _lower_store_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _place(context: Any, builder: Any, kinds: Any, args: Any) -> tuple[Any, Any]:
+def _place(
+    context: Any, builder: Any, kinds: Any, args: Any, lanes: int
+) -> tuple[Any, Any]:
     """Return the address of an array's element, as one of a vector, and that type."""
     kind = kinds[0]
-    lanes = vector_of(kind).lanes  # type: ignore[union-attr]
     memory = ir.VectorType(context.get_data_type(kind.dtype), lanes)
     if isinstance(kind, Memory):
         data = args[0]
@@ -370,6 +386,7 @@ for _kind in (types.Array, Memory):
     register(load, _type_load, _lower_load, *_place_kinds)
     register(load_part, _type_load, _lower_load_part, *_part)
     register(load_if, _type_load_if, _lower_load_if, types.Boolean, *_part)
+    register(load_wide, _type_load_wide, _lower_load, *_place_kinds, Memory)
     register(store, _type_store, _lower_store, *_place_kinds, Vector)
     register(
         store_part,
@@ -395,6 +412,40 @@ def where_positive(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(a <= 0, b.dtype.type(0), b)
 
 
+def wide(vector: np.ndarray) -> np.ndarray:
+    """Return a vector as float64."""
+    return vector.astype(np.float64)
+
+
+def where_greater(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray
+) -> np.ndarray:
+    """Return c in the lanes where a > b or a is NaN, and d in the others."""
+    return np.where((a > b) | np.isnan(a), c, d)
+
+
+def _type_wide(vector: Any) -> Any:
+    return Vector(types.float64, vector.lanes) if isinstance(vector, Vector) else None
+
+
+def _lower_wide(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    if sig.args[0] == sig.return_type:
+        return args[0]
+    return builder.fpext(args[0], llvm_type(sig.return_type))
+
+
+def _type_where_greater(a: Any, b: Any, c: Any, d: Any) -> Any:
+    return c if isinstance(a, Vector) and a == b and c == d else None
+
+
+def _lower_where_greater(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    a, b, c, d = args
+    is_greater = builder.or_(
+        builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a)
+    )
+    return builder.select(is_greater, c, d)
+
+
 def _type_fill(array: Any, number: Any) -> Any:
     return vector_of(array) if isinstance(number, types.Number) else None
 
@@ -417,6 +468,8 @@ def _lower_where_positive(context: Any, builder: Any, sig: Any, args: Any) -> An
 
 for _kind in (types.Array, Memory):
     register(fill, _type_fill, _lower_fill, _kind, types.Number)
+register(wide, _type_wide, _lower_wide, Vector)
+register(where_greater, _type_where_greater, _lower_where_greater, *(Vector,) * 4)
 register(where_positive, _type_both, _lower_where_positive, Vector, Vector)
 
 
@@ -443,6 +496,7 @@ for _operator, _method in (
     (operator.add, "fadd"),
     (operator.sub, "fsub"),
     (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
 ):
     type_callable(_operator)(lambda context: _type_operator)
     for _kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
