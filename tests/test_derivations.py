@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 from odyssey import reference
+from odyssey.kernels import simd
 from odyssey.kernels import winograd_strided_transforms as strided
 from odyssey.kernels import winograd_transforms as kernels
 
@@ -75,69 +77,78 @@ def test_the_identity_holds_exactly():
         assert meetings[p, r, h] == 24 * (h == p + r)
 
 
+def transformed(function, rows):
+    """What a transform of one dimension makes of vectors, as compiled."""
+    source = "def run(d, y):\n    W = width(y)\n"
+    d = ", ".join(f"load(d, {i} * W)" for i in range(len(rows)))
+    source += f"    v = f({d})\n"
+    count = len(function.py_func(*rows))
+    source += "".join(f"    store(y, {i} * W, v[{i}])\n" for i in range(count))
+    names = {"f": function, "load": simd.load, "store": simd.store}
+    exec(source, names | {"width": simd.width}, scope := {})
+    lanes = simd.width(rows)
+    y = np.zeros((count, lanes), rows.dtype)
+    njit(error_model="numpy")(scope["run"])(rows, y)
+    return y
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("transform", "matrix", "columns"),
+    ("transform", "matrix"),
     [
-        (kernels.transform_input, BT, 6),
-        (kernels.transform_output, A.T, 6),
-        (kernels.transform_output, A.T, 4),
-        (kernels.transform_gradient, A, 4),
-        (kernels.transform_gradient, A, 6),
-        (kernels.transform_kernel, G, 3),
-        (kernels.transform_kernel, G, 6),
-        (kernels.transform_total, G.T, 6),
-        (kernels.transform_total, G.T, 3),
+        (kernels.input_1d, BT),
+        (kernels.output_1d, A.T),
+        (kernels.gradient_1d, A),
+        (kernels.kernel_1d, G),
+        (kernels.total_1d, G.T),
     ],
+    ids=lambda value: getattr(value, "__name__", None),
 )
-def test_the_transforms_multiply_by_these_matrices(transform, matrix, columns, dtype):
-    rows = matrix.shape[1]
-    values = np.random.default_rng(1).standard_normal((rows, columns, 64)).astype(dtype)
-    d, t = np.zeros(36 * 64, dtype), np.zeros(36 * 64, dtype)
-    d[: values.size] = values.ravel()
-    width = () if transform is kernels.transform_input else (columns,)
-    transform(d, *width, 64, t)
-    want = np.einsum("or,rcl->col", matrix, values)
-    got = t[: want.size].reshape(want.shape)
+def test_the_transforms_multiply_by_these_matrices(transform, matrix, dtype):
+    check_transform(transform, matrix, dtype)
+
+
+def check_transform(transform, matrix, dtype):
+    lanes = simd.width(np.empty(0, dtype))
+    shape = matrix.shape[1], lanes
+    rows = np.random.default_rng(1).standard_normal(shape).astype(dtype)
+    want = matrix @ rows
     # a sum of six terms, rounded a few times each
     bound = 10 * np.finfo(dtype).eps
-    assert abs(got - want).max() <= bound * abs(matrix).sum(1).max() * abs(values).max()
+    bound *= abs(matrix).sum(1).max() * abs(rows).max()
+    assert abs(transformed(transform, rows) - want).max() <= bound
+    assert abs(np.array(transform.py_func(*rows)) - want).max() <= bound
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("transform", "matrix", "columns"),
+    ("transform", "matrix"),
     [
-        ((strided.transform_patch, False), "BT2", 9),
-        ((strided.transform_patch, True), "BT2_grad", 5),
-        ((strided.transform_patch, True), "BT2_grad", 9),
-        ((strided.transform_product, False), "A2.T", 9),
-        ((strided.transform_product, False), "A2.T", 4),
-        ((strided.transform_product, True), "AT2_grad", 9),
-        ((strided.transform_product, True), "AT2_grad", 8),
-        ((strided.transform_gradient,), "A2", 4),
-        ((strided.transform_gradient,), "A2", 9),
-        ((strided.transform_kernel,), "G2[:6]", 3),
-        ((strided.transform_kernel,), "G2[:6]", 6),
-        ((strided.transform_total,), "G2[:6].T", 6),
-        ((strided.transform_total,), "G2[:6].T", 3),
+        (strided.gradient_1d, "A2"),
+        (strided.kernel_1d, "G2[:6]"),
+        (strided.total_1d, "G2[:6].T"),
     ],
-    ids=lambda value: value[0].__name__ if isinstance(value, tuple) else None,
+    ids=lambda value: getattr(value, "__name__", None),
 )
-def test_the_transforms_of_stride_2(
-    winograd_document, transform, matrix, columns, dtype
-):
-    function, *which = transform
-    matrix = eval(matrix, winograd_document[0])
-    rows = matrix.shape[1]
-    values = np.random.default_rng(3).standard_normal((rows, columns, 64)).astype(dtype)
-    d, t = np.zeros(81 * 64, dtype), np.zeros(81 * 64, dtype)
-    d[: values.size] = values.ravel()
-    function(d, *which, columns, 64, t)
-    want = np.einsum("or,rcl->col", matrix, values)
-    got = t[: want.size].reshape(want.shape)
-    bound = 10 * np.finfo(dtype).eps
-    assert abs(got - want).max() <= bound * abs(matrix).sum(1).max() * abs(values).max()
+def test_the_transforms_of_stride_2(winograd_document, transform, matrix, dtype):
+    check_transform(transform, eval(matrix, winograd_document[0]), dtype)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_even_and_odd_numbers_of_stride_2(winograd_document, turned):
+    BT2, AT2 = (
+        winograd_document[0][name + "_grad"]
+        if turned
+        else eval(transposed, winograd_document[0])
+        for name, transposed in (("BT2", "BT2"), ("AT2", "A2.T"))
+    )
+    d = np.random.default_rng(3).standard_normal((BT2.shape[1], 8))
+    even, odd = (d, d[:4]) if turned else (d[::2], d[1::2])
+    places = np.array(strided.patch_1d.py_func(*even, *odd))
+    np.testing.assert_allclose(places, BT2 @ d, rtol=0, atol=1e-14)
+    y, odd_y = np.array(strided.even_1d.py_func(*places[:5])), places[5:]
+    got = np.stack([odd_y, y], 1).reshape(8, 8) if turned else y + odd_y
+    np.testing.assert_allclose(got, AT2 @ places, rtol=0, atol=1e-13)
 
 
 def test_places_with_the_same_row_of_G_share_a_product(winograd_document):
@@ -148,18 +159,12 @@ def test_places_with_the_same_row_of_G_share_a_product(winograd_document):
         np.sort(np.outer(counts, counts), None), np.sort(strided.ROWS)
     )
     assert strided.BEFORE[-1] + strided.ROWS[-1] == 81
-    d, t = np.random.default_rng(4).random((2, 81 * 64))
-    matrices = np.full(81 * 2 * 40 + 36 * strided.GAP, np.nan)
-    for tile, places in enumerate((d, t)):
-        strided.store_places(places, 30, 40, 2, tile, 10, matrices)
-    assert np.isfinite(matrices).sum() == 81 * 2 * 30  # none upon another
-    matrices[:-10] = matrices[10:]
-    got = np.zeros((2, 81 * 64))
+    begins = np.empty((2, 81), np.int64)
     for tile in range(2):
-        strided.load_places(matrices, 40, 2, tile, 30, got[tile])
-    for places, want in zip(got, (d, t), strict=True):
-        kept = places.reshape(81, 64)[:, :30]
-        np.testing.assert_array_equal(kept, want.reshape(81, 64)[:, :30])
+        strided.find_rows(2, tile, 40, begins[tile])
+    begins = np.sort(begins, None)
+    # each row has its 40 numbers, and a gap stands between the products
+    assert set(np.diff(begins)) == {40, 40 + strided.GAP}
 
 
 def test_the_table_of_points_for_stride_2(winograd_document):

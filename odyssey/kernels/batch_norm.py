@@ -103,7 +103,9 @@ def scale_shift(x, mean, scale, shift, addend, relu, out):
         affine = Affine(flat(mean), flat(scale), flat(shift), relu)
         start, end = block * BLOCK, min((block + 1) * BLOCK, M)
         if len(addend) > 0:
-            scale_shift_add_rows(flat(x), C, start, end, affine, flat(addend), flat(out))
+            scale_shift_add_rows(
+                flat(x), C, start, end, affine, flat(addend), flat(out)
+            )
         else:
             scale_shift_rows(flat(x), C, start, end, affine, flat(out))
 
@@ -158,7 +160,14 @@ def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_produc
         start, end = block * SUMS, min(block * SUMS + SUMS, M)
         block_sums, block_products = flat(sums[block]), flat(products[block])
         add_gradients(
-            flat(grad_output), flat(x), C, start, end, affine, block_sums, block_products
+            flat(grad_output),
+            flat(x),
+            C,
+            start,
+            end,
+            affine,
+            block_sums,
+            block_products,
         )
     for c in range(C):
         total, product = 0.0, 0.0

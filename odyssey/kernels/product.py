@@ -124,7 +124,12 @@ class _Panel:
         starts = [self._row(self.a, self.a_row, row) for row in range(0, rows, 3)]
         entry = builder.block
         loop, after = (builder.append_basic_block(name) for name in ("terms", "sums"))
-        first = [ir.Constant(INT64, 0), self.b, *starts, *[zero] * (rows * self.vectors)]
+        first = [
+            ir.Constant(INT64, 0),
+            self.b,
+            *starts,
+            *[zero] * (rows * self.vectors),
+        ]
         builder.cbranch(
             builder.icmp_signed(">", self.terms, ir.Constant(INT64, 0)), loop, after
         )

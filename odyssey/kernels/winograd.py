@@ -97,7 +97,10 @@ def winograd_forward(
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
-        buffer, table = np.empty(PLACES * LANES, patches.dtype), np.empty(PLACES, np.int64)
+        buffer, table = (
+            np.empty(PLACES * LANES, patches.dtype),
+            np.empty(PLACES, np.int64),
+        )
         t = flat(buffer)
         factors = flat(places)
         patch = Places(flat(patches[thread]), step, row)
@@ -155,7 +158,10 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
     for thread in prange(threads):  # disjoint (part, c block) of totals
         patch, gradient = flat(patches[thread]), flat(gradients[thread])
         sums = flat(totals)
-        buffer, table = np.empty(PLACES * LANES, patches.dtype), np.empty(PLACES, np.int64)
+        buffer, table = (
+            np.empty(PLACES * LANES, patches.dtype),
+            np.empty(PLACES, np.int64),
+        )
         t = flat(buffer)
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
