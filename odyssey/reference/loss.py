@@ -10,15 +10,16 @@ def softmax(logits):
 
 def softmax_backward(grad_output, logits):
     """Return grad_logits: what raises one probability lowers all the others."""
-    p = softmax(logits)  # its derivative: dp[j] / dlogits[k] = p[j] * ((j == k) - p[k])
-    return p * (grad_output - (grad_output * p).sum(axis=1, keepdims=True))
+    prob = softmax(logits)
+    # d prob[j] / d logits[k] = prob[j] * ((j == k) - prob[k])
+    return prob * (grad_output - (grad_output * prob).sum(axis=1, keepdims=True))
 
 
 def cross_entropy(logits, labels, label_smoothing=0.0):
     """Return the mean over the batch of -sum over k of target[k] * log(softmax[k]).
 
     Integer labels (N,) mean a target of 1 for that class, floating ones (N, K) are the
-    target; smoothing s makes it (1 - s) * target + s / K.
+    target; label_smoothing e makes it (1 - e) * target + e / K.
     """
     target = _targets(logits, labels, label_smoothing)
     hit = target > 0  # the rest counts as 0, even where its log(softmax) is -Inf
