@@ -60,17 +60,61 @@ def run(code):
     return names, errors
 
 
-def test_links_within_the_project_lead_somewhere():
+def every_page():
+    """Return all pages of the project."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    pages += [*(ROOT / "examples").rglob("*.md"), *(ROOT / "findings").glob("*.md")]
-    dangling = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
-        for target in re.findall(r"\]\(\s*([^)#\s]+)", page.read_text("utf-8"))
-        if not re.match(r"https?:", target) and not (page.parent / target).exists()
-    ]
+    pages += [*(ROOT / "examples").rglob("*.md"), *ROOT.glob("*/README.md")]
     assert len(pages) > 10
+    return pages
+
+
+def links(page):
+    """Return path and section of every link of a page that stays in the project."""
+    targets = re.findall(r"\]\(\s*([^)\s]+)", page.read_text("utf-8"))
+    inside = [target for target in targets if not re.match(r"https?:", target)]
+    return [target.partition("#")[::2] for target in inside]
+
+
+def sections(page):
+    """Return the sections of a page, named as GitHub names them in addresses."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_links_within_the_project_lead_somewhere():
+    dangling = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in every_page()
+        for path, _ in links(page)
+        if not (page.parent / path).exists()
+    ]
     assert dangling == []
+
+
+def test_links_to_a_section_lead_to_one():
+    dangling, checked = [], 0
+    for page in every_page():
+        for path, section in links(page):
+            target = page.parent / path if path else page
+            target = target / "README.md" if target.is_dir() else target
+            if section and target.suffix == ".md":
+                checked += 1
+                if section not in sections(target):
+                    dangling.append(f"{page.relative_to(ROOT)}: {path}#{section}")
+    assert checked >= 8
+    assert dangling == []
+
+
+def test_no_line_of_a_paragraph_turns_into_a_list():
+    """A line that begins with "* " or "2. " after text without either would."""
+    turned = []
+    for page in every_page():
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+        for paragraph in text.split("\n\n"):
+            first, *others = paragraph.strip("\n").split("\n")
+            if not re.match(r"\s*([-*+]|\d+\.) |    ", first):
+                turned += [line for line in others if re.match(r"[*+] |\d+\. ", line)]
+    assert turned == []
 
 
 def test_files_that_pages_name_are_there():
