@@ -1,15 +1,13 @@
-"""Compile the kernels ahead of their use, and keep them for later runs.
+"""Compile all kernels before they are needed, and store them for later runs.
 
-Numba compiles a kernel when it is first called, anew for each combination of types.
-So every public function is called here once, with arrays as small as they may be, as
-the ``kernel_calls`` of its module say.  The memory layout makes no further combination:
-kernels see all arrays in the same one.
-``tests/test_warmup.py`` sees that no kernel is left out.
+Numba compiles a kernel when it is first called, once for each combination of types.
+So every public function that uses kernels is called here on tiny arrays, by the
+``kernel_calls`` of its module.  The memory layout adds no combination: kernels get all
+arrays in the same layout.  ``tests/test_warmup.py`` checks that no kernel is missing.
 """
 
 import importlib
 import pkgutil
-import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -19,23 +17,21 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import DTypeLike
-from tqdm import tqdm
 
 from odyssey import kernels, ops
-from odyssey.compiling import Silence, reporting
+from odyssey.compiling import Reporter, reporting
 from odyssey.errors import ProgramError
 from odyssey.kernel_cache import can_keep, kernel_modules
-from odyssey.output import say
+from odyssey.output import is_terminal, progress_bar, say
 
 #: Modules besides the operations that use kernels.
 OTHERS = ("odyssey.optim", "odyssey.data.augment")
 
 
 def calls(dtype: DTypeLike) -> list[partial]:
-    """Return calls that between them reach every kernel.
+    """Return calls that together use every kernel.
 
-    They are those of the modules' ``kernel_calls``; of `odyssey.ops`, all modules are
-    asked.
+    They are the ``kernel_calls`` of all modules of `odyssey.ops` and of `OTHERS`.
     """
     names = [m.name for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
     modules = map(importlib.import_module, [*names, *OTHERS])
@@ -55,13 +51,13 @@ def all_kernels() -> dict[str, Dispatcher]:
 
 
 def folder() -> str | None:
-    """Return the folder that kernels are kept in, None if there is none."""
+    """Return the folder that stores the kernels, None if there is none."""
     folders = {kernel.stats.cache_path for kernel in all_kernels().values()}
     return min(folders - {None}, default=None)
 
 
 def counts() -> tuple[int, int]:
-    """Return how many kernels this process has compiled, and loaded from the folder.
+    """Return how many kernels this process has compiled, and how many it has loaded.
 
     A kernel counts once for each combination of types.  Serial helpers do not count:
     they become part of the kernels that call them.
@@ -77,27 +73,21 @@ def counts() -> tuple[int, int]:
 
 
 def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
-    """Compile or load every kernel, with a bar on a terminal, else with lines.
+    """Compile or load every kernel; show a bar on a terminal, else print lines.
 
     Returns
     -------
     compiled, loaded : int
-        Those that were new, and those that an earlier run had kept.
+        Kernels that were new, and those stored by an earlier run.
     """
     before = counts()
     work = [(call, np.dtype(d).name) for d in dtypes for call in calls(d)]
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    columns, rows = shutil.get_terminal_size()
+    on_terminal = is_terminal(sys.stderr)
+    form = "{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}"
     with (
-        reporting(Silence()),
-        tqdm(
-            total=len(work),
-            desc="compiling",
-            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}",
-            ncols=columns,
-            nrows=rows,
-            leave=False,
-            disable=not is_terminal,
+        reporting(Reporter()),  # the bar says more
+        progress_bar(
+            total=len(work), desc="compiling", bar_format=form, disable=not on_terminal
         ) as bar,
     ):
         for number, (call, dtype) in enumerate(work, 1):
@@ -106,7 +96,7 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
             start, (compiled, _) = time.perf_counter(), counts()
             call()
             seconds = time.perf_counter() - start
-            if not is_terminal and counts()[0] > compiled:
+            if not on_terminal and counts()[0] > compiled:
                 say(f"{number}/{len(work)} {name}: {seconds:.1f} s")
             bar.update()
     after = counts()
@@ -114,7 +104,7 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
 
 
 def _describe(call: partial) -> str:
-    """Return the name of a function, and which of its ways a call goes."""
+    """Return the name of the function that is called, and the variant of its kernel."""
     variant = call.keywords.get("method", "")
     if "stride" in call.keywords:
         variant += f", stride {call.keywords['stride']}"
@@ -126,7 +116,7 @@ def _describe(call: partial) -> str:
 
 
 def run(dtypes: Iterable[DTypeLike]) -> None:
-    """Warm up, and say how much was to do, how long it took and where it is kept."""
+    """Warm up; print how many kernels were compiled, the time and the folder."""
     if numba.config.DISABLE_JIT:
         raise ProgramError("nothing is compiled while NUMBA_DISABLE_JIT is set")
     if folder() is None:

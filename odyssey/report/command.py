@@ -1,4 +1,4 @@
-"""``python -m odyssey report``: from a folder to a file."""
+"""Writing the report of a run: ``python -m odyssey report``."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ def write_report(
     Parameters
     ----------
     folder : of the run
-    output : None for ``report.html`` in it
+    output : file to write; None for ``report.html`` in ``folder``
     title : None for the folder's name
 
     Raises
     ------
     InputError, WeightsError
-        If ``folder`` is of no run, or a file in it is damaged; names it.
+        If ``folder`` is not that of a run, or a file in it is damaged; names it.
     OSError
         If the report cannot be written.
     """
@@ -34,13 +34,13 @@ def write_report(
         title = f"Run {folder.resolve().name}"
     page = build_page(folder, title)
     output = folder / REPORT if output is None else output
-    # A folder's name may hold what UTF-8 cannot say.
+    # A folder's name may contain characters that UTF-8 cannot encode.
     atomic_write_bytes(output, page.encode("utf-8", "replace"))
     return output
 
 
 def _instead(folder: Path) -> str:
-    """Return what a folder is that is not of a run."""
+    """Return a description of a folder that is not that of a run."""
     whole = folder.resolve()
     if whole.parent.name == CHECKPOINTS:
         return f"a checkpoint; its run is in {whole.parent.parent}"

@@ -1,8 +1,8 @@
 """The page of a report, section by section.
 
-A section is a function from the run's folder to HTML; where the run has not stored what
-it needs, it raises `Absent`, and the reason stands in its place.  Text from files is
-escaped where it is put into HTML.
+A section is a function from the run's folder to HTML.  If the run has not stored what a
+section needs, it raises `Absent`, and the page shows the reason instead.  Text from
+files is escaped where it is put into HTML.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
 
 
 def build_page(folder: Path, title: str) -> str:
-    """Return the report of the run in ``folder``, a whole page.
+    """Return the report of the run in ``folder`` as a complete HTML page.
 
     Raises
     ------

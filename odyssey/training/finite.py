@@ -1,4 +1,4 @@
-"""Checks that nothing NaN or infinite is trained on, saved or loaded unseen."""
+"""Checks that NaN and infinity are not trained on, saved or loaded unnoticed."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import numpy as np
 
 from odyssey.errors import InputError, NonFiniteError, remedy
 from odyssey.optim import global_grad_norm
-from odyssey.weights.changed_files import listed as listed
+from odyssey.weights.changed_files import listed
 
 
 def nonfinite_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
@@ -16,12 +16,12 @@ def nonfinite_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def check_step(loss: float, grads: Mapping[str, np.ndarray]) -> float:
-    """Return the gradient's 2-norm; to be called before the update.
+    """Check a step before its update; return the 2-norm of the gradients.
 
     Raises
     ------
     NonFiniteError
-        If the loss or the norm is NaN or infinite; names the gradients that are.
+        If the loss or the norm is NaN or infinite; the message names the gradients.
     """
     norm = global_grad_norm(grads.values())
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -42,7 +42,7 @@ def refuse_nonfinite(
     origin : str
         Where they come from, for the message.
     allow : bool
-        Let them pass.
+        Accept them.
     """
     bad = [] if allow else nonfinite_names(tensors)
     if bad:

@@ -1,4 +1,4 @@
-"""How a run begins: afresh, or where its newest usable checkpoint left off."""
+"""The start of a run: from the beginning, or from its newest intact checkpoint."""
 
 from pathlib import Path
 
@@ -24,31 +24,36 @@ def begin(
     overwrite: bool = False,
     allow_nonfinite: bool = False,
 ) -> Path | None:
-    """Prepare a run's folder and bring ``state`` to where training is to go on.
+    """Prepare a run's folder and set ``state`` to where training continues.
 
-    The recipe is written into the folder, at a resume too: ``epochs`` may have grown.
+    The recipe is written to the folder, also at a resume: ``epochs`` may have grown.
 
     Parameters
     ----------
     folder : RunFolder
-        Open.
+        Must be open.
     state : TrainingState
-        Fresh; takes the checkpoint's values if there is one.
+        Must be fresh; gets the checkpoint's values if there is one.
+    recipe : Recipe
+        Must be that of the checkpoint.
     resume : bool
-        Go on from the newest usable checkpoint; without any, start afresh.
+        Continue from the newest intact checkpoint; without any, start from the
+        beginning.
     overwrite : bool
-        Delete the run that lies in the folder.
+        Delete the run that is in the folder.
+    allow_nonfinite : bool
+        Accept NaN and infinity in the weights.
 
     Returns
     -------
     Path or None
-        The checkpoint gone on from.
+        The checkpoint that the run continues from.
 
     Raises
     ------
     InputError
-        If the folder holds a run that is neither to be resumed nor overwritten, or one
-        with another recipe.
+        If the folder holds a run but neither ``resume`` nor ``overwrite`` is set, or a
+        run with another recipe.
     WeightsError
         If there are checkpoints and all are damaged.
     """
@@ -68,10 +73,7 @@ def begin(
 def _restore_newest(
     folder: RunFolder, state: TrainingState, recipe: Recipe, allow_nonfinite: bool
 ) -> Path | None:
-    checkpoint = load_newest_checkpoint(
-        folder.path,
-        lambda path, error: warn(f"damaged, trying the one before: {error}"),
-    )
+    checkpoint = load_newest_checkpoint(folder.path)
     if checkpoint is None:
         say(f"{folder.path} has no checkpoint to resume from: starting afresh")
         return None
@@ -98,7 +100,7 @@ def _refuse_other_recipe(
 ) -> None:
     lines = recipe.differences(saved)
     epochs, steps = counters["epoch"], counters["batch"]
-    # What was trained beyond ``epochs`` would be in the weights, and not in the recipe.
+    # Training beyond ``epochs`` would be in the weights, but not in the recipe.
     if recipe.epochs < epochs + (steps > 0):
         done = f"{epochs} are done"
         if steps:

@@ -219,7 +219,7 @@ def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
     assert rows["cosine"][1:4] == ["0", "of", "2"]
     assert rows["multistep"][1] == "2"
     assert rows["multistep"][-2:] == ["87.6", "93.9"]  # of `ROWS`
-    assert f"Published is somebody else's: {SOURCE}.\n" in output
+    assert f"Published figures: {SOURCE}.\n" in output
 
     monkeypatch.delenv("PLAN")
     output = ablate(*arguments)

@@ -111,7 +111,7 @@ def test_without_matplotlib(tmp_path, results, monkeypatch, capsys):
     assert "no curves.png: a figure needs Matplotlib" in printed
     text = (tmp_path / "results.md").read_text()
     for shown in (printed, text):
-        assert "\nPublished is somebody else's: a paper.\n" in shown
+        assert "\nPublished figures: a paper.\n" in shown
     assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
     assert "`--epochs 2`" in text
 
@@ -120,7 +120,7 @@ def test_no_figure_of_no_run(tmp_path, capsys, recwarn):
     report([Result("constant", 1, {})], tmp_path, "")
     printed = capsys.readouterr().out
     assert "results.md and results.csv are in" in printed
-    assert "Published is" not in printed  # where nobody has published any
+    assert "Published figures" not in printed  # there are none
     assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
     assert not list(recwarn)
 

@@ -10,7 +10,7 @@ from odyssey.training.log_lines import (
     Damage,
     Log,
     describe,
-    listed,
+    first_and_last,
     missing,
     read_metrics,
     read_steps,
@@ -250,5 +250,5 @@ def test_how_much_is_said_of_many_lines():
         "line 2: no step; line 3: no step; line 4: no step; and 895 more, to line 899"
     )
     assert missing([1, 3, 4, 7], 8) == [2, 5, 6, 8]
-    assert listed([2, 5, 6]) == "2, 5, 6"
-    assert listed(range(1, 100)) == "1, 2, 3, 4, 5 ... 99"
+    assert first_and_last([2, 5, 6]) == "2, 5, 6"
+    assert first_and_last(range(1, 100)) == "1, 2, 3, 4, 5 ... 99"

@@ -80,7 +80,7 @@ def test_a_folder_that_holds_a_run(tmp_path, by_program):
     with pytest.raises(InputError) as refused:
         standin.run(tmp_path)
     message, _, way_out = str(refused.value).partition("): ")
-    assert message.startswith(f"{tmp_path} holds a run already (")
+    assert message.startswith(f"{tmp_path} already holds a run (")
     if by_program:
         assert way_out == (
             "--resume goes on with it, --overwrite deletes it, "
