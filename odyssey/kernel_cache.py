@@ -128,6 +128,11 @@ class KernelCache(FunctionCache):
         }
         return (*super()._index_key(sig, codegen), tuple(sorted(shaping.items())))
 
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Tell whether there is a kernel for these types, whole and of today."""
+        key = self._index_key(sig, target_context.codegen())
+        return self._cache_file.load(key) is not None
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the kernel for these types, None if there is no usable one."""
         try:

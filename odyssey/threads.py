@@ -18,10 +18,12 @@ None of this costs time when a kernel is called: the kernels' class is changed i
 at the first call of any kernel and after a fork.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -140,6 +142,18 @@ def _become(kind: type[CPUDispatcher]) -> None:
     _class = kind
     for kernel in _kernels:
         kernel.__class__ = kind
+
+
+@contextlib.contextmanager
+def called_as(kind: type[CPUDispatcher]) -> Iterator[None]:
+    """Have all kernels do for a while what another class does when it is called."""
+    start()
+    usual = _class
+    _become(kind)
+    try:
+        yield
+    finally:
+        _become(usual)
 
 
 def _after_fork() -> None:

@@ -4,6 +4,9 @@ Numba compiles a kernel when it is first called, once for each combination of ty
 So every public function that uses kernels is called here on tiny arrays, by the
 ``kernel_calls`` of its module.  The memory layout adds no combination: kernels get all
 arrays in the same layout.  ``tests/test_warmup.py`` checks that no kernel is missing.
+
+What is not stored yet is compiled before that, in as many processes as there are cores,
+see ``odyssey.compiling_together``.
 """
 
 import importlib
@@ -17,8 +20,9 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import DTypeLike
+from tqdm import tqdm
 
-from odyssey import kernels, ops
+from odyssey import compiling_together, kernels, ops, threads
 from odyssey.compiling import Reporter, reporting
 from odyssey.errors import ProgramError
 from odyssey.kernel_cache import can_keep, kernel_modules
@@ -80,27 +84,52 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
     compiled, loaded : int
         Kernels that were new, and those stored by an earlier run.
     """
-    before = counts()
     work = [(call, np.dtype(d).name) for d in dtypes for call in calls(d)]
-    on_terminal = is_terminal(sys.stderr)
-    form = "{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}"
-    with (
-        reporting(Reporter()),  # the bar says more
-        progress_bar(
-            total=len(work), desc="compiling", bar_format=form, disable=not on_terminal
-        ) as bar,
-    ):
-        for number, (call, dtype) in enumerate(work, 1):
-            name = f"{dtype} {_describe(call)}"
-            bar.set_description_str(name)
-            start, (compiled, _) = time.perf_counter(), counts()
-            call()
-            seconds = time.perf_counter() - start
-            if not on_terminal and counts()[0] > compiled:
-                say(f"{number}/{len(work)} {name}: {seconds:.1f} s")
-            bar.update()
+    with reporting(Reporter()):  # the bars say more
+        together = _compile_missing([call for call, _ in work])
+        before = counts()
+        with _bar(len(work)) as bar:
+            for number, (call, dtype) in enumerate(work, 1):
+                name = f"{dtype} {_describe(call)}"
+                bar.set_description_str(name)
+                start, (compiled, _) = time.perf_counter(), counts()
+                call()
+                seconds = time.perf_counter() - start
+                if bar.disable and counts()[0] > compiled:
+                    say(f"{number}/{len(work)} {name}: {seconds:.1f} s")
+                bar.update()
     after = counts()
-    return after[0] - before[0], after[1] - before[1]
+    return together + after[0] - before[0], after[1] - before[1] - together
+
+
+def _compile_missing(calls: list[partial]) -> int:
+    """Compile what calls use and is not stored, if there are cores to share it."""
+    cores = threads.default_threads()
+    if cores < 2 or folder() is None:
+        return 0
+    missing = compiling_together.missing(compiling_together.combinations(calls))
+    if len(missing) < 2:
+        return 0
+    total = 0
+    with _bar(len(missing)) as bar:
+        done = compiling_together.compile_all(missing, cores)
+        for number, (kernel, compiled, seconds) in enumerate(done, 1):
+            total += compiled
+            bar.set_description_str(kernel.__name__)
+            if bar.disable:
+                say(f"{number}/{len(missing)} {kernel.__name__}: {seconds:.1f} s")
+            bar.update()
+    return total
+
+
+def _bar(total: int) -> tqdm:
+    """Return a bar that shows only on a terminal."""
+    return progress_bar(
+        total=total,
+        desc="compiling",
+        bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}",
+        disable=not is_terminal(sys.stderr),
+    )
 
 
 def _describe(call: partial) -> str:
