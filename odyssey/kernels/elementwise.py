@@ -1,8 +1,8 @@
 """Elementwise loops over arrays laid out as one block of memory.
 
-An elementwise operation does not care which axis an element belongs to, only that the
-same place in each array is meant.  So arrays of one shape and one axis order are
-walked as flat blocks, whatever their rank: long runs of SIMD, split over the cores.
+For an elementwise operation the axes do not matter, if all arrays have the same shape
+and the same order of axes.  So they are treated as flat blocks, whatever their rank:
+long SIMD loops, split over the cores.
 """
 
 from numba import prange
@@ -18,8 +18,8 @@ def relu_forward(x, out):
 
     Optimizations:
     - iterations are split over the cores, each writes its own element
-    - x[i] is read once, before the comparison, which then is a SIMD blend and no
-      branch; it is false for NaN, so that NaN passes
+    - x[i] is read once, before the comparison, so that this becomes a SIMD blend, not a
+      branch; the comparison is false for NaN, so NaN passes
     """
     zero = x.dtype.type(0)
     for i in prange(x.size):
@@ -29,7 +29,7 @@ def relu_forward(x, out):
 
 @parallel
 def relu_backward(grad_output, x, grad_input):
-    """Write ``grad_output`` where ``x`` passed to ``grad_input``, all flat.
+    """Write ``grad_output`` to ``grad_input`` where ``x`` is positive, all flat.
 
     for i: grad_input[i] = 0 if x[i] <= 0 else grad_output[i]
 
