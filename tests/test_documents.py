@@ -4,6 +4,7 @@ The derivations have tests of their own.
 """
 
 import ast
+import pkgutil
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +133,26 @@ def test_files_that_pages_name_are_there():
     ]
     assert len(named) > 50
     assert [pair for pair in named if not (ROOT / pair[1]).exists()] == []
+
+
+def test_names_of_the_library_that_pages_name_are_there():
+    named = {
+        name
+        for page in every_page()
+        for name in re.findall(r"`(odyssey(?:\.\w+)+)\b", page.read_text("utf-8"))
+        if not name.endswith(".py")
+    }
+    assert len(named) >= 10
+    assert [name for name in sorted(named) if not is_found(name)] == []
+
+
+def is_found(name):
+    """Return whether a dotted name is a module, or something in a module."""
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
 
 
 def test_the_gradient_of_x_has_one_name():
