@@ -1,66 +1,14 @@
-"""The two measurements behind `odyssey.gradcheck`, by central differences."""
+"""The measurements of `odyssey.gradcheck` by central differences, and its checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from odyssey.checks import check_array, check_int, check_number
+from odyssey.checks import check_array, check_int
 
 
-def worst_error(
-    forward: Callable[..., np.ndarray | float],
-    backward: Callable[..., Any],
-    inputs: Sequence[Any],
-    *,
-    wrt: int | Sequence[int] | None,
-    eps: float,
-    rtol: float,
-    atol: float,
-    samples: int | None,
-    rng: np.random.Generator | None,
-) -> float:
-    """Return the worst relative error; see `odyssey.gradcheck.gradcheck`."""
-    check_number("gradcheck", "eps", eps, 0, low_open=True)
-    check_number("gradcheck", "rtol", rtol, 0, low_open=True)
-    check_number("gradcheck", "atol", atol, 0)
-    if samples is not None:
-        check_int("gradcheck", "samples", samples, 1)
-    positions = _positions_to_check(inputs, wrt)
-    rng = np.random.default_rng(0 if rng is None else rng)
-
-    result = _call("forward", forward, inputs)
-    out = _as_float64(result)
-    grad_output = rng.standard_normal(out.shape)
-    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
-    grads = _call("backward", backward, [upstream, *inputs])
-    grads = _gradients(grads, inputs, positions, needed=wrt is not None)
-    size = float(np.linalg.norm(grad_output * out))
-    rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
-
-    worst = 0.0
-    for position, grad in grads.items():
-        _refuse_lost_steps(position, inputs[position], eps)
-        for name, step, typical in _steps(grad, eps, samples, rng):
-            change, moved = _change(forward, inputs, position, step)
-            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
-            analytic = float(np.vdot(grad, moved)) / (2 * eps)
-            floor = min(atol, max(1e-6 * typical, rounding))
-            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
-            error = abs(analytic - numeric)
-            error = error and error / (scale + floor / rtol)
-            if not (np.isfinite(numeric) and error <= rtol):
-                raise AssertionError(
-                    f"gradcheck: input {position}, {name}: the backward gives "
-                    f"{analytic:.8g}, central differences give {numeric:.8g} "
-                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
-                )
-            worst = max(worst, error)
-        _refuse_lost_changes(position, grad, out, rounding / 100)
-    return worst
-
-
-def _positions_to_check(
+def positions_to_check(
     inputs: Sequence[Any], wrt: int | Sequence[int] | None
 ) -> list[int]:
     """Check ``inputs`` and ``wrt``; return the positions to check."""
@@ -92,7 +40,9 @@ def _positions_to_check(
     return positions
 
 
-def _call(name: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+def call_on_copies(
+    name: str, function: Callable[..., Any], arguments: Sequence[Any]
+) -> Any:
     """Call ``function`` on copies of the arguments, which it must leave unchanged."""
     copies = [np.array(x) if isinstance(x, np.ndarray) else x for x in arguments]
     result = function(*copies)
@@ -102,7 +52,7 @@ def _call(name: str, function: Callable[..., Any], arguments: Sequence[Any]) -> 
     return result
 
 
-def _as_float64(result: Any) -> np.ndarray:
+def as_float64(result: Any) -> np.ndarray:
     """Return a copy of the forward's result as a float64 array."""
     if not isinstance(result, (np.ndarray, float)):
         raise TypeError(
@@ -115,7 +65,7 @@ def _as_float64(result: Any) -> np.ndarray:
     return out
 
 
-def _gradients(
+def checked_gradients(
     grads: Any, inputs: Sequence[Any], positions: list[int], *, needed: bool
 ) -> dict[int, np.ndarray]:
     """Check the backward's gradients; return copies by position.
@@ -152,7 +102,7 @@ def _gradients(
     return checked
 
 
-def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
+def refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
     """Raise if rounding swallows a step of ``eps`` from some element of ``x``."""
     with np.errstate(over="ignore", invalid="ignore"):
         moved = (x + eps) - (x - eps)
@@ -166,7 +116,7 @@ def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
         )
 
 
-def _refuse_lost_changes(
+def refuse_lost_changes(
     position: int, grad: np.ndarray, out: np.ndarray, noise: float
 ) -> None:
     """Raise if the gradient is too small to be measured beside a large result.
@@ -182,7 +132,7 @@ def _refuse_lost_changes(
         )
 
 
-def _steps(
+def steps(
     grad: np.ndarray, eps: float, samples: int | None, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray, float]]:
     """Yield the steps to measure: each element (or random samples), then a random one.
@@ -201,7 +151,7 @@ def _steps(
     yield "random projection", eps * rng.standard_normal(grad.shape), norm
 
 
-def _change(
+def change(
     forward: Callable[..., Any], inputs: Sequence[Any], position: int, step: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return f(x + step) - f(x - step), and the difference of both x.
@@ -213,6 +163,6 @@ def _change(
         x = np.array(inputs[position])  # not x + step, which may change the layout
         x += sign * step
         moved = [*inputs[:position], x, *inputs[position + 1 :]]
-        results.append(_as_float64(_call("forward", forward, moved)))
+        results.append(as_float64(call_on_copies("forward", forward, moved)))
         points.append(x)
     return results[0] - results[1], points[0] - points[1]

@@ -55,12 +55,8 @@ class Notice(Reporter):
 class Counter(Reporter):
     """Shows how many kernels are ready, of those that the program may use.
 
-    On a terminal this is a temporary line on stderr.
-
-    Parameters
-    ----------
-    lines : bool
-        Where there is no terminal, print a line every `INTERVAL` seconds.
+    On a terminal this is a temporary line on stderr.  Elsewhere, if ``lines``, it is a
+    printed line every `INTERVAL` seconds.
     """
 
     def __init__(self, lines: bool = False) -> None:

@@ -95,16 +95,45 @@ def gradcheck(
     the typical size, so that errors of small gradients count too, but not below the
     error that rounding of the forward's result causes in the difference.
     """
-    from odyssey.central_differences import worst_error
+    import numpy as np
 
-    return worst_error(
-        forward,
-        backward,
-        inputs,
-        wrt=wrt,
-        eps=eps,
-        rtol=rtol,
-        atol=atol,
-        samples=samples,
-        rng=rng,
-    )
+    from odyssey import central_differences as central
+    from odyssey.checks import check_int, check_number
+
+    check_number("gradcheck", "eps", eps, 0, low_open=True)
+    check_number("gradcheck", "rtol", rtol, 0, low_open=True)
+    check_number("gradcheck", "atol", atol, 0)
+    if samples is not None:
+        check_int("gradcheck", "samples", samples, 1)
+    positions = central.positions_to_check(inputs, wrt)
+    rng = np.random.default_rng(0 if rng is None else rng)
+
+    result = central.call_on_copies("forward", forward, inputs)
+    out = central.as_float64(result)
+    grad_output = rng.standard_normal(out.shape)
+    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
+    grads = central.call_on_copies("backward", backward, [upstream, *inputs])
+    grads = central.checked_gradients(grads, inputs, positions, needed=wrt is not None)
+    size = float(np.linalg.norm(grad_output * out))
+    rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
+
+    worst = 0.0
+    for position, grad in grads.items():
+        central.refuse_lost_steps(position, inputs[position], eps)
+        for name, step, typical in central.steps(grad, eps, samples, rng):
+            change, moved = central.change(forward, inputs, position, step)
+            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
+            analytic = float(np.vdot(grad, moved)) / (2 * eps)
+            floor = min(atol, max(1e-6 * typical, rounding))
+            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
+            error = abs(analytic - numeric)
+            error = error and error / (scale + floor / rtol)
+            if not (np.isfinite(numeric) and error <= rtol):
+                raise AssertionError(
+                    f"gradcheck: input {position}, {name}: the backward gives "
+                    f"{analytic:.8g}, central differences give {numeric:.8g} "
+                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
+                )
+            worst = max(worst, error)
+        central.refuse_lost_changes(position, grad, out, rounding / 100)
+    return worst

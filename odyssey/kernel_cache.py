@@ -224,7 +224,7 @@ def warn_that_nothing_is_kept(folder: str = "", error: Exception | None = None) 
 def _warn_of_damage(folder: str, file: str, error: Exception) -> None:
     _warn_once(
         f"compiled kernels in {folder} cannot be used ({file}: {_reason(error)}); "
-        "they are compiled anew",
+        "they are compiled again",
         f"damaged: {folder}",
     )
 

@@ -33,13 +33,7 @@ def show(text: str) -> None:
 
 
 class Stream:
-    """A standard stream that calls a function when it cannot be written.
-
-    Parameters
-    ----------
-    stream : the original, which does all but the handling of errors
-    failed : called with the error; may raise another
-    """
+    """A standard stream; if it cannot be written, ``failed`` gets the error."""
 
     def __init__(self, stream: Any, failed: Callable[[Exception], None]) -> None:
         self.stream, self._failed = stream, failed

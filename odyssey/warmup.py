@@ -77,12 +77,9 @@ def counts() -> tuple[int, int]:
 
 
 def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
-    """Compile or load every kernel; show a bar on a terminal, else print lines.
+    """Compile or load every kernel, and return how many of each.
 
-    Returns
-    -------
-    compiled, loaded : int
-        Kernels that were new, and those stored by an earlier run.
+    The progress is shown as a bar on a terminal, otherwise as lines.
     """
     work = [(call, np.dtype(d).name) for d in dtypes for call in calls(d)]
     with reporting(Reporter()):  # the bars say more
@@ -149,7 +146,7 @@ def run(dtypes: Iterable[DTypeLike]) -> None:
     if numba.config.DISABLE_JIT:
         raise ProgramError("nothing is compiled while NUMBA_DISABLE_JIT is set")
     if folder() is None:
-        raise ProgramError("nothing was compiled, for it could not be kept")
+        raise ProgramError("nothing was compiled, because it could not be kept")
     start = time.perf_counter()
     compiled, loaded = warm_up(dtypes)
     seconds = time.perf_counter() - start

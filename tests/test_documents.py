@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.cli.model_options import chosen_config, model_options
-from odyssey.report.command import write_report
+from odyssey.report.page import write_report
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import verify_folder
 

@@ -7,13 +7,7 @@ from odyssey.errors import InputError
 
 
 def new_figure(width: float) -> Any:
-    """Return an empty Matplotlib figure, ``width`` by 4.5 inches.
-
-    Raises
-    ------
-    InputError
-        Without Matplotlib.
-    """
+    """Return an empty figure of ``width`` by 4.5 inches, or raise `InputError`."""
     try:
         from matplotlib.figure import Figure  # without pyplot: no window, no state
     except ImportError:

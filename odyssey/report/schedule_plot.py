@@ -121,11 +121,6 @@ def png(curves: Mapping[str, Sequence[float]], epochs: Sequence[float]) -> bytes
     ----------
     curves : learning rates by the name of their schedule
     epochs : time of each rate, in epochs done
-
-    Raises
-    ------
-    InputError
-        Without Matplotlib.
     """
     figure = new_figure(8)
     axes = figure.add_subplot(xlabel="epochs done", ylabel="learning rate")

@@ -121,7 +121,7 @@ def _part(found: Mapping[str, np.ndarray], part: str, K: int) -> Part:
 def profile(folder: Path) -> dict[str, Any]:
     """Return ``profile.json``, see `odyssey.training.profile.profile`."""
     path = folder / PROFILE
-    why = "the run is from before it was stored, or has not come to its end"
+    why = "the run is from before it was stored, or has not reached its end"
     value = _json(path, why)
     with _damage(path):
         numbers = [value["seconds"], value["batch_size"], value["threads"]]

@@ -32,9 +32,8 @@ HEADER = (
     "published last, %",
     "published best, %",
 )
-CSV_COLUMNS = (
-    "row",
-    "seeds",
+#: Columns of the CSV after the row's name and its seeds.
+NUMBERS = (
     "val_best_mean",
     "val_best_deviation",
     "test_last_mean",
@@ -59,21 +58,22 @@ class Result(NamedTuple):
     runs: dict[int, Epochs]
     published: Published | None = None
 
-    def last_on_test(self) -> list[float]:
-        """Return the accuracy of each run's last epoch on the test set."""
-        return [epochs[-1]["test_accuracy"] for epochs in self.runs.values()]
-
-    def best_on_validation(self) -> list[float]:
-        """Return each run's best accuracy on its validation set; [] without one."""
-        return [
-            max(epoch["val_accuracy"] for epoch in epochs)
-            for epochs in self.runs.values()
-            if "val_accuracy" in epochs[-1]
+    def numbers(self) -> list[float | None]:
+        """Return the values of `NUMBERS`, None where there is none."""
+        runs = self.runs.values()
+        best = [
+            max(epoch["val_accuracy"] for epoch in run)
+            for run in runs
+            if "val_accuracy" in run[-1]
         ]
-
-    def seconds(self) -> list[float]:
-        """Return the time of all epochs of each run, training and evaluation."""
-        return [sum(epoch["seconds"] for epoch in e) for e in self.runs.values()]
+        last = [run[-1]["test_accuracy"] for run in runs]
+        seconds = [sum(epoch["seconds"] for epoch in run) for run in runs]
+        return [
+            *mean_and_deviation(best),
+            *mean_and_deviation(last),
+            mean_and_deviation(seconds)[0],
+            *(self.published or (None, None)),
+        ]
 
 
 def read_epochs(folder: Path) -> Epochs:
@@ -109,15 +109,16 @@ def cells(results: Sequence[Result]) -> list[list[str]]:
     """Return the table's cells as text: the header, then a list for each row."""
     table = [list(HEADER)]
     for result in results:
-        seconds, _ = mean_and_deviation(result.seconds())
+        best, best_deviation, last, last_deviation, seconds, *published = (
+            result.numbers()
+        )
         missing = len(result.runs) < result.wanted
-        published = result.published or (None, None)
         table.append(
             [
                 result.name,
                 f"{len(result.runs)}{f' of {result.wanted}' if missing else ''}",
-                _percent(*mean_and_deviation(result.best_on_validation()), digits=2),
-                _percent(*mean_and_deviation(result.last_on_test()), digits=2),
+                _percent(best, best_deviation, digits=2),
+                _percent(last, last_deviation, digits=2),
                 "-" if seconds is None else str(timedelta(seconds=round(seconds))),
                 *(_percent(value, digits=1) for value in published),
             ]
@@ -155,15 +156,10 @@ def csv_table(results: Sequence[Result]) -> str:
     """Return the unrounded numbers as CSV; accuracies are fractions, None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(("row", "seeds", *NUMBERS))
     for result in results:
-        numbers = [
-            *mean_and_deviation(result.best_on_validation()),
-            *mean_and_deviation(result.last_on_test()),
-            mean_and_deviation(result.seconds())[0],
-            *(result.published or (None, None)),
-        ]
-        writer.writerow([result.name, " ".join(map(str, result.runs)), *numbers])
+        seeds = " ".join(map(str, result.runs))
+        writer.writerow([result.name, seeds, *result.numbers()])
     return text.getvalue()
 
 
@@ -197,11 +193,7 @@ def figure(results: Sequence[Result]) -> bytes:
     """Return a PNG of training loss and test accuracy, each the mean over the seeds.
 
     With several seeds a lighter band goes from the lowest to the highest value.
-
-    Raises
-    ------
-    InputError
-        Without Matplotlib.
+    `InputError` is raised without Matplotlib.
     """
     picture = new_figure(11)
     panels = picture.subplots(1, 2)

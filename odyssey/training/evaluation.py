@@ -64,10 +64,6 @@ def evaluate(
         At least one; labels (N,) are 0 to K - 1.
     before_batch : callable
         Called before each batch; may raise to stop.
-
-    Returns
-    -------
-    Evaluation
     """
     loss_sum, predicted, probability = 0.0, [], []
     confusion: Any = 0  # an array from the first batch on

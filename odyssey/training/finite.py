@@ -34,15 +34,9 @@ def check_step(loss: float, grads: Mapping[str, np.ndarray]) -> float:
 def refuse_nonfinite(
     tensors: Mapping[str, np.ndarray], origin: str, allow: bool = False
 ) -> None:
-    """Raise `InputError` naming the loaded tensors that are not finite.
+    """Raise `InputError` that names ``origin`` and its tensors that are not finite.
 
-    Parameters
-    ----------
-    tensors : mapping of str to ndarray
-    origin : str
-        Where they come from, for the message.
-    allow : bool
-        Accept them.
+    With ``allow`` they are accepted.
     """
     bad = [] if allow else nonfinite_names(tensors)
     if bad:

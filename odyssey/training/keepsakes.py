@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ class Keepsakes(Observer):
         self._first_step: int | None = None
         # (x, labels, lr) of the largest batch of this session
         self._batch: tuple[np.ndarray, np.ndarray, float] | None = None
-        # earlier sessions, and this one
-        self._earlier: list[dict[str, Any]] | None = None
-        self._session: dict[str, Any] | None = None
+        self._session: dict[str, Any] | None = None  # what stays the same in it
 
     def step(
         self,
@@ -88,7 +87,6 @@ class Keepsakes(Observer):
         """Write the evaluation and the sessions."""
         data = encode(results, self._held_out, self._class_names, row["epoch"])
         atomic_write_bytes(self._folder / EVALUATION, data)
-        earlier = self._earlier_sessions()
         if self._session is None:
             size = sum(param.size for param in state.params.values())
             self._session = {"command": command(), "parameters": size, **machine()}
@@ -98,11 +96,11 @@ class Keepsakes(Observer):
             "first_step": self._first_step or state.step,
             "last_step": state.step,
         }
-        write_json(self._folder / ENVIRONMENT, {"sessions": [*earlier, session]})
+        write_json(self._folder / ENVIRONMENT, {"sessions": [*self._earlier, session]})
 
     def has_epoch(self, state: TrainingState) -> bool:
         """Return whether both files of this epoch were written."""
-        *_, newest = [{}, *self._earlier_sessions()]
+        *_, newest = [{}, *self._earlier]
         written = (self._folder / EVALUATION).exists()
         return written and newest.get("last_step") == state.step
 
@@ -118,10 +116,9 @@ class Keepsakes(Observer):
         about = {"batch_size": len(x), "threads": numba.get_num_threads()}
         write_json(self._folder / PROFILE, about | times)
 
-    def _earlier_sessions(self) -> list[dict[str, Any]]:
-        if self._earlier is None:
-            self._earlier = earlier_sessions(self._folder / ENVIRONMENT)
-        return self._earlier
+    @cached_property
+    def _earlier(self) -> list[dict[str, Any]]:
+        return earlier_sessions(self._folder / ENVIRONMENT)
 
 
 def encode(

@@ -45,7 +45,6 @@ class AppendLog:
 
     Parameters
     ----------
-    path : path
     read : parses the content of an existing file
     done : steps or epochs whose lines are valid; later lines are removed
     unit : "steps" or "epochs", for `warning`

@@ -188,15 +188,6 @@ class Trainer:
             f"last good checkpoint: {self.checkpoint_path or 'none yet'}"
         )
 
-    @np.errstate(all="ignore")
-    def evaluate(self, loader: BatchLoader) -> Evaluation:
-        """Evaluate the present weights on the images of ``loader``."""
-        return evaluate(
-            self.model.predictor(self.state),
-            loader.epoch(0),
-            before_batch=self.stop.check,
-        )
-
     def finish_epoch(self) -> None:
         """Evaluate, log metrics, save weights and checkpoint, then call observers."""
         state, sums = self.state, self.state.sums
@@ -233,8 +224,13 @@ class Trainer:
         self.progress.epoch_done(row)
         self._observers.tell("epoch", state, row, results)
 
+    @np.errstate(all="ignore")
     def _evaluate_all(self) -> dict[str, Evaluation]:
-        return {name: self.evaluate(s) for name, s in self.evaluated.items()}
+        predict = self.model.predictor(self.state)
+        return {
+            name: evaluate(predict, loader.epoch(0), before_batch=self.stop.check)
+            for name, loader in self.evaluated.items()
+        }
 
     def _tell_what_was_missed(self) -> None:
         """Pass the newest epoch to observers that an earlier session did not reach."""

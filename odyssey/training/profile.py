@@ -10,8 +10,9 @@ import inspect
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import odyssey
 from odyssey.layers.names import NAMINGS
@@ -22,13 +23,15 @@ PHASES = ("forward", "backward", "other")
 Times = dict[str, dict[str, float]]  # seconds by layer, then by phase
 
 
-class Call(NamedTuple):
+@dataclass
+class Call:
     """A call that is being timed."""
 
     frame: FrameType
     name: str
     phase: str
     started: float
+    within: float = 0.0  # seconds of timed calls within it
 
 
 class Clocks:
@@ -67,7 +70,6 @@ class Clocks:
         else:
             sys.setprofile(self._previous)
         self._calls.clear()
-        self._within.clear()
 
     def _event(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":
@@ -85,15 +87,14 @@ class Clocks:
         else:
             return
         self.times[name]  # makes the entry now, so that entries are in order of calls
-        self._within.append(0.0)
         self._calls.append(Call(frame, name, phase, clock()))
 
     def _end(self) -> None:
         call = self._calls.pop()
         seconds = clock() - call.started
-        self.times[call.name][call.phase] += seconds - self._within.pop()
-        if self._within:
-            self._within[-1] += seconds
+        self.times[call.name][call.phase] += seconds - call.within
+        if self._calls:
+            self._calls[-1].within += seconds
 
 
 def _is_c_profiler(profiler: Any) -> bool:

@@ -4,6 +4,7 @@ import statistics
 import sys
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
@@ -23,37 +24,20 @@ def duration(seconds: float) -> str:
     return (f"{days} d " if days else "") + f"{h}:{m:02}:{s:02}"
 
 
+@dataclass
 class Progress:
-    """Shows epoch, step, loss, accuracy, images/s and the time left (ETA).
+    """Shows epoch, step, loss, accuracy, images/s and the remaining time (ETA)."""
 
-    Parameters
-    ----------
-    epochs, steps_per_epoch : int
-    last_step : int
-        Number of the run's last update, from 1.
-    interval : int
-        Steps between two plain lines.
-    bar : bool or None
-        Whether to draw a bar on stderr; None for yes if stderr is a terminal.
-    mixed : bool
-        Whether the accuracy in training is that of mixed labels, which is then said.
-    """
+    epochs: int
+    steps_per_epoch: int
+    last_step: int  # number of the run's last update, from 1
+    interval: int = 20  # steps between two plain lines
+    bar: bool | None = None  # draw a bar on stderr; None: if it is a terminal
+    mixed: bool = False  # whether the training accuracy is that of mixed labels
 
-    def __init__(
-        self,
-        epochs: int,
-        steps_per_epoch: int,
-        last_step: int,
-        interval: int = 20,
-        bar: bool | None = None,
-        mixed: bool = False,
-    ) -> None:
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.last_step = last_step
-        self.interval = interval
-        self.use_bar = is_terminal(sys.stderr) if bar is None else bar
-        self._of = " of mixed labels" if mixed else ""
+    def __post_init__(self) -> None:
+        self.use_bar = is_terminal(sys.stderr) if self.bar is None else self.bar
+        self._of = " of mixed labels" if self.mixed else ""
         self._bar: tqdm | None = None
         self._seconds: deque[float] = deque(maxlen=RECENT)  # of the newest steps
         self._evaluation_seconds = 0.0

@@ -33,12 +33,7 @@ PROFILE, REPORT = "profile.json", "report.html"
 
 
 class RunFolder:
-    """The folder of one run, locked from `open` until `close`.
-
-    Parameters
-    ----------
-    directory : path
-    """
+    """The folder of one run, locked from `open` until `close`."""
 
     def __init__(self, directory: str | os.PathLike) -> None:
         self.path = Path(directory)

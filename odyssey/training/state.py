@@ -18,6 +18,9 @@ VELOCITY = "momentum."
 #: Prefix of averages in a checkpoint, before the parameter's or statistic's name.
 AVERAGE = "ema."
 
+#: Fields of `TrainingState` that are stored as they are.
+COUNTERS = ("step", "epoch", "batch", "unreported")
+
 
 @dataclass
 class EpochSums:
@@ -101,8 +104,7 @@ class TrainingState:
 
     def counters(self) -> dict[str, Any]:
         """Return everything besides the tensors, as plain JSON values."""
-        names = ("step", "epoch", "batch", "unreported")
-        counters = {name: getattr(self, name) for name in names}
+        counters = {name: getattr(self, name) for name in COUNTERS}
         return {**counters, "sums": asdict(self.sums), "row": self.row}
 
     def restore(
@@ -131,7 +133,7 @@ class TrainingState:
             raise InputError(f"the checkpoint is another model's: {listed(problems)}")
         for name, tensor in own.items():
             np.copyto(tensor, tensors[name])
-        for name in ("step", "epoch", "batch", "unreported"):
+        for name in COUNTERS:
             setattr(self, name, counters[name])
         self.sums = EpochSums(**counters["sums"])
         self.row = counters.get("row")  # older checkpoints have none
