@@ -36,7 +36,7 @@ def _check_arguments(
         return shape, dtype, checks.check_int(op, "fan_in", fan_in, 1)
     if len(shape) < 2:
         raise ValueError(
-            f"{op}: shape must have two axes or more, or fan_in be given, got {shape}"
+            f"{op}: shape must have two or more axes without fan_in, got {shape}"
         )
     return shape, dtype, math.prod(shape[1:])
 
@@ -76,7 +76,7 @@ def uniform_fan_in(
     *,
     fan_in: int | None = None,
 ) -> np.ndarray:
-    """Draw uniformly from the interval of half-width 1 / sqrt(fan_in) around 0.
+    """Draw uniformly from the interval [-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
 
     It is meant for the last, linear layer, whose outputs are then small at first.
 

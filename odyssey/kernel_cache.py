@@ -188,7 +188,7 @@ class _Files(IndexDataCacheFile):
     def _load_data(self, name: str) -> Any:
         contents = Path(self._data_path(name)).read_bytes()
         if hashlib.sha256(contents[32:]).digest() != contents[:32]:
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum does not match")
         return pickle.loads(contents[32:])
 
     def _save_data(self, name: str, data: Any) -> None:

@@ -78,8 +78,8 @@ def _log(path: Path, read: Callable[[bytes], Log]) -> list[Line]:
 def evaluated(folder: Path) -> Evaluated:
     """Return ``evaluation.npz``, see `odyssey.training.keepsakes.encode`."""
     path = folder / EVALUATION
-    _size(path, "the run is from before it was stored, or has finished no epoch")
-    file = io.BytesIO(path.read_bytes())  # so an OSError below is not the disk's
+    _size(path, "the run was made by an older version, or has finished no epoch")
+    file = io.BytesIO(path.read_bytes())  # errors of the disk are raised here
     with _damage(path):
         with zipfile.ZipFile(file) as members:  # may unpack to far more bytes
             if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
@@ -121,7 +121,7 @@ def _part(found: Mapping[str, np.ndarray], part: str, K: int) -> Part:
 def profile(folder: Path) -> dict[str, Any]:
     """Return ``profile.json``, see `odyssey.training.profile.profile`."""
     path = folder / PROFILE
-    why = "the run is from before it was stored, or has not reached its end"
+    why = "the run was made by an older version, or has not reached its end"
     value = _json(path, why)
     with _damage(path):
         numbers = [value["seconds"], value["batch_size"], value["threads"]]
@@ -136,7 +136,7 @@ def profile(folder: Path) -> dict[str, Any]:
 def sessions(folder: Path) -> list[dict[str, Any]]:
     """Return the sessions of training, from ``environment.json``."""
     path = folder / ENVIRONMENT
-    found = _json(path, "the run is from before it was stored, or finished no epoch")
+    found = _json(path, "the run was made by an older version, or finished no epoch")
     with _damage(path):
         for session in found["sessions"]:
             _require(

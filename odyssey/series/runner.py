@@ -59,7 +59,7 @@ def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None
     if status == 0 and len(metrics) == epochs and not lost:
         outcome = "was finished before" if metrics == before else "done"
         accuracy = metrics[-1]["test_accuracy"]
-        say(f"{number} {run.folder.name}: {outcome}, {accuracy:.2%} on test at the end")
+        say(f"{number} {run.folder.name}: {outcome}, last test accuracy {accuracy:.2%}")
         return metrics
     reason = f"exit status {status}"
     if status == 0:

@@ -58,12 +58,9 @@ def evaluate(
 
     Parameters
     ----------
-    predict : callable
-        Maps images (N, C, H, W) to logits (N, K); must not change the model.
-    batches : iterable of (images, labels)
-        At least one; labels (N,) are 0 to K - 1.
-    before_batch : callable
-        Called before each batch; may raise to stop.
+    predict : maps images (N, C, H, W) to logits (N, K); must not change the model
+    batches : at least one pair of images and labels (N,), which are 0 to K - 1
+    before_batch : called before each batch; may raise to stop
     """
     loss_sum, predicted, probability = 0.0, [], []
     confusion: Any = 0  # an array from the first batch on

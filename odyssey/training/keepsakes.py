@@ -174,7 +174,7 @@ def earlier_sessions(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):
-        warn(f"{path}: damaged, earlier sessions of this run are forgotten")
+        warn(f"{path}: damaged, earlier sessions of this run are lost")
         return []
 
 

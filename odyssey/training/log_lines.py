@@ -179,7 +179,7 @@ def _read(
         for i, line in enumerate(lines):
             if i not in indices:
                 name = next(iter(line.values))
-                fault = "there twice" if line.place in places else "out of order"
+                fault = "a duplicate" if line.place in places else "out of order"
                 damaged.append(Damage(line.number, f"{name} {line.place} is {fault}"))
         damaged.sort()
     return Log(kept, damaged, torn)
@@ -212,18 +212,18 @@ def _step(line: str) -> tuple[str, dict[str, Any]]:
     try:
         record = parse_json(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg}") from None
+        raise ValueError(f"not JSON: {error.msg}") from None
     if not isinstance(record, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     values = {}
     for name in ("step", "epoch"):
         value = values[name] = _get(record, name)
         if type(value) is not int or not 0 < value < 1 << 53:
-            raise ValueError(f"{name} is {_quoted(value)}, no count from 1")
+            raise ValueError(f"{name} is {_quoted(value)}, not an integer from 1 on")
     for name in ("lr", "loss"):
         value = _get(record, name)
         if type(value) not in (int, float) or not abs(value) <= 1e308:
-            raise ValueError(f"{name} is {_quoted(value)}, no finite number")
+            raise ValueError(f"{name} is {_quoted(value)}, not a finite number")
         values[name] = float(value)
     written = _get(record, "loss_hex")
     if written != values["loss"].hex():
@@ -250,13 +250,15 @@ def _row(
         text = texts[name]
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{name} is {_quoted(text)}, no finite number")
+            raise ValueError(f"{name} is {_quoted(text)}, not a finite number")
         if name.endswith("_accuracy") and not 0 <= value <= 1 + 1e-6:
             raise ValueError(f"{name} is {_quoted(text)}, not from 0 to 1")
         values[name] = value
     epoch = values["epoch"]
     if not 0 < epoch < 1 << 53 or epoch != int(epoch):
-        raise ValueError(f"epoch is {_quoted(texts['epoch'])}, no count from 1")
+        raise ValueError(
+            f"epoch is {_quoted(texts['epoch'])}, not an integer from 1 on"
+        )
     values["epoch"] = int(epoch)
     return csv_line(texts[name] for name in columns), values
 
@@ -265,7 +267,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
     try:
         (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
     except csv.Error as error:
-        raise ValueError(f"no CSV: {error}") from None
+        raise ValueError(f"not CSV: {error}") from None
     return cells
 
 

@@ -79,7 +79,7 @@ class AppendLog:
             why = describe(damaged) or "changed by another program"
             self.warning = (
                 f"{path}: {why}; {len(kept)} of {done} {unit} are intact and kept, the "
-                f"file as it was is {aside.name}"
+                f"original is {aside.name}"
             )
         elif len(old) > len(content):
             os.truncate(path, len(content))

@@ -51,9 +51,6 @@ class Clocks:
         self._operations = operations()
         self._calls: list[Call] = []
         self._previous: Any = None  # a function, or cProfile's profiler
-        self._within: list[
-            float
-        ] = []  # for each call, seconds of timed calls within it
 
     def __enter__(self) -> "Clocks":
         self.times.clear()

@@ -30,24 +30,17 @@ def begin(
 
     Parameters
     ----------
-    folder : RunFolder
-        Must be open.
-    state : TrainingState
-        Must be fresh; gets the checkpoint's values if there is one.
-    recipe : Recipe
-        Must be that of the checkpoint.
-    resume : bool
-        Continue from the newest intact checkpoint; without any, start from the
-        beginning.
-    overwrite : bool
-        Delete the run that is in the folder.
-    allow_nonfinite : bool
-        Accept NaN and infinity in the weights.
+    folder : open
+    state : fresh; gets the checkpoint's values if there is one
+    recipe : the run's
+    resume : continue from the newest intact checkpoint, or from the beginning if there
+        is none
+    overwrite : delete the run that is in the folder
+    allow_nonfinite : accept NaN and infinity in the weights
 
     Returns
     -------
-    Path or None
-        The checkpoint that the run continues from.
+    checkpoint : the one that the run continues from, or None
 
     Raises
     ------
@@ -84,7 +77,7 @@ def _restore_newest(
         state.restore(checkpoint.tensors, counters)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{checkpoint.path}: no checkpoint of a training run ({error!r})"
+            f"{checkpoint.path}: not a checkpoint of a training run ({error!r})"
         ) from None
     refuse_nonfinite(state.tensors(), str(checkpoint.path), allow_nonfinite)
     if version != odyssey.__version__:
@@ -109,7 +102,7 @@ def _refuse_other_recipe(
     if lines:
         there = folder.recipe.exists()
         raise InputError(
-            "this run was begun with another recipe: "
+            "this run was started with another recipe: "
             + "; ".join(lines)
             + (remedy("recipe of the run", path=folder.recipe) if there else "")
         )

@@ -98,14 +98,15 @@ def _model_of_checkpoint(
         and isinstance(counters, dict)
         and isinstance(origin, dict)
     ):
-        raise WeightsError(f"{path}: no checkpoint of a training run")
+        raise WeightsError(f"{path}: not a checkpoint of a training run")
     position = {name: counters.get(name) for name in ("step", "epoch")}
     manifest = {**origin, **position, "dataset": recipe.get("dataset")}
     manifest |= _options(network, recipe)
     model = model_of(network, learned_tensors(checkpoint.tensors), manifest, path)
     step, epoch = position.values()
     say(
-        f"weights of the checkpoint {path}: step {step}, whole epochs {epoch}", err=True
+        f"weights of the checkpoint {path}: step {step}, epochs finished {epoch}",
+        err=True,
     )
     return model
 

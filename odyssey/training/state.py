@@ -130,7 +130,7 @@ class TrainingState:
             and (tensors[n].dtype, tensors[n].shape) != (t.dtype, t.shape)
         ]
         if problems:
-            raise InputError(f"the checkpoint is another model's: {listed(problems)}")
+            raise InputError(f"the checkpoint is of another model: {listed(problems)}")
         for name, tensor in own.items():
             np.copyto(tensor, tensors[name])
         for name in COUNTERS:

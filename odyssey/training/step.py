@@ -32,18 +32,15 @@ def training_step(
 
     Parameters
     ----------
-    state : TrainingState
-        Parameters, momentum buffers and averages are updated in place; running
-        statistics are replaced.
+    state : parameters, momentum buffers and averages are updated in place; running
+        statistics are replaced
     x : (N, C, H, W) float32, normalised images
     labels : (N,) integers; with mixing (N, K), shares of the classes
-    lr : float
-        The learning rate.
+    lr : the learning rate
     network, config : the network and its options
-    recipe : Recipe
-    reduce : callable, optional
-        Called with the gradients between backward and update, to change them in place:
-        to their mean over several processes, for example.
+    recipe : the run's
+    reduce : called with the gradients between backward and update, to change them in
+        place: to their mean over several processes, for example
 
     Raises
     ------

@@ -91,10 +91,10 @@ def test_a_row_that_is_being_written_is_not_read(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (("2.5", "x"), "line 2: train_loss is 'x', no finite number"),
+        (("2.5", "x"), "line 2: train_loss is 'x', not a finite number"),
         (("1,2.5,0.5", "1"), "line 2: 2 values under 4 columns"),
         (("test_", "tst_"), "line 1: no column test_accuracy"),
-        (("2,1.5", "1,1.5"), "line 2: epoch 1 is there twice"),
+        (("2,1.5", "1,1.5"), "line 2: epoch 1 is a duplicate"),
     ],
 )
 def test_a_damaged_row_is_named(tmp_path, change, message):
