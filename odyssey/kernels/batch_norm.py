@@ -1,7 +1,7 @@
 """Statistics, normalisation and its gradient, over the rows of a matrix (M, C).
 
 A channels-last activation is such a matrix, one row a pixel.  Sums are kept in float64
-over blocks of 256 rows, and blocks are merged in their order: one pass over memory, no
+over blocks of rows, and blocks are merged in their order: one pass over memory, no
 cancellation at large means, the same bits whatever the number of threads.
 """
 
@@ -12,13 +12,15 @@ from odyssey.kernels.jit import parallel
 
 #: Rows (pixels) that a thread does at a time.
 BLOCK = 64
+#: Rows whose sums are kept together: the order of the additions follows from it.
+SUM_BLOCK = 256
 
 
 @parallel
 def column_statistics(x, mean, var):
     """Compute mean and biased variance of each column, into float64 arrays (C,).
 
-    for block of 256 rows in parallel: for row: for c:
+    for block of `SUM_BLOCK` rows in parallel: for row: for c:
         d = x[row, c] - x[first row of the block, c];  sum[c] += d;  squares[c] += d*d
     then the blocks' means and squared deviations are merged in their order by
 
@@ -28,10 +30,10 @@ def column_statistics(x, mean, var):
     size of the deviation, not of the mean: E[x^2] - E[x]^2 would lose all digits there.
     """
     M, C = x.shape
-    blocks = (M + 255) // 256
+    blocks = (M + SUM_BLOCK - 1) // SUM_BLOCK
     means, squares = np.zeros((blocks, C)), np.zeros((blocks, C))
     for block in prange(blocks):  # disjoint rows of means and squares
-        start, end = block * 256, min(block * 256 + 256, M)
+        start, end = block * SUM_BLOCK, min((block + 1) * SUM_BLOCK, M)
         block_mean, block_squares = means[block], squares[block]
         first = x[start]
         for row in range(start, end):
@@ -46,8 +48,8 @@ def column_statistics(x, mean, var):
     for c in range(C):
         total_mean, total_squares = means[0, c], squares[0, c]
         for block in range(1, blocks):
-            n = block * 256
-            m = min(256, M - n)
+            n = block * SUM_BLOCK
+            m = min(SUM_BLOCK, M - n)
             delta = means[block, c] - total_mean
             total_mean += delta * m / (n + m)
             total_squares += squares[block, c] + delta * delta * n * m / (n + m)
@@ -83,18 +85,18 @@ def scale_shift(x, mean, scale, shift, addend, relu, out):
 def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_products):
     """Compute the two sums of the backward, into float64 arrays (C,).
 
-    for block of 256 rows in parallel: for row: for c:
+    for block of `SUM_BLOCK` rows in parallel: for row: for c:
         g = grad_output[row, c], or 0 where the relu of ``scale_shift`` gave 0
         sum_grad[c] += g
         sum_products[c] += g * (x[row, c] - mean[c])
     """
     M, C = x.shape
     zero = x.dtype.type(0)
-    blocks = (M + 255) // 256
+    blocks = (M + SUM_BLOCK - 1) // SUM_BLOCK
     sums, products = np.zeros((blocks, C)), np.zeros((blocks, C))
     for block in prange(blocks):  # disjoint rows of sums and products
         block_sums, block_products = sums[block], products[block]
-        for row in range(block * 256, min(block * 256 + 256, M)):
+        for row in range(block * SUM_BLOCK, min((block + 1) * SUM_BLOCK, M)):
             for c in range(C):
                 deviation, g = x[row, c] - mean[c], grad_output[row, c]
                 if relu and deviation * scale[c] + shift[c] <= zero:
