@@ -2,7 +2,8 @@
 
 Each product is a matrix product over *rows* (pixels) and *terms* (the channels of each
 *tap*, a position r, s of the kernel).  No thread ever holds the whole unfolded input: a
-block of rows is packed into a buffer in the core's own cache, multiplied, stored.
+block of rows is packed into a buffer in the core's own cache (`packing.py`), multiplied,
+stored.
 
 Arrays are C-contiguous: x (N, H, W, C), out (N, P, Q, K), kernel (K, C, R, S).  The
 columns of a factor come in blocks of at most 64 and the products in pieces of at most
@@ -14,90 +15,18 @@ have the same bits whatever the number of threads.
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.tiles import PIECE, add_product
+from odyssey.kernels.jit import parallel
+from odyssey.kernels.packing import Grid, multiply_and_add, pack
+from odyssey.kernels.tiles import add_product
 
 #: Rows (pixels) that a thread packs and multiplies at a time.
 BLOCK = 64
-
-
-@parallel
-def kernel_matrix(kernel, taps, turned, matrix):
-    """Lay the kernel (K, C, R, S) out as a factor, (blocks, T*C, B).
-
-    for block of kernels, for channel c in parallel: for tap t at (r, s): for lane:
-        matrix[block, t*C + c, lane] = kernel[block*B + lane, c, r, s]
-
-    ``taps`` (T, 2) lists r and s.  ``turned`` exchanges the roles of K and C.
-    """
-    blocks, _, B = matrix.shape
-    rows, columns = kernel.shape[1], kernel.shape[0]
-    if turned:
-        rows, columns = columns, rows
-    for task in prange(blocks * rows):  # disjoint (block, row) of matrix
-        block, row = task // rows, task % rows
-        for t in range(len(taps)):
-            r, s = taps[t]
-            for lane in range(min(B, columns - block * B)):
-                column = block * B + lane
-                if turned:
-                    matrix[block, t * rows + row, lane] = kernel[row, column, r, s]
-                else:
-                    matrix[block, t * rows + row, lane] = kernel[column, row, r, s]
-
-
-@serial
-def multiply_and_add(packed, matrix, first, product, sums):
-    """Add ``packed`` (rows, terms) times ``matrix``, from its row ``first`` on.
-
-    for block of columns: for piece of the rows:
-        sums[rows, columns] += packed[rows] @ matrix[block, first : first + terms]
-    """
-    rows, terms = packed.shape
-    blocks, _, B = matrix.shape
-    piece = min(rows, max(4, PIECE // (terms * B) // 4 * 4))
-    for block in range(blocks):
-        factor = matrix[block, first : first + terms]
-        begin, lanes = block * B, min(B, sums.shape[1] - block * B)
-        for start in range(0, rows, piece):
-            end = min(start + piece, rows)
-            np.dot(packed[start:end], factor, product[: end - start])
-            for row in range(start, end):
-                total = sums[row, begin : begin + lanes]
-                term = product[row - start]
-                for lane in range(lanes):
-                    total[lane] += term[lane]
-
-
-@serial
-def pack(lines, H, start, end, P, Q, step, runs, slices, C, packed):
-    """Copy what the terms of some slices see at the pixels start..end of P x Q.
-
-    for row (n, p, q): for slice: for run (dh, first, length) of it: for i < length:
-        packed[slice, row, at + i] = x[n, p*step + dh][q*step*C + first + i]
-
-    where ``at`` is what the runs before take.  Positions outside x give zeros.
-    ``lines`` (N*H, W*C) is x seen as a matrix, in which the terms of a run are
-    neighbours.
-    """
-    width = lines.shape[1]
-    for row in range(start, end):
-        n, p, q = row // (P * Q), row // Q % P, row % Q
-        for i in range(len(slices)):
-            at = 0
-            for run in range(slices[i, 0], slices[i, 1]):
-                h, length = p * step + runs[run, 0], runs[run, 2]
-                begin = q * step * C + runs[run, 1]
-                target = packed[i, row - start, at : at + length]
-                at += length
-                if 0 <= h < H and 0 <= begin and begin + length <= width:
-                    line = lines[n * H + h, begin : begin + length]
-                    for j in range(length):
-                        target[j] = line[j]
-                else:
-                    for j in range(length):
-                        inside = 0 <= h < H and 0 <= begin + j < width
-                        target[j] = lines[n * H + h, begin + j] if inside else 0
+#: Slices for which x is packed at a time, in the gradient of the kernel.
+PACKED_SLICES = 8
+#: Channels whose gradient a thread writes at a time.
+CHANNELS = 16
+#: Parts into which the rows of a matrix are cut to add them up.
+PARTS = 64
 
 
 @parallel
@@ -117,9 +46,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     - slices of about 512 terms: the packed rows stay in the core's own cache
     - runs: taps of one r lie side by side in x, and are copied at once
     """
-    H, W, C = x.shape[1:]
     N, P, Q, K = out.shape
-    lines = x.reshape(N * H, W * C)
     rows, result = N * P * Q, out.reshape(N * P * Q, K)
     zero, added = out.dtype.type(0), addend.reshape(-1, K)
     most = np.max(slices[:, 3] - slices[:, 2])
@@ -141,7 +68,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
             terms = last_term - term
             packed = buffer[: (end - start) * terms].reshape(1, end - start, terms)
             cut = slices[i : i + 1]
-            pack(lines, H, start, end, P, Q, stride, runs, cut, C, packed)
+            pack(x, Grid(P, Q, stride), start, end, runs, cut, packed)
             multiply_and_add(packed[0], matrix, term, product, sums)
         if relu:
             for row in range(end - start):
@@ -172,8 +99,7 @@ def conv_grad_input(
       taps, so that none is multiplied in vain where the stride is larger than one
     """
     N, H, W, C = grad_input.shape
-    P, Q, K = grad_output.shape[1:]
-    lines, has_addend = grad_output.reshape(N * P, Q * K), len(addend) > 0
+    has_addend = len(addend) > 0
     most = np.max(slices[:, 3] - slices[:, 2])
     # phase (0, 0) has the most pixels
     blocks = (
@@ -183,6 +109,7 @@ def conv_grad_input(
         # phases in turn, since they differ in taps and threads get equal runs of tasks
         u, v, first_slice, last_slice = phases[task % len(phases)]
         H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
+        grid = Grid(H_phase, W_phase, 1)
         start = task // len(phases) * BLOCK
         end = min(start + BLOCK, N * H_phase * W_phase)
         count = max(0, end - start)
@@ -194,7 +121,7 @@ def conv_grad_input(
             terms = last_term - term
             packed = buffer[: count * terms].reshape(1, count, terms)
             cut = slices[i : i + 1]
-            pack(lines, P, start, end, H_phase, W_phase, 1, runs, cut, K, packed)
+            pack(grad_output, grid, start, end, runs, cut, packed)
             multiply_and_add(packed[0], matrix, term, product, sums)
         for row in range(start, end):
             n, w = row // (H_phase * W_phase), row % W_phase
@@ -229,14 +156,14 @@ def conv_grad_kernel(
     - where there are fewer parts than threads, the terms are split as well
     - both factors are cut into columns of 64, so that a product of many rows is small
       enough for OpenBLAS and is seldom added
-    - x is packed for 8 slices at a time: longer stretches of memory are read faster
+    - x is packed for several slices at once: longer stretches of memory are read faster
     """
     N, P, Q, K = grad_output.shape
     C = grad_kernel.shape[1]
-    H, lines = x.shape[1], x.reshape(-1, x.shape[2] * C)
     parts, blocks, _, B = partial.shape
     rows, gradient = N * P * Q, grad_output.reshape(N * P * Q, K)
-    width, most = slices[0, 3], min(8, (len(slices) + splits - 1) // splits)
+    width = slices[0, 3]
+    most = min(PACKED_SLICES, (len(slices) + splits - 1) // splits)
     for task in prange(parts * splits):  # disjoint (part, terms) of partial
         part, split = task // splits, task % splits
         patches = np.empty((most, height * width), x.dtype)
@@ -256,7 +183,7 @@ def conv_grad_kernel(
             for first in range(split * len(slices) // splits, last_slice, most):
                 cuts = slices[first : min(first + most, last_slice)]
                 packed = patches.reshape(most, height, width)
-                pack(lines, H, start, end, P, Q, stride, runs, cuts, C, packed)
+                pack(x, Grid(P, Q, stride), start, end, runs, cuts, packed)
                 for i in range(len(cuts)):
                     terms = slice((first + i) * width, (first + i + 1) * width)
                     for block in range(blocks):
@@ -264,10 +191,10 @@ def conv_grad_kernel(
                         total = partial[part, block, terms]
                         add_product(*factors, start == begin, product, total)
     taps = grad_kernel.reshape(K, C, -1)
-    T, groups = taps.shape[2], (C + 15) // 16
-    for task in prange(blocks * groups):  # disjoint (block of k, 16 c) of grad_kernel
-        block, first = task // groups, task % groups * 16
-        last = min(first + 16, C)
+    T, groups = taps.shape[2], (C + CHANNELS - 1) // CHANNELS
+    for task in prange(blocks * groups):  # disjoint (block of k, group of c)
+        block, first = task // groups, task % groups * CHANNELS
+        last = min(first + CHANNELS, C)
         for tap in range(T):
             for term in range(tap * C + first, tap * C + last):
                 total = partial[0, block, term]
@@ -289,7 +216,7 @@ def column_sums(matrix, sums):
     for part of the rows in parallel: for row: for k: partial[part, k] += matrix[row, k]
     """
     rows, K = matrix.shape
-    parts = min(64, rows)
+    parts = min(PARTS, rows)
     partial = np.zeros((parts, K), np.float64)
     for part in prange(parts):  # disjoint rows of partial
         for row in range(part * rows // parts, (part + 1) * rows // parts):

@@ -5,9 +5,10 @@
 A buffer ``d`` holds the places of one tile, 36 or 81 or as many as there are, each with
 `LANES` lanes: at most so many channels at a time, one a lane.  It is flat and LANES is
 a constant, so that LLVM sees that the places never overlap and turns loops over
-lanes into SIMD without checking first.  An image is a matrix with a row a pixel: slices
-of its four axes cost more than the transforms between them.
+lanes into SIMD without checking first.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,13 +16,34 @@ from odyssey.kernels.jit import serial
 
 #: Channels that go through the transforms together: four AVX-512 registers of float32.
 LANES = 64
+#: Taps of a kernel (3x3).
+TAPS = 9
 #: Places of a tile in the domain of stride 1 (6x6), and of stride 2 (9x9).
 PLACES, STRIDED_PLACES = 36, 81
 #: Different places of a kernel, of either stride: there a product is summed.
 PRODUCTS = 36
+#: Numbers left free behind the matrix of each product: without them, all of these would
+#: share the same few sets of the cache.
+GAP = 16
 #: Multiplications in a piece of a product: OpenBLAS does so few at full speed, without
 #: packing the matrices anew first.
 PIECE = 1_000_000
+
+
+class Images(NamedTuple):
+    """Images as a matrix: slices of their four axes cost more than the transforms."""
+
+    pixels: np.ndarray  # (N*H*W, C)
+    H: int
+    W: int
+
+
+class Ending(NamedTuple):
+    """What is done to each sum of a convolution before it is written."""
+
+    bias: np.ndarray  # (K,)
+    addend: np.ndarray  # (N*P*Q, K), or without rows: nothing is added
+    relu: bool
 
 
 @serial
@@ -32,13 +54,15 @@ def tile_corner(tile, rows, columns, step):
 
 
 @serial
-def load_pixels(pixels, H, W, n, top, left, size, first, lanes, d):
+def load_pixels(images, corner, size, first, lanes, d):
     """Copy ``size`` x ``size`` pixels of an image, zeros outside it, into ``d``.
 
     for i: for j: for lane: d[i, j, lane] = x[n, top + i, left + j, first + lane]
 
-    ``pixels`` (N*H*W, C) is x seen as a matrix.
+    ``images`` are x, and ``corner`` is (n, top, left).
     """
+    pixels, H, W = images
+    n, top, left = corner
     for i in range(size):
         for j in range(size):
             h, w, at = top + i, left + j, (i * size + j) * LANES
@@ -52,20 +76,20 @@ def load_pixels(pixels, H, W, n, top, left, size, first, lanes, d):
 
 
 @serial
-def store_pixels(
-    d, bias, additions, relu, P, Q, n, top, left, size, first, lanes, pixels, check
-):
+def store_pixels(d, ending, corner, size, first, lanes, images, check):
     """Write ``size`` x ``size`` pixels from ``d``, as far as they lie in the image.
 
     for i: for j: for lane, with all but ``d`` taken at the pixel of out:
         out = relu(d[i, j, lane] + bias + addend)
 
-    ``pixels`` and ``additions`` (N*P*Q, K) are out and addend seen as matrices.
-    ``additions`` of no rows are left out, and so is the relu if ``relu`` is False.
-    ``check`` (LANES,) turns from zero to NaN where a sum is not finite.
+    ``images`` are out, and ``corner`` is (n, top, left).  ``check`` (LANES,) turns from
+    zero to NaN where a sum is not finite.
     """
+    pixels, P, Q = images
+    n, top, left = corner
+    additions, relu = ending.addend, ending.relu
     zero, has_addend = d.dtype.type(0), len(additions) > 0
-    shift = bias[first : first + lanes]
+    shift = ending.bias[first : first + lanes]
     for i in range(max(0, -top), min(size, P - top)):
         for j in range(max(0, -left), min(size, Q - left)):
             at, row = (size * i + j) * LANES, (n * P + top + i) * Q + left + j
@@ -105,12 +129,12 @@ def load_taps(kernel, turned, c, first, lanes, d):
     """
     for lane in range(lanes):
         k = first + lane
-        for place in range(9):
-            r, s = place // 3, place % 3
+        for tap in range(TAPS):
+            r, s = tap // 3, tap % 3
             if turned:
-                d[place * LANES + lane] = kernel[c, k, 2 - r, 2 - s]
+                d[tap * LANES + lane] = kernel[c, k, 2 - r, 2 - s]
             else:
-                d[place * LANES + lane] = kernel[k, c, r, s]
+                d[tap * LANES + lane] = kernel[k, c, r, s]
 
 
 @serial
@@ -122,9 +146,9 @@ def store_taps(d, lanes, c, first, grad, checks):
     zero = d.dtype.type(0)
     for lane in range(lanes):
         check = zero
-        for place in range(9):
-            value = d[place * LANES + lane]
-            grad[first + lane, c, place // 3, place % 3] = value
+        for tap in range(TAPS):
+            value = d[tap * LANES + lane]
+            grad[first + lane, c, tap // 3, tap % 3] = value
             check += zero * value
         checks[c] += check
 

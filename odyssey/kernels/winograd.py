@@ -24,6 +24,8 @@ from odyssey.kernels.tiles import (
     LANES,
     PLACES,
     PRODUCTS,
+    Ending,
+    Images,
     add_product,
     load_lanes,
     load_pixels,
@@ -38,11 +40,14 @@ from odyssey.kernels.winograd_transforms import (
     transform_output,
 )
 
+#: Rows and columns of a tile of results, and of the patch of inputs that it looks at.
+TILE, PATCH = 4, 6
+
 
 @serial
-def load_patch(pixels, H, W, n, top, left, first, lanes, d, t, matrix, at):
-    """Write B^T patch B of the patch at (top, left) to ``matrix`` (36, ...)."""
-    load_pixels(pixels, H, W, n, top, left, 6, first, lanes, d)
+def load_patch(images, corner, first, lanes, d, t, matrix, at):
+    """Write B^T patch B of the patch at a corner to ``matrix`` (36, ...)."""
+    load_pixels(images, corner, PATCH, first, lanes, d)
     transform_input(d, lanes, t)
     transform_input(t, lanes, d)
     store_lanes(d, lanes, matrix, at)
@@ -66,9 +71,8 @@ def winograd_forward(
     - a chunk goes through all three steps while it is in the core's own cache
     - the kernels are cut into parts only where there are fewer chunks than threads,
       because each part transforms the patches anew
-    - ``patches`` (threads, 36, tiles*C + 16) and ``products`` (threads, 36,
-      tiles*B + 16) come from the caller, who keeps them; without the 16 all places
-      would share the same few sets of the cache
+    - ``patches`` (threads, 36*(chunk*C + `GAP`)) and ``products`` (threads,
+      36*(chunk*B + `GAP`)) come from the caller, who keeps them
 
     ``checks`` (threads, LANES) of zeros turn to NaN where a result is not finite.
     """
@@ -77,36 +81,38 @@ def winograd_forward(
     pixels, sums = x.reshape(-1, C), out.reshape(-1, K)
     additions = addend.reshape(-1, K)
     blocks, B = places.shape[0], places.shape[3]
-    tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
+    tile_rows, tile_columns = (P + TILE - 1) // TILE, (Q + TILE - 1) // TILE
     tiles = N * tile_rows * tile_columns
     threads = len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
-        patch, product, check = patches[thread], products[thread], checks[thread]
+        patch = patches[thread].reshape(PRODUCTS, -1)
+        product = products[thread].reshape(PRODUCTS, -1)
+        check, ending = checks[thread], Ending(bias, additions, relu)
+        images, results = Images(pixels, H, W), Images(sums, P, Q)
         d, t = np.empty(PLACES * LANES, x.dtype), np.empty(PLACES * LANES, x.dtype)
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for column in range(count):
-                n, top, left = tile_corner(first + column, tile_rows, tile_columns, 4)
+                tile = first + column
+                n, top, left = tile_corner(tile, tile_rows, tile_columns, TILE)
+                corner = n, top - padding, left - padding
                 for c in range(0, C, LANES):
                     lanes = min(LANES, C - c)
-                    corner = n, top - padding, left - padding
-                    at = column * C + c
-                    load_patch(pixels, H, W, *corner, c, lanes, d, t, patch, at)
+                    load_patch(images, corner, c, lanes, d, t, patch, column * C + c)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 for place in range(PRODUCTS):
                     multiply(patch[place], places[block, place], count, product[place])
                 k, lanes = block * B, min(B, K - block * B)
                 for column in range(count):
-                    corner = tile_corner(first + column, tile_rows, tile_columns, 4)
+                    tile = first + column
+                    corner = tile_corner(tile, tile_rows, tile_columns, TILE)
                     load_lanes(product, column * B, lanes, d)
-                    transform_output(d, 6, lanes, t)
-                    transform_output(t, 4, lanes, d)
-                    ending = bias, additions, relu
-                    where = P, Q, *corner, 4, k, lanes
-                    store_pixels(d, *ending, *where, sums, check)
+                    transform_output(d, PATCH, lanes, t)
+                    transform_output(t, TILE, lanes, d)
+                    store_pixels(d, ending, corner, TILE, k, lanes, results, check)
 
 
 @parallel
@@ -123,51 +129,53 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
 
     Optimizations: as in ``winograd_forward``.  The number of parts follows from the
     shapes alone, so that the order of the sums never depends on the threads; where
-    there are more threads than parts, the channels are split as well.
+    there are more threads than parts, the channels are split as well.  ``patches`` and
+    ``gradients`` are (threads, blocks, 36*(chunk*width + `GAP`)).
     """
     H, W, C = x.shape[1:]
     N, P, Q, K = grad_output.shape
     pixels, gradient_pixels = x.reshape(-1, C), grad_output.reshape(-1, K)
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
-    tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
+    tile_rows, tile_columns = (P + TILE - 1) // TILE, (Q + TILE - 1) // TILE
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     for thread in prange(threads):  # disjoint (part, c block) of totals
+        patch = patches[thread].reshape(c_blocks, PRODUCTS, -1)
+        gradient = gradients[thread].reshape(k_blocks, PRODUCTS, -1)
+        images, results = Images(pixels, H, W), Images(gradient_pixels, P, Q)
         d, t = np.empty(PLACES * LANES, x.dtype), np.empty(PLACES * LANES, x.dtype)
         product = np.empty((c_width, k_width), x.dtype)
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_first, c_last = (
-                split * c_blocks // splits,
-                (split + 1) * c_blocks // splits,
-            )
+            c_first = split * c_blocks // splits
+            c_last = (split + 1) * c_blocks // splits
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for column in range(count):
-                    n, top, left = tile_corner(
-                        first + column, tile_rows, tile_columns, 4
-                    )
+                    tile = first + column
+                    corner = tile_corner(tile, tile_rows, tile_columns, TILE)
+                    n, top, left = corner
+                    patch_corner = n, top - padding, left - padding
                     for block in range(c_first, c_last):
-                        c = block * c_width
+                        c, at = block * c_width, column * c_width
                         lanes = min(c_width, C - c)
-                        corner = n, top - padding, left - padding
-                        matrix, at = patches[thread, block], column * c_width
-                        load_patch(pixels, H, W, *corner, c, lanes, d, t, matrix, at)
+                        load_patch(
+                            images, patch_corner, c, lanes, d, t, patch[block], at
+                        )
                     for block in range(k_blocks):
-                        k = block * k_width
+                        k, at = block * k_width, column * k_width
                         lanes = min(k_width, K - k)
-                        load_pixels(gradient_pixels, P, Q, n, top, left, 4, k, lanes, d)
-                        transform_gradient(d, 4, lanes, t)
-                        transform_gradient(t, 6, lanes, d)
-                        at = column * k_width
-                        store_lanes(d, lanes, gradients[thread, block], at)
+                        load_pixels(results, corner, TILE, k, lanes, d)
+                        transform_gradient(d, TILE, lanes, t)
+                        transform_gradient(t, PATCH, lanes, d)
+                        store_lanes(d, lanes, gradient[block], at)
                 for block in range(c_first, c_last):
                     for k_block in range(k_blocks):
                         for place in range(PRODUCTS):
                             add_product(
-                                patches[thread, block, place],
-                                gradients[thread, k_block, place],
+                                patch[block, place],
+                                gradient[k_block, place],
                                 count,
                                 first == begin,
                                 product,

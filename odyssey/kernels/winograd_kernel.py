@@ -44,10 +44,8 @@ def kernel_to_places(kernel, turned, strided, places):
     K = kernel.shape[1] if turned else kernel.shape[0]
     chunks = (C + CHANNELS - 1) // CHANNELS
     for task in prange(blocks * chunks):  # disjoint (block, c) of places
-        d, t = (
-            np.empty(PLACES * LANES, kernel.dtype),
-            np.empty(PLACES * LANES, kernel.dtype),
-        )
+        d = np.empty(PLACES * LANES, kernel.dtype)
+        t = np.empty(PLACES * LANES, kernel.dtype)
         block, start = task // chunks, task % chunks * CHANNELS
         lanes = min(B, K - block * B)
         matrix = places[block].reshape(PRODUCTS, C * B)
@@ -77,10 +75,8 @@ def totals_to_kernel(totals, strided, grad, checks):
     parts, _, k_blocks, _, c_width, k_width = totals.shape
     chunks = (C + CHANNELS - 1) // CHANNELS
     for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
-        d, t = (
-            np.empty(PLACES * LANES, grad.dtype),
-            np.empty(PLACES * LANES, grad.dtype),
-        )
+        d = np.empty(PLACES * LANES, grad.dtype)
+        t = np.empty(PLACES * LANES, grad.dtype)
         block, start = task // chunks, task % chunks * CHANNELS
         lanes = min(k_width, K - block * k_width)
         for c in range(start, min(start + CHANNELS, C)):

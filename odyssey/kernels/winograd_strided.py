@@ -26,9 +26,12 @@ from numba import prange
 
 from odyssey.kernels.jit import parallel
 from odyssey.kernels.tiles import (
+    GAP,
     LANES,
     PRODUCTS,
     STRIDED_PLACES,
+    Ending,
+    Images,
     add_product,
     load_pixels,
     multiply,
@@ -37,7 +40,6 @@ from odyssey.kernels.tiles import (
 )
 from odyssey.kernels.winograd_strided_transforms import (
     BEFORE,
-    GAP,
     ROWS,
     load_places,
     store_places,
@@ -45,6 +47,11 @@ from odyssey.kernels.winograd_strided_transforms import (
     transform_patch,
     transform_product,
 )
+
+#: Rows and columns of a tile of results, of the patch of inputs that it looks at, and
+#: of either for the gradient of the input.  A patch has 9x9 places, a turned one too.
+TILE, PATCH = 4, 9
+TURNED_TILE, TURNED_PATCH = 8, 5
 
 
 @parallel
@@ -64,8 +71,8 @@ def strided_forward(
     ``turned`` computes the gradient of the input from that of the output, x.
 
     Optimizations: as in ``winograd_forward``.  ``patches`` (threads, 81*chunk*C +
-    36*16) and ``products`` (threads, 81*chunk*B + 36*16) hold the matrices one after
-    another, and in each the rows of a tile beside each other.
+    36*`GAP`) and ``products`` (threads, 81*chunk*B + 36*`GAP`) hold the matrices one
+    after another, and in each the rows of a tile beside each other.
 
     ``checks`` (threads, LANES) of zeros turn to NaN where a result is not finite.
     """
@@ -74,31 +81,31 @@ def strided_forward(
     pixels, sums = x.reshape(-1, C), out.reshape(-1, K)
     additions = addend.reshape(-1, K)
     blocks, B = places.shape[0], places.shape[3]
-    step, size, padding, side = (1, 5, 0, 8) if turned else (2, 9, 1, 4)
+    side, size = (TURNED_TILE, TURNED_PATCH) if turned else (TILE, PATCH)
     tile_rows, tile_columns = (P + side - 1) // side, (Q + side - 1) // side
     tiles = N * tile_rows * tile_columns
     threads = len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
+    # from patch to patch: a tile of 4x4 results lies over 8x8 pixels, or the reverse
+    step, padding = (side // 2, 0) if turned else (side * 2, 1)
     for thread in prange(threads):  # disjoint tiles and kernels of out
         patch, product, check = patches[thread], products[thread], checks[thread]
-        d, t = (
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-        )
+        ending = Ending(bias, additions, relu)
+        images, results = Images(pixels, H, W), Images(sums, P, Q)
+        d = np.empty(STRIDED_PLACES * LANES, x.dtype)
+        t = np.empty(STRIDED_PLACES * LANES, x.dtype)
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for tile in range(count):
-                n, top, left = tile_corner(
-                    first + tile, tile_rows, tile_columns, 4 * step
-                )
+                n, top, left = tile_corner(first + tile, tile_rows, tile_columns, step)
                 corner = n, top - padding, left - padding
                 for c in range(0, C, LANES):
                     lanes = min(LANES, C - c)
-                    load_pixels(pixels, H, W, *corner, size, c, lanes, d)
+                    load_pixels(images, corner, size, c, lanes, d)
                     transform_patch(d, turned, size, lanes, t)
-                    transform_patch(t, turned, 9, lanes, d)
+                    transform_patch(t, turned, PATCH, lanes, d)
                     store_places(d, lanes, C, chunk, tile, c, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 for place in range(PRODUCTS):
@@ -113,11 +120,9 @@ def strided_forward(
                 for tile in range(count):
                     corner = tile_corner(first + tile, tile_rows, tile_columns, side)
                     load_places(product, B, chunk, tile, lanes, d)
-                    transform_product(d, turned, 9, lanes, t)
+                    transform_product(d, turned, PATCH, lanes, t)
                     transform_product(t, turned, side, lanes, d)
-                    ending = bias, additions, relu
-                    where = P, Q, *corner, side, k, lanes
-                    store_pixels(d, *ending, *where, sums, check)
+                    store_pixels(d, ending, corner, side, k, lanes, results, check)
 
 
 @parallel
@@ -139,41 +144,39 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
     N, P, Q, K = grad_output.shape
     pixels, gradient_pixels = x.reshape(-1, C), grad_output.reshape(-1, K)
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
-    tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
+    tile_rows, tile_columns = (P + TILE - 1) // TILE, (Q + TILE - 1) // TILE
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     for thread in prange(threads):  # disjoint (part, c block) of totals
-        d, t = (
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-            np.empty(STRIDED_PLACES * LANES, x.dtype),
-        )
+        images, results = Images(pixels, H, W), Images(gradient_pixels, P, Q)
+        d = np.empty(STRIDED_PLACES * LANES, x.dtype)
+        t = np.empty(STRIDED_PLACES * LANES, x.dtype)
         product = np.empty((c_width, k_width), x.dtype)
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_first, c_last = (
-                split * c_blocks // splits,
-                (split + 1) * c_blocks // splits,
-            )
+            c_first = split * c_blocks // splits
+            c_last = (split + 1) * c_blocks // splits
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
-                    n, p, q = tile_corner(first + tile, tile_rows, tile_columns, 4)
+                    corner = tile_corner(first + tile, tile_rows, tile_columns, TILE)
+                    n, p, q = corner
+                    patch_corner = n, 2 * p - 1, 2 * q - 1
                     for block in range(c_first, c_last):
                         c = block * c_width
                         lanes = min(c_width, C - c)
-                        corner = n, 2 * p - 1, 2 * q - 1
-                        load_pixels(pixels, H, W, *corner, 9, c, lanes, d)
-                        transform_patch(d, False, 9, lanes, t)
-                        transform_patch(t, False, 9, lanes, d)
+                        load_pixels(images, patch_corner, PATCH, c, lanes, d)
+                        transform_patch(d, False, PATCH, lanes, t)
+                        transform_patch(t, False, PATCH, lanes, d)
                         matrices = patches[thread, block]
                         store_places(d, lanes, c_width, chunk, tile, 0, matrices)
                     for block in range(k_blocks):
                         k = block * k_width
                         lanes = min(k_width, K - k)
-                        load_pixels(gradient_pixels, P, Q, n, p, q, 4, k, lanes, d)
-                        transform_gradient(d, 4, lanes, t)
-                        transform_gradient(t, 9, lanes, d)
+                        load_pixels(results, corner, TILE, k, lanes, d)
+                        transform_gradient(d, TILE, lanes, t)
+                        transform_gradient(t, PATCH, lanes, d)
                         matrices = gradients[thread, block]
                         store_places(d, lanes, k_width, chunk, tile, 0, matrices)
                 for block in range(c_first, c_last):

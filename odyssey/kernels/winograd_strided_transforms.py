@@ -9,14 +9,12 @@ writes its result transposed: called twice, it has done columns and rows.
 import numpy as np
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.tiles import LANES
+from odyssey.kernels.tiles import GAP, LANES
 
 #: Rows that a tile has in each of the 36 products.
 ROWS = np.outer([1, 1, 1, 1, 1, 4], [1, 1, 1, 1, 1, 4]).ravel()
 #: Rows that it has in all products before.
 BEFORE = np.cumsum(ROWS) - ROWS
-#: Numbers between the products: without them, all would share the same cache sets.
-GAP = 16
 
 
 @serial

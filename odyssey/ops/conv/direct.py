@@ -11,6 +11,7 @@ import numpy as np
 from odyssey import reference
 from odyssey.kernels import conv_direct as kernels
 from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.packing import kernel_matrix
 from odyssey.kernels.tiles import PIECE
 from odyssey.memory import workspace
 from odyssey.threads import num_threads
@@ -19,6 +20,14 @@ from odyssey.threads import num_threads
 COLUMNS = 64
 #: Terms of a sum that are packed together: they stay in the core's own cache.
 TERMS = 512
+#: Up to this stride, phases that no tap reaches are written by the kernel, too; beyond
+#: it they are most of the pixels, and are written before.
+STRIDE_BY_PHASES = 8
+#: The gradient of the kernel is added up in parts: at most so many, each of so many
+#: pixels at least, and with so many sums altogether at most.
+MOST_PARTS, PART_PIXELS, MOST_SUMS = 32, 256, 2**21
+#: Pixels that are packed at a time for it.
+HEIGHT = 256
 
 
 def forward(
@@ -39,7 +48,7 @@ def forward(
     blocks, B = _blocks(K)
     matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
     with one_blas_thread():
-        kernels.kernel_matrix(kernel, np.array(taps), False, matrix)
+        kernel_matrix(kernel, np.array(taps), False, matrix)
         kernels.conv_forward(
             x=x,
             matrix=matrix,
@@ -76,7 +85,9 @@ def grad_input(
     H, W = out.shape[1:3]
     # taps (r, s), by the pixels that they reach
     by_phase: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    if stride <= 8:  # phases that none reaches are written by the kernel, too
+    if (
+        stride <= STRIDE_BY_PHASES
+    ):  # phases that none reaches are written by the kernel, too
         for u in range(min(stride, H)):
             for v in range(min(stride, W)):
                 by_phase[u, v] = []
@@ -109,7 +120,7 @@ def grad_input(
     matrix = workspace("kernel", (blocks, len(taps) * K, B), kernel.dtype)
     tables = [np.array(table) for table in (phases, runs, slices)]
     with one_blas_thread():
-        kernels.kernel_matrix(kernel, np.array(taps), True, matrix)
+        kernel_matrix(kernel, np.array(taps), True, matrix)
         kernels.conv_grad_input(grad_output, matrix, addend, *tables, stride, out)
     return True
 
@@ -122,10 +133,11 @@ def grad_kernel(
     N, P, Q, _ = grad_output.shape
     blocks, B = _blocks(K)
     count, width = _blocks(R * S * C)
-    most = min(32, N * P * Q // 256, 2**21 // (R * S * C * K))
+    sums = MOST_SUMS // (R * S * C * K)
+    most = min(MOST_PARTS, N * P * Q // PART_PIXELS, sums)
     parts = 1 << max(0, most.bit_length() - 1)  # a power of two: threads get even parts
     splits = min(count, -(-num_threads() // parts))
-    height = min(256, PIECE // (width * B) // 4 * 4)
+    height = min(HEIGHT, PIECE // (width * B) // 4 * 4)
     partial = workspace("kernel", (parts, blocks, count * width, B), x.dtype)
     shifts = [(r - padding, s - padding) for r in range(R) for s in range(S)]
     runs, slices = _runs(shifts, C, COLUMNS)

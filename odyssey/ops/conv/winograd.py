@@ -8,18 +8,15 @@ caller sums directly: the differences that the transforms take would spread an I
 NaN over its whole tile, and may overflow before the direct sums do.
 """
 
+from functools import partial
+
 import numpy as np
 
-from odyssey.kernels import winograd as kernels
-from odyssey.kernels.blas import one_blas_thread
-from odyssey.kernels.tiles import LANES, PRODUCTS
-from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
-from odyssey.memory import workspace
-from odyssey.threads import num_threads
+from odyssey.kernels.tiles import PLACES
+from odyssey.kernels.winograd import TILE, winograd_forward, winograd_grad_kernel
+from odyssey.ops.conv import winograd_domain as domain
 
 SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
-#: Columns between the places: without them, all would share the same cache sets.
-GAP = 16
 
 
 def worthwhile(
@@ -39,7 +36,7 @@ def worthwhile(
     least = 64
     if C * K >= 128 * 128:
         least = 32 if product == "grad_kernel" else 4
-    return min(C, K) >= 8 and tiles_of(N, P, Q) >= least
+    return min(C, K) >= 8 and domain.tiles_of((N, P, Q), TILE) >= least
 
 
 def forward(
@@ -83,66 +80,38 @@ def _convolve(
     padding: int,
     out: np.ndarray,
 ) -> bool:
-    N, P, Q, K = out.shape
-    C, dtype, threads = x.shape[3], x.dtype, num_threads()
-    blocks, B = blocks_of(K)
+    C, K = x.shape[3], out.shape[3]
     # a chunk reads the places of the whole kernel: large ones come from memory; and the
     # products of small ones would be over sooner than they are called
     chunk = 32 if 2**12 <= C * K <= 2**16 else 128
-    chunk = min(chunk, tiles_of(N, P, Q))
-    places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
-    patches = workspace("patches", (threads, PRODUCTS, chunk * C + GAP), dtype)
-    products = workspace("products", (threads, PRODUCTS, chunk * B + GAP), dtype)
-    checks = np.zeros((threads, LANES), dtype)
-    with one_blas_thread():
-        kernel_to_places(kernel, turned, False, places)
-        kernels.winograd_forward(
-            x=x,
-            places=places,
-            bias=bias,
-            addend=addend,
-            relu=relu,
-            padding=padding,
-            chunk=chunk,
-            patches=patches,
-            products=products,
-            out=out,
-            checks=checks,
-        )
-    return bool(np.isfinite(checks).all())
+    return domain.convolve(
+        partial(winograd_forward, padding=padding),
+        x,
+        kernel,
+        bias,
+        addend,
+        out,
+        turned=turned,
+        relu=relu,
+        places=PLACES,
+        chunk=min(chunk, domain.tiles_of(out.shape, TILE)),
+    )
 
 
 def grad_kernel(
     grad_output: np.ndarray, x: np.ndarray, stride: int, padding: int, out: np.ndarray
 ) -> bool:
     """Write the gradient of the kernel (K, C, 3, 3)."""
-    N, P, Q, K = grad_output.shape
-    C, dtype = x.shape[3], x.dtype
-    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
-    tiles, threads = tiles_of(N, P, Q), num_threads()
+    K, C = out.shape[:2]
+    tiles = domain.tiles_of(grad_output.shape, TILE)
+    # each part has sums of its own at the places, so few parts where these are large
     parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
-    chunk = min(SUM_CHUNK, -(-tiles // parts))
-    columns = chunk * c_width + GAP
-    patches = workspace("patches", (threads, c_blocks, PRODUCTS, columns), dtype)
-    columns = chunk * k_width + GAP
-    gradients = workspace("products", (threads, k_blocks, PRODUCTS, columns), dtype)
-    shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
-    totals = workspace("places", shape, dtype)
-    checks = np.zeros((k_blocks, C), dtype)
-    with one_blas_thread():
-        kernels.winograd_grad_kernel(
-            grad_output, x, padding, chunk, patches, gradients, totals
-        )
-        totals_to_kernel(totals, False, out, checks)
-    return bool(np.isfinite(checks).all())
-
-
-def tiles_of(N: int, P: int, Q: int, side: int = 4) -> int:
-    """Return how many square tiles cover N images of P x Q pixels."""
-    return N * -(-P // side) * -(-Q // side)
-
-
-def blocks_of(channels: int) -> tuple[int, int]:
-    """Return into how many blocks of how many channels, at most `LANES`, to cut."""
-    blocks = -(-channels // LANES)
-    return blocks, -(-channels // (16 * blocks)) * 16
+    return domain.grad_kernel(
+        partial(winograd_grad_kernel, padding=padding),
+        grad_output,
+        x,
+        out,
+        places=PLACES,
+        parts=parts,
+        chunk=min(SUM_CHUNK, -(-tiles // parts)),
+    )

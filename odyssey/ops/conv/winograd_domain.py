@@ -1,0 +1,113 @@
+"""What convolutions in Winograd's domain have in common, of stride 1 and of stride 2.
+
+Here the buffers are laid out, 3x3 kernels are turned into their places and sums at the
+places back into 3x3 gradients.  The work over tiles in between is done by a kernel of
+``kernels/``, which is handed in.  ``places`` says how many numbers a tile has in the
+domain, of each channel: `PLACES` or `STRIDED_PLACES`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from odyssey.kernels.blas import one_blas_thread
+from odyssey.kernels.tiles import GAP, LANES, PRODUCTS, STRIDED_PLACES
+from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
+from odyssey.memory import workspace
+from odyssey.threads import num_threads
+
+GAPS = PRODUCTS * GAP
+SIMD = (
+    16  # channels of a block are a multiple of these: one AVX-512 register of float32
+)
+
+
+def convolve(
+    run: Callable[..., None],
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    out: np.ndarray,
+    *,
+    turned: bool,
+    relu: bool,
+    places: int,
+    chunk: int,
+) -> bool:
+    """Write the convolution of ``x`` (N, H, W, C) by the kernel ``run`` to ``out``.
+
+    ``turned`` takes (K, C, 3, 3) as what the gradient of the input is a convolution
+    with; ``chunk`` is how many tiles a thread does at a time.  Tells whether all
+    results are finite.
+    """
+    C, K, dtype, threads = x.shape[3], out.shape[3], x.dtype, num_threads()
+    blocks, B = blocks_of(K)
+    kernel_places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
+    patches = workspace("patches", (threads, places * chunk * C + GAPS), dtype)
+    products = workspace("products", (threads, places * chunk * B + GAPS), dtype)
+    checks = np.zeros((threads, LANES), dtype)
+    with one_blas_thread():
+        kernel_to_places(kernel, turned, places == STRIDED_PLACES, kernel_places)
+        run(
+            x=x,
+            places=kernel_places,
+            bias=bias,
+            addend=addend,
+            relu=relu,
+            chunk=chunk,
+            patches=patches,
+            products=products,
+            out=out,
+            checks=checks,
+        )
+    return bool(np.isfinite(checks).all())
+
+
+def grad_kernel(
+    run: Callable[..., None],
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    out: np.ndarray,
+    *,
+    places: int,
+    parts: int,
+    chunk: int,
+) -> bool:
+    """Write the gradient of the kernel (K, C, 3, 3), which the kernel ``run`` adds up.
+
+    It does so in so many ``parts``, each by ``chunk`` tiles at a time.  Tells whether
+    all results are finite.
+    """
+    K, C, dtype, threads = grad_output.shape[3], x.shape[3], x.dtype, num_threads()
+    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C), blocks_of(K)
+    columns = places * chunk * c_width + GAPS
+    patches = workspace("patches", (threads, c_blocks, columns), dtype)
+    columns = places * chunk * k_width + GAPS
+    gradients = workspace("products", (threads, k_blocks, columns), dtype)
+    shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
+    totals = workspace("places", shape, dtype)
+    checks = np.zeros((k_blocks, C), dtype)
+    with one_blas_thread():
+        run(
+            grad_output=grad_output,
+            x=x,
+            chunk=chunk,
+            patches=patches,
+            gradients=gradients,
+            totals=totals,
+        )
+        totals_to_kernel(totals, places == STRIDED_PLACES, out, checks)
+    return bool(np.isfinite(checks).all())
+
+
+def tiles_of(shape: tuple[int, ...], side: int) -> int:
+    """Return how many square tiles cover images (N, P, Q, ...)."""
+    N, P, Q = shape[:3]
+    return N * -(-P // side) * -(-Q // side)
+
+
+def blocks_of(channels: int) -> tuple[int, int]:
+    """Return into how many blocks of how many channels, at most `LANES`, to cut."""
+    blocks = -(-channels // LANES)
+    return blocks, -(-channels // (SIMD * blocks)) * SIMD
