@@ -2,8 +2,8 @@
 
 Each product is a matrix product over *rows* (pixels) and *terms* (the channels of each
 *tap*, a position r, s of the kernel).  No thread ever holds the whole unfolded input: a
-block of rows is packed into a buffer in the core's own cache (`packing.py`), multiplied,
-stored.
+block of rows is packed into a buffer in the core's own cache, multiplied, stored.
+`packing.py` has the first two steps.
 
 Arrays are C-contiguous: x (N, H, W, C), out (N, P, Q, K), kernel (K, C, R, S).  The
 columns of a factor come in blocks of at most 64 and the products in pieces of at most

@@ -1,7 +1,8 @@
 """The three products of a 3x3 convolution of stride 1, in Winograd's domain.
 
-Here the buffers of ``kernels/winograd.py`` are laid out and its kernels are called;
-``docs/derivations/winograd.md`` says what they compute, ``convolution.py`` when.
+Here is said when this way pays, and how its tiles are shared out; `winograd_domain.py`
+lays out the buffers and calls the kernels of ``kernels/winograd.py``, and
+``docs/derivations/winograd.md`` says what these compute.
 
 Each function tells whether all of its results are finite.  Where they are not, the
 caller sums directly: the differences that the transforms take would spread an Inf as

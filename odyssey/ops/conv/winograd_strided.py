@@ -1,9 +1,8 @@
 """The three products of a 3x3 convolution of stride 2 and padding 1, by Winograd.
 
-Here the buffers of ``kernels/winograd_strided.py`` are laid out and its kernels are
-called; ``docs/derivations/winograd.md`` says what they compute, ``convolution.py``
-when.  As in ``winograd.py`` each function tells whether all of its results are finite,
-and the caller sums directly where they are not.
+As in ``winograd.py``, with the kernels of ``kernels/winograd_strided.py``.  Each
+function tells whether all of its results are finite, and the caller sums directly where
+they are not.
 """
 
 from functools import partial
