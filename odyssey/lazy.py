@@ -91,7 +91,7 @@ def stub(homes: Mapping[str, str]) -> str:
         [
             '"""The public names, for editors and type checkers, see odyssey.lazy."""',
             "",
-            *(f"from {module} import {name} as {name}" for module, name in pairs),
+            *(_import_of(module, name) for module, name in pairs),
             "",
             "from . import reference as reference",
             "",
@@ -100,3 +100,11 @@ def stub(homes: Mapping[str, str]) -> str:
             "",
         ]
     )
+
+
+def _import_of(module: str, name: str) -> str:
+    """Return the line that imports a name, broken where a formatter breaks it."""
+    line = f"from {module} import {name} as {name}"
+    if len(line) <= 88:
+        return line
+    return f"from {module} import (\n    {name} as {name},\n)"
