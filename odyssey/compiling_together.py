@@ -1,11 +1,11 @@
 """Compile kernels in several processes at once, each kernel in one of them.
 
-A process compiles one kernel after the other, whatever its threads: Numba holds a lock
-meanwhile.  So each core gets a process, which takes the next kernel whenever it is done
-with one, and keeps what it has compiled in the folder that all share.
+Numba holds a lock while it compiles, so threads cannot compile at once.  Instead each
+core gets a process, which takes the next kernel whenever it has finished one, and saves
+the compiled kernels in the folder that all processes share.
 
-Which combinations of types there are is found by calling the operations while the
-kernels only note what they are called with, see `combinations`.
+The combinations of types are found by calling the operations while the kernels only
+record the types of their arguments, see `combinations`.
 """
 
 import base64
@@ -30,7 +30,7 @@ from odyssey.kernel_cache import KernelCache
 #: The types of the arguments of a call.
 Types = tuple[Any, ...]
 
-#: What each process runs, with the folders to import from as its arguments.
+#: The program of each process; its arguments are the folders to import from.
 PROGRAM = """
 import sys
 sys.path[:] = sys.argv[1:]
@@ -40,11 +40,10 @@ compiling_together.serve()
 
 
 def combinations(calls: Iterable[Callable]) -> dict[CPUDispatcher, list[Types]]:
-    """Return the combinations of types that calls need of each kernel.
+    """Return the combinations of types with which calls use each kernel.
 
-    The calls do everything but run kernels, so that they compute with what memory
-    holds.  Where one trips over that, those of its kernels that would come after it are
-    not found.
+    The calls do everything except run kernels, so they compute with uninitialised
+    memory.  If a call fails because of that, the kernels after that point are missing.
     """
     found: dict[CPUDispatcher, list[Types]] = {}
 
@@ -63,7 +62,7 @@ def combinations(calls: Iterable[Callable]) -> dict[CPUDispatcher, list[Types]]:
 
 
 def missing(found: dict[CPUDispatcher, list[Types]]) -> dict[CPUDispatcher, list]:
-    """Return those combinations that are not in the folder, largest kernels first."""
+    """Return the combinations that are not in the folder, largest kernels first."""
     kept = {
         kernel: [types for types in several if not _is_kept(kernel, types)]
         for kernel, several in found.items()
@@ -74,7 +73,7 @@ def missing(found: dict[CPUDispatcher, list[Types]]) -> dict[CPUDispatcher, list
 
 
 def _is_kept(kernel: CPUDispatcher, types: Types) -> bool:
-    if not isinstance(kernel._cache, KernelCache):  # where nothing can be kept
+    if not isinstance(kernel._cache, KernelCache):  # no folder can be written to
         return True
     return kernel._cache.holds(types, kernel.targetctx)
 
@@ -82,7 +81,7 @@ def _is_kept(kernel: CPUDispatcher, types: Types) -> bool:
 def _size(kernel: Dispatcher) -> int:
     """Return the length of the bytecode of a kernel with all its helpers.
 
-    The time to compile grows about as it does.
+    The time to compile is roughly proportional to it.
     """
     sizes, todo = {}, [kernel]
     while todo:
@@ -100,9 +99,9 @@ def _size(kernel: Dispatcher) -> int:
 def compile_all(
     work: dict[CPUDispatcher, list[Types]], processes: int
 ) -> Iterator[tuple[CPUDispatcher, int, float]]:
-    """Compile kernels, and give each that is done: how often it was, and in how long.
+    """Compile kernels; yield each with its number of new versions and the seconds.
 
-    What a process cannot compile is left out, and compiled where it is called.
+    A kernel that a process cannot compile is left out; its first call compiles it.
     """
     todo: queue.SimpleQueue = queue.SimpleQueue()
     done: queue.SimpleQueue = queue.SimpleQueue()
@@ -126,12 +125,12 @@ def _start() -> subprocess.Popen:
         [sys.executable, "-c", PROGRAM, *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what it may complain of, the caller meets too
+        stderr=subprocess.DEVNULL,  # the caller gets the same errors later
     )
 
 
 def _hand_out(child: Any, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
-    """Give a process kernels until there are no more, or it has ended."""
+    """Give kernels to a process until none is left, or the process has ended."""
     with suppress(queue.Empty, OSError, ValueError):
         while True:
             kernel, several = todo.get_nowait()
@@ -146,9 +145,9 @@ def _hand_out(child: Any, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> N
 
 
 def serve() -> None:
-    """Compile what standard input names, and answer with how many were not there."""
+    """Compile the kernels named on standard input; answer the number of new ones."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else may be printed
+    os.dup2(2, 1)  # other output must not mix with the answers
     for line in sys.stdin.buffer:
         home, name, several = pickle.loads(base64.b64decode(line))
         __import__(home)

@@ -129,7 +129,7 @@ class KernelCache(FunctionCache):
         return (*super()._index_key(sig, codegen), tuple(sorted(shaping.items())))
 
     def holds(self, sig: Any, target_context: Any) -> bool:
-        """Tell whether there is a kernel for these types, whole and of today."""
+        """Return whether an intact and current kernel for these types is stored."""
         key = self._index_key(sig, target_context.codegen())
         return self._cache_file.load(key) is not None
 

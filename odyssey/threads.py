@@ -146,7 +146,7 @@ def _become(kind: type[CPUDispatcher]) -> None:
 
 @contextlib.contextmanager
 def called_as(kind: type[CPUDispatcher]) -> Iterator[None]:
-    """Have all kernels do for a while what another class does when it is called."""
+    """Give all kernels the class ``kind``, which decides their calls, for a while."""
     start()
     usual = _class
     _become(kind)

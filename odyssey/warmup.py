@@ -5,8 +5,8 @@ So every public function that uses kernels is called here on tiny arrays, by the
 ``kernel_calls`` of its module.  The memory layout adds no combination: kernels get all
 arrays in the same layout.  ``tests/test_warmup.py`` checks that no kernel is missing.
 
-What is not stored yet is compiled before that, in as many processes as there are cores,
-see ``odyssey.compiling_together``.
+Kernels that are not stored yet are compiled first, with a process for each core, see
+``odyssey.compiling_together``.
 """
 
 import importlib
@@ -100,7 +100,7 @@ def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
 
 
 def _compile_missing(calls: list[partial]) -> int:
-    """Compile what calls use and is not stored, if there are cores to share it."""
+    """Compile the kernels of calls that are not stored, if there are several cores."""
     cores = threads.default_threads()
     if cores < 2 or folder() is None:
         return 0
@@ -120,7 +120,7 @@ def _compile_missing(calls: list[partial]) -> int:
 
 
 def _bar(total: int) -> tqdm:
-    """Return a bar that shows only on a terminal."""
+    """Return a progress bar, which is shown only on a terminal."""
     return progress_bar(
         total=total,
         desc="compiling",
