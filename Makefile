@@ -13,7 +13,9 @@ BIN := $(VENV)/bin
 
 .PHONY: test example lint stub clean
 
+# Kernels first, each in one process: else every process of the tests compiles its own.
 test: $(VENV)/.test
+	$(BIN)/odyssey warmup --float64
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 example: $(VENV)/.base

@@ -1,7 +1,7 @@
-"""When results of two implementations are the same, up to rounding.
+"""Compare the results of two implementations, which may differ by rounding only.
 
 The measure is the relative difference in the 2-norm, ||a - b|| / ||b||, for each array:
-it is small only if all that matters in the array agrees, however large its values are.
+it does not depend on how large the values of the array are.
 """
 
 import numpy as np
@@ -27,13 +27,13 @@ GRADIENT = {"float32": 5e-2, "bfloat16": 0.7}
 
 
 class Disagreement(Exception):
-    """Results that differ by more than rounding."""
+    """Raised when results differ by more than rounding."""
 
 
 def compare(
     found: dict[str, np.ndarray], expected: dict[str, np.ndarray], peer: Contender
 ) -> dict[str, tuple[float, float]]:
-    """Return the worst difference and its tolerance, by kind of quantity.
+    """Return the largest difference and its tolerance for each kind of quantity.
 
     Raises Disagreement, naming the array, where one is above its tolerance.
     """
@@ -44,7 +44,7 @@ def compare(
     for name, array in expected.items():
         quantity, tolerance = _tolerance(name, peer.precision)
         difference = relative_difference(found[name], array)
-        if not difference <= tolerance:  # so that NaN is no agreement
+        if not difference <= tolerance:  # so that NaN does not pass
             raise Disagreement(
                 f"{peer.name} and odyssey differ: {name} by {difference:.1e} "
                 f"(relative, 2-norm), at most {tolerance:.0e} may be"

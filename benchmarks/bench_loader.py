@@ -1,4 +1,4 @@
-"""Time augmentation and the loader: images a second, after checking the result.
+"""Time augmentation and the loader in images per second, after checking the results.
 
 python benchmarks/bench_loader.py
 python benchmarks/bench_loader.py --threads 1 --mode reflect
@@ -34,7 +34,7 @@ ALL = {
 
 
 def plain_numpy(images, indices, seed, epoch, mode, padding=4):
-    """Pad, slice, flip and normalise, an image at a time."""
+    """Pad, slice, flip and normalise, one image at a time."""
     key = np.array([seed, AUGMENT_STREAM], np.uint64)
     H, W = images.shape[2:]
     out = np.empty((len(indices), *images.shape[1:]), np.float32)
@@ -52,7 +52,7 @@ def plain_numpy(images, indices, seed, epoch, mode, padding=4):
 
 
 def images_per_second(run, count, repeats):
-    """Return the median, least and greatest rate of ``repeats`` runs."""
+    """Return the median, smallest and largest rate of ``repeats`` runs."""
     rates = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -125,7 +125,7 @@ def main():
         ("  all of it", epoch(**ALL), args.images),
         *((f"    {name}", all_on_one(name), 1000) for name in OPERATIONS),
     ):
-        run()  # compiles, where that is still to be done
+        run()  # compiles, if this has not been done
         rates = images_per_second(run, count, args.repeats)
         print(
             f"{name:28}"

@@ -1,11 +1,11 @@
-"""Time both ways of a 3x3 convolution, and see whether "auto" takes the faster one.
+"""Time both methods of a 3x3 convolution, and check if "auto" takes the faster one.
 
     python benchmarks/bench_methods.py
     python benchmarks/bench_methods.py --stride 2 --json methods.json
 
-The rule of "auto" (``worthwhile`` in `odyssey/ops/conv/winograd.py`) goes by channels
-and by the number of tiles; so the shapes here go from few of both to many.  Results of
-the two ways are compared first.
+The rule of "auto" (``worthwhile`` in `odyssey/ops/conv/winograd.py`) depends on the
+channels and on the number of tiles, so the shapes here have few to many of both.  The
+results of the two methods are compared first.
 """
 
 import sys
@@ -60,7 +60,7 @@ def products(N, side, C, stride):
 
 
 def check(function) -> None:
-    """Stop if the two ways do not agree."""
+    """Stop if the results of the two methods differ."""
     results = [function(method) for method in METHODS[:2]]
     results = [r if isinstance(r, tuple) else (r,) for r in results]
     for direct, winograd in zip(*results, strict=True):
@@ -71,7 +71,7 @@ def check(function) -> None:
 
 
 def measure(function, rounds: int) -> dict[str, float]:
-    """Return the least seconds of each way, in turn."""
+    """Return the shortest time of each method in seconds, measured in turn."""
     least = dict.fromkeys(METHODS, float("inf"))
     for _ in range(rounds):
         for method in METHODS:
@@ -87,7 +87,7 @@ def measure(function, rounds: int) -> dict[str, float]:
 @click.option("--limit", type=click.IntRange(1), default=MOST, hidden=True)
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path))
 def main(threads, stride, rounds, limit, path):
-    """Time the direct and Winograd's way at many shapes, beside what auto does."""
+    """Time the direct and Winograd's method at many shapes, and what auto chooses."""
     stride = int(stride)
     numba.set_num_threads(threads)
     described = machine.describe(threads)

@@ -1,17 +1,17 @@
-"""Where the time of a training step goes, and how far each operation is from the best.
+"""Measure how long each operation of a training step takes, and how long it must take.
 
     python benchmarks/bench_ops.py
     python benchmarks/bench_ops.py --batch 32 --threads 1 --json ops.json
     python benchmarks/bench_ops.py --model resnet50
 
-Whole steps of a network run, and every call of an operation in them is timed in its
-place: with the arrays, caches and memory of a real step.  Beside the rates stand two
-ceilings of this machine, a large matrix product and a large copy.
+Whole training steps run, and every call of an operation in them is timed where it
+happens: with the arrays, caches and memory of a real step.  Two limits of this machine
+are printed for comparison, a large matrix product and a large copy.
 
-GFLOP/s count the multiplications and additions of the direct sum, also where Winograd's
-way does with fewer: a 3x3 convolution may come out above the ceiling.  GB/s count every
-array that goes in or comes out once: an operation that has to read one twice, as batch
-norm has to for its statistics, ends below the ceiling.
+GFLOP/s counts the multiplications and additions of the direct sum, even if Winograd's
+method needs fewer: a 3x3 convolution may be above the limit.  GB/s counts every input
+and output once: an operation that has to read one of them twice, as batch norm has to
+for its statistics, stays below the limit.
 """
 
 import statistics
@@ -46,7 +46,7 @@ MODULES = [
 def measure_steps(
     recorder: Recorder, config: ResNetConfig, batch: int, repeat: int
 ) -> float:
-    """Run training steps; return the seconds of one, less what the recorder adds."""
+    """Run training steps; return the seconds of one, without those of the recorder."""
     with recorder:
         arrays = odyssey_model.model_inputs(batch, config)
         step = odyssey_model.training_step(arrays, config).run
@@ -64,7 +64,7 @@ def measure_steps(
 
 
 def shares(rows: list[Row], step: float) -> str:
-    """Return the time of each operation at all its shapes, the longest first."""
+    """Return the time of each operation over all its shapes, the longest first."""
     totals = defaultdict(float)
     for row in rows:
         totals[row.op] += row.seconds
@@ -102,7 +102,7 @@ def table(rows: list[Row], step: float, product: float, copy: float) -> str:
 @size_options(repeat_help="Steps, of which the median counts.")
 @click.pass_context
 def main(ctx, model, batch, threads, repeat, path):
-    """Time every operation of a training step, in its place."""
+    """Time every operation of a training step, during the step."""
     before = numba.get_num_threads()
     numba.set_num_threads(threads)
     try:
@@ -116,7 +116,7 @@ def main(ctx, model, batch, threads, repeat, path):
 
 
 def run(name: str, batch: int, threads: int, repeat: int, path: Path | None) -> None:
-    """Measure ceilings and steps; print and write what came out."""
+    """Measure limits and steps; print and write the results."""
     described = machine.describe(threads)
     click.echo(machine.as_text(described))
     product, copy = ceilings.matrix_product(threads), ceilings.copy(threads)

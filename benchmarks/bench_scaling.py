@@ -1,11 +1,12 @@
-"""How the cost of a training step grows with batch, width and threads.
+"""Measure how the time of a training step grows with batch, width and threads.
 
     python benchmarks/bench_scaling.py
     python benchmarks/bench_scaling.py --repeat 5 --json scaling.json
 
-Every line is ResNet-18 with one of the three changed, in a process of its own: what a
-large batch leaves behind in memory slows a narrow network down by a third.  The machine
-may slow down on the way: the first line is measured again at the end.
+Every line is ResNet-18 with one of the three changed.  Each runs in a process of its
+own, because memory that a large batch has used makes a narrow network slower by a
+third.  The first line is measured again at the end, to show whether the machine has
+become slower meanwhile.
 """
 
 import multiprocessing
@@ -31,7 +32,7 @@ STANDARD = (128, 64, THREADS)  # batch, width, threads
 
 
 def settings(batches=BATCHES, widths=WIDTHS, threads=THREADS):
-    """Return (batch, width, threads), the standard one first and last."""
+    """Return (batch, width, threads) of each line, the standard one first and last."""
     batch, width, _ = STANDARD
     varied = [(other, width, threads) for other in batches]
     varied += [(batch, other, threads) for other in widths]
@@ -40,7 +41,7 @@ def settings(batches=BATCHES, widths=WIDTHS, threads=THREADS):
 
 
 def seconds_a_step(batch: int, width: int, threads: int, repeat: int) -> float:
-    """Return the median time of a training step."""
+    """Return the median time of a training step, in seconds."""
     numba.set_num_threads(threads)
     config = ResNetConfig(width=width)
     arrays = odyssey_model.model_inputs(batch, config)

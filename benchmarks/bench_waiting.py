@@ -1,13 +1,13 @@
-"""What it costs and gains that waiting threads spin briefly, with and without company.
+"""Measure how the spinning of waiting threads changes speed, alone and beside programs.
 
     python benchmarks/bench_waiting.py --turns 300000,1000 --rounds 5
     python benchmarks/bench_waiting.py --turns 300000,1000 --rounds 3 --busy 2
 
-``turns`` are GOMP_SPINCOUNT: how often GNU OpenMP's waiting loop turns before a thread
-sleeps, by its own setting 300,000 times.  Each choice trains three networks on
-synthetic images in a process of its own, in turn.  ``--busy`` programs keep a core busy
-each meanwhile.  Prints images/s by metrics.csv, and the medians of the rounds' ratios
-to the first choice.
+``turns`` is GOMP_SPINCOUNT: how often the waiting loop of GNU OpenMP runs before the
+thread sleeps, by default 300,000 times.  For each number of turns, in turn, processes
+of their own train three networks on synthetic images.  Meanwhile ``--busy`` other
+programs keep one core busy each.  Prints images/s from metrics.csv, and for each number
+of turns the median of the rounds' ratios to the first.
 """
 
 import os
@@ -29,7 +29,7 @@ COMMON = "--dataset synthetic --limit-test 32 --epochs 2 --no-progress --weights
 
 
 def speed(options: str, turns: str) -> float:
-    """Return images/s of the second epoch; all that is readied is so by then."""
+    """Return images/s of the second epoch, when everything has been compiled."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(TRAIN), *options.split(), *COMMON.split()]
         environment = {**os.environ, "GOMP_SPINCOUNT": turns}
@@ -45,7 +45,7 @@ def speed(options: str, turns: str) -> float:
 @click.option("--rounds", type=click.IntRange(1), default=3)
 @click.option("--busy", type=click.IntRange(0), default=0, help="Other programs.")
 def main(turns: str, rounds: int, busy: int) -> None:
-    """Train in turn with threads that spin for longer or shorter."""
+    """Train with threads that spin for a longer or shorter time."""
     others = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
         for _ in range(busy)

@@ -1,4 +1,4 @@
-"""What this machine can do at most: the rates that others are held against."""
+"""The highest rates of this machine, with which those of operations are compared."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ RUNS = 4  # the best of them counts: a ceiling is not lowered by a disturbance
 
 
 def matrix_product(threads: int) -> float:
-    """Return the operations a second of a large float32 product, by NumPy's BLAS."""
+    """Return operations per second of a large float32 product by NumPy's BLAS."""
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((MATRIX, MATRIX), np.float32) for _ in range(2))
     out = np.empty_like(a)
@@ -22,7 +22,7 @@ def matrix_product(threads: int) -> float:
 
 
 def copy(threads: int) -> float:
-    """Return the bytes a second, read and written, of a large copy by NumPy."""
+    """Return bytes per second, read and written, of a large copy by NumPy."""
     source = np.ones(COPIED // 4, np.float32)
     target = np.zeros_like(source)
     parts = [np.array_split(array, threads) for array in (target, source)]

@@ -5,13 +5,15 @@
     python benchmarks/compare_pytorch.py --what train,eval --model resnet50
 
 Training is one step of a network (forward, loss, backward, update with momentum),
-evaluation its forward with running statistics, operations are always those of ResNet-18
-at its shapes.  All contenders start from the same weights and batch.  Nothing is timed
-before its results agree with Odyssey's, within the tolerances of `agreement.py`.
+evaluation is its forward with running statistics, and operations are always those of
+ResNet-18 at its shapes.  All contenders start from the same weights and batch.  Nothing
+is timed before its results agree with Odyssey's, within the tolerances of
+`agreement.py`.
 
-Every measurement runs in a process of its own, Odyssey's and then each peer's, and
-that several times over: so a machine that slows down slows all, and ratios are taken
-round by round.  What is not installed is left out, with a word on how to get it.
+Every measurement runs in a process of its own, first Odyssey's and then that of each
+peer, several times.  So a machine that becomes slower makes all of them slower, and
+ratios are taken for each round.  A peer that is not installed is left out, and it is
+said how to install it.
 """
 
 import signal
@@ -37,7 +39,7 @@ TITLES = {
 
 
 class Sections(click.ParamType):
-    """Some of train, eval and ops, between commas."""
+    """Some of train, eval and ops, separated by commas."""
 
     name = "train,eval,ops"
 
@@ -49,19 +51,19 @@ class Sections(click.ParamType):
 
 
 def title(section: str, report: dict) -> str:
-    """Return what a section of a report is called."""
+    """Return the title of a section of the report."""
     return TITLES[section].format(written(report["model"]))
 
 
 def jobs_of(section: str) -> tuple[str, ...]:
-    """Return what a process each is started for."""
+    """Return the jobs of a section, each of which runs in a process of its own."""
     return JOBS if section == "ops" else (section,)
 
 
 def checks_of(
     section: str, peers: list[Contender]
 ) -> list[tuple[str, list[Contender]]]:
-    """Return what is checked with whom: of training, a step in float64 as well."""
+    """Return what is checked with which peers; for training also a step in float64."""
     exact = [peer for peer in peers if peer.name == "pytorch" and section == "train"]
     jobs = [(job, peers) for job in jobs_of(section)]
     return [("train64", exact), *jobs] if exact else jobs
@@ -70,7 +72,7 @@ def checks_of(
 def check_section(
     workers: Workers, section: str, peers: list[Contender]
 ) -> dict[str, dict]:
-    """Compare the results of all peers with Odyssey's; return the worst differences.
+    """Compare the results of all peers with Odyssey's; return the largest differences.
 
     A peer that cannot run is left out of the returned dictionary, and so is one whose
     lower precision is not enough for this network.
@@ -104,7 +106,7 @@ def check_section(
 def time_section(
     workers: Workers, section: str, contenders: list[Contender], rounds: int
 ) -> dict[str, dict]:
-    """Measure in turn; return for each contender seconds and memory, round by round."""
+    """Measure in turn; return seconds and memory of each contender for each round."""
     times = {c.name: {"seconds": {}, "peak_memory_mib": []} for c in contenders}
     for job in jobs_of(section):
         for number in range(1, rounds + 1):
@@ -117,14 +119,14 @@ def time_section(
                 kept["peak_memory_mib"].append(measured["mib"])
                 for part, seconds in measured["seconds"].items():
                     kept["seconds"].setdefault(part, []).append(seconds)
-    if section == "ops":  # a process holds one operation: its memory tells nothing
+    if section == "ops":  # a process runs one operation: its memory says nothing
         for kept in times.values():
             del kept["peak_memory_mib"]
     return times
 
 
 def run(what, report, path, workers, rounds) -> None:
-    """Check all sections, then time them, printing and writing as they come."""
+    """Check all sections, then time them; print and write each when it is done."""
     peers, advice = present(what)
     for line in advice:
         click.echo(line)
@@ -188,7 +190,7 @@ def main(ctx, model, batch, threads, rounds, repeat, what, path):
         "times": {},
         "ratios": {},
     }
-    # leave by an exception, so that the process that measures ends too
+    # raise an exception, so that the process that measures ends too
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with tempfile.TemporaryDirectory() as folder:

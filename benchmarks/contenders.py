@@ -1,4 +1,4 @@
-"""Who is compared in what, and what has to be installed for it."""
+"""The contenders of each section, and what has to be installed for them."""
 
 from importlib import util
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def is_installed(package: str) -> bool:
 def present(sections: tuple[str, ...]) -> tuple[list[Contender], list[str]]:
     """Return the peers of these sections that can run, and advice on those that cannot.
 
-    A package that is missing is named once, with the peers that wait for it.
+    A missing package is named once, with the peers that need it.
     """
     able, waiting = [], {}
     for peer in PEERS:

@@ -1,10 +1,11 @@
-"""Climb from the naive convolution to the present one, a rung at a time.
+"""Time a convolution in steps, from the naive loops to the present kernel.
 
     python benchmarks/ladder.py [--batch 128] [--threads 2]
 
 The layer is a 3x3 convolution of stride 1 of ResNet-18's first stage: 64 channels,
-64 kernels, 32x32 pixels.  Every rung's result is checked against the first's before it
-is timed.  Rungs that are slow get fewer images, and their time is scaled up.
+64 kernels, 32x32 pixels.  The result of every step, called a rung, is compared with
+that of the first before it is timed.  Slow rungs get fewer images, and their time is
+scaled.
 """
 
 import statistics
@@ -28,7 +29,7 @@ OPERATIONS = 2 * SIDE * SIDE * K * C * 9  # of one image, summed directly
 
 @serial
 def seven_loops(x, kernel, out):
-    """Sum as the formula says, on (N, C, H, W)."""
+    """Compute the sum as the formula says, on (N, C, H, W)."""
     N, C, H, W = x.shape
     for n in range(N):
         for k in range(kernel.shape[0]):
@@ -75,7 +76,7 @@ def on_all_cores(x, kernel, out):
 
 
 def unfolded(x, kernel):
-    """Write every patch out in full, then one matrix product of NumPy's."""
+    """Write out every patch in full, then compute one matrix product with NumPy."""
     N, H, W, C = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
@@ -84,7 +85,7 @@ def unfolded(x, kernel):
 
 
 def rungs(batch):
-    """Yield (what it is, images, function that returns out as (N, H, W, K))."""
+    """Yield (title, images, function that returns out as (N, H, W, K))."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, SIDE, SIDE, C), dtype=np.float32)
     kernel = rng.standard_normal((K, C, 3, 3), dtype=np.float32)

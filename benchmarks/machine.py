@@ -1,4 +1,4 @@
-"""On what a benchmark ran: processor, threads, versions, BLAS."""
+"""The machine and software of a benchmark: processor, threads, versions, BLAS."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from odyssey import info
 
 
 def describe(threads: int, packages: tuple[str, ...] = ()) -> dict:
-    """Return what a reader of figures asks first, with versions of the packages."""
+    """Return processor, threads, BLAS and the versions of the packages."""
     peers = {name: metadata.version(name) for name in packages if is_installed(name)}
     return {
         "cpu": _cpu_name(),
@@ -29,7 +29,7 @@ def describe(threads: int, packages: tuple[str, ...] = ()) -> dict:
 
 
 def as_text(machine: dict) -> str:
-    """Return what `describe` found as three lines."""
+    """Return what `describe` found, as three lines of text."""
     versions = (f"{name} {version}" for name, version in machine["versions"].items())
     blas = (
         f"{library['name']} {library['version']} ({library['architecture']})"

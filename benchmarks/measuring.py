@@ -1,6 +1,6 @@
-"""How a benchmark measures time and memory.
+"""Measure time and memory of a task.
 
-Nothing of Odyssey is imported here: the memory of a peer's process is to be its own.
+Nothing of Odyssey is imported here, so that the memory of a peer's process is its own.
 """
 
 import resource
@@ -14,15 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 WARM_UPS = 2  # runs before the first that counts: the first one compiles
-MOST_RUNS = 200  # of something that is over at once
+MOST_RUNS = 200  # of a very short task
 
 
 class Task(NamedTuple):
-    """Something to time, and how to look at what it computes."""
+    """A function to time, and one that returns what it computes."""
 
     run: Callable[[], object]
     results: Callable[[object], dict[str, np.ndarray]]  # of what `run` returned
-    minus: Callable[[], object] | None = None  # a part of `run` that does not count
+    minus: Callable[[], object] | None = None  # a part of `run` that is not counted
 
 
 def median_seconds(
@@ -30,8 +30,8 @@ def median_seconds(
 ) -> float | None:
     """Return the median time of ``run``, less that of ``minus``, run in turn with it.
 
-    There are ``repeat`` runs, or as many as take ``least`` seconds.  None where noise
-    has swallowed the difference.
+    There are ``repeat`` runs, or as many as take ``least`` seconds.  The result is None
+    if the difference is smaller than the noise.
     """
     for _ in range(WARM_UPS):
         run()
@@ -55,9 +55,9 @@ def _seconds(run: Callable) -> float:
 
 
 def peak_memory_mib() -> float:
-    """Return the greatest resident memory of this process so far, in MiB."""
+    """Return the largest resident memory of this process so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count the process that started this one
+    if status.exists():  # getrusage would include the process that started this one
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024

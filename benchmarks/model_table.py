@@ -1,12 +1,12 @@
-"""Print the table of models: costs, and how fast Odyssey and PyTorch train each.
+"""Print a table of models: their size, and how fast Odyssey and PyTorch train them.
 
     python benchmarks/model_table.py
     python benchmarks/model_table.py resnet20 resnet18 --rounds 3 --json models.json
 
 Parameters and multiply-adds (of one image's forward) are those of the example's
-`summary.py`.  Images a second and peak memory are of training steps, measured and
-checked as in `compare_pytorch.py`; beside Odyssey stands whichever of PyTorch's two
-memory layouts is the faster in float32.
+`summary.py`.  Images per second and peak memory are those of training steps, measured
+and checked as in `compare_pytorch.py`.  Odyssey is compared with the faster of
+PyTorch's two memory layouts in float32.
 """
 
 import statistics
@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 def measure(model: str, sizes: dict, rounds: int) -> dict:
-    """Return the seconds a step and the MiB of all contenders, checked first."""
+    """Check the results; return seconds per step and MiB of all contenders."""
     peers = [peer for peer in present(("train",))[0] if peer.name in PEERS]
     with tempfile.TemporaryDirectory() as folder:
         workers = Workers(folder, model=model, **sizes)
@@ -50,7 +50,7 @@ def measure(model: str, sizes: dict, rounds: int) -> dict:
 
 
 def row(model: str, times: dict, batch: int) -> list[str]:
-    """Return the cells of a model's line; without PyTorch its own are dashes."""
+    """Return the cells of a model's line; without PyTorch, its cells are dashes."""
     layers = layer_table(MODELS[model])
     parameters, products = (
         sum(getattr(layer, column) for layer in layers)

@@ -1,4 +1,4 @@
-"""The networks of the example, for benchmarks to choose one."""
+"""The networks of the example, of which a benchmark chooses one."""
 
 import sys
 from pathlib import Path
@@ -21,5 +21,5 @@ def model_option(command):
 
 
 def written(model: str) -> str:
-    """Return a model's name as papers write it: ResNet-18."""
+    """Return a model's name as it is written in papers: ResNet-18."""
     return model.replace("resnet", "ResNet-")

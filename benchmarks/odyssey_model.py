@@ -16,7 +16,7 @@ CONFIG = ResNetConfig()
 def model_inputs(batch: int, config: ResNetConfig = CONFIG) -> dict[str, np.ndarray]:
     """Return parameters, running statistics, images and labels for all contenders.
 
-    Batch norm's are random: at ones and zeros a mistake in them would not be seen.
+    Those of batch norm are random: with ones and zeros a mistake would not be noticed.
     """
     rng = np.random.default_rng(0)
     params, state = initialize(config, 0)
@@ -28,7 +28,7 @@ def model_inputs(batch: int, config: ResNetConfig = CONFIG) -> dict[str, np.ndar
                 tensor[...] = rng.uniform(-0.2, 0.2, tensor.shape)
     arrays = {f"params/{name}": tensor for name, tensor in params.items()}
     arrays |= {f"state/{name}": tensor for name, tensor in state.items()}
-    # (N, H, W, C): a file keeps the order of memory, the shape is put right after it
+    # (N, H, W, C): the file keeps the order of memory; the reader restores the shape
     arrays["images"] = rng.standard_normal((batch, 32, 32, 3), np.float32)
     arrays["labels"] = rng.integers(0, config.num_classes, batch)
     return arrays
@@ -48,7 +48,7 @@ def prepare(
 
 
 def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
-    """Forward, loss, backward, and the update with momentum."""
+    """Run forward, loss, backward, and the update with momentum."""
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
     velocities = {name: np.zeros_like(param) for name, param in params.items()}
     x, labels = arrays["images"].transpose(0, 3, 1, 2), arrays["labels"]
@@ -75,7 +75,7 @@ def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) 
 
 
 def evaluation(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
-    """Forward with the running statistics."""
+    """Run the forward with the running statistics."""
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
     x = arrays["images"].transpose(0, 3, 1, 2)
     folded = fold(params, state, config)

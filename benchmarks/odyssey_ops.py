@@ -25,7 +25,7 @@ def prepare(job: str, contender: str, batch: int, threads: int) -> dict[str, Tas
 
 
 def _task(run, *names):
-    """Return a task whose first results bear these names."""
+    """Return a task whose first results have these names."""
 
     def results(done):
         arrays = done if isinstance(done, tuple) else (done,)
@@ -75,7 +75,7 @@ def _batch_norm(x, other, grad_output, fused=(), **statistics):
     parts = {
         "forward": _task(lambda: batch_norm2d(x, *vectors, **passes, **added), "out")
     }
-    if not added:  # the sum hands one gradient to both: its backward is relu's
+    if not added:  # else relu's backward and then the plain one, both timed apart
         parts["backward"] = _task(
             lambda: batch_norm2d_backward(grad_output, x, *vectors, **passes),
             "grad_input",

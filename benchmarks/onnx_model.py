@@ -1,7 +1,7 @@
 """ONNX Runtime's and OpenVINO's evaluation of the same network, as tasks to time.
 
-The graph is written with the package `onnx` from Odyssey's tensors, operator by
-operator as `examples/resnet18_cifar10/model.py` goes; both fold and fuse as they like.
+The graph is written with the package `onnx` from Odyssey's tensors, in the order of
+`examples/resnet18_cifar10/model.py`.  Both runtimes may then fold and fuse operators.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ from resnet18_cifar10.architecture import (
 )
 
 SIDE = 32  # pixels of an image
-OPSET, IR_VERSION = 17, 8  # from 2022: what writes it may be newer than what reads it
+OPSET, IR_VERSION = 17, 8  # of 2022: the reader may be older than the writer
 
 
 class _Graph:
-    """An ONNX graph in the making; each method adds a node and returns its output."""
+    """An ONNX graph that grows; each method adds a node and returns its output."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
         self.nodes, self.used = [], {}
@@ -66,7 +66,7 @@ class _Graph:
 
 
 def write_graph(arrays: dict[str, np.ndarray], config: ResNetConfig) -> bytes:
-    """Return the network as a serialised ONNX model for images of that batch size."""
+    """Return the network as a serialised ONNX model for batches of one size."""
     graph = _Graph(arrays)
     h = graph.node("Relu", graph.conv_bn("images", network_layers(config)[0]))
     for block in network_blocks(config):
@@ -96,7 +96,7 @@ def prepare(
     threads: int,
     config: ResNetConfig,
 ) -> Task:
-    """Return the evaluation by the contender, ``job`` being "eval"."""
+    """Return the evaluation by the contender; ``job`` is always "eval"."""
     images = np.ascontiguousarray(arrays["images"].transpose(0, 3, 1, 2))
     start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[contender]
     run = start(write_graph(arrays, config), images, threads)
@@ -120,7 +120,7 @@ def _openvino(graph, images, threads):
     core = openvino.Core()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
+        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16, if the processor has it
         "PERFORMANCE_HINT": "LATENCY",
     }
     request = core.compile_model(

@@ -1,4 +1,4 @@
-"""The operations of ResNet-18 on 32x32 images: their shapes and inputs, seeded.
+"""Shapes and random inputs of the operations of ResNet-18 on 32x32 images.
 
 Nothing of Odyssey is imported here, so that the process of a peer holds only the peer.
 """
@@ -16,7 +16,7 @@ LR, MOMENTUM = 1e-4, 0.9
 
 
 class Conv(NamedTuple):
-    """A shape of convolution, and how many layers of the network have it."""
+    """The shape of a convolution, and the number of layers that have it."""
 
     C: int
     K: int
@@ -62,7 +62,7 @@ JOBS = (*(conv.name for conv in CONVS), *SMALL_OPS)
 
 
 def conv_named(job: str) -> Conv | None:
-    """Return the convolution of this name, None if it is no convolution."""
+    """Return the convolution with this name, or None if there is none."""
     return next((conv for conv in CONVS if conv.name == job), None)
 
 
@@ -80,7 +80,7 @@ def conv_inputs(conv: Conv, batch: int) -> dict[str, np.ndarray]:
 
 
 def stage_inputs(batch: int, C: int, H: int) -> dict[str, np.ndarray]:
-    """Return two activations, a gradient, and what batch norm needs, of one stage."""
+    """Return two activations, a gradient, and tensors of batch norm, for one stage."""
     rng = np.random.default_rng(0)
     arrays = {
         name: activations(rng, batch, C, H) for name in ("x", "other", "grad_output")
@@ -92,7 +92,7 @@ def stage_inputs(batch: int, C: int, H: int) -> dict[str, np.ndarray]:
         ("running_var", 0.5, 1.5),
     ):
         arrays[name] = rng.uniform(low, high, C).astype(np.float32)
-    # Where rounding decides whether a relu lets a gradient through, there is none.
+    # No gradient where rounding decides whether it passes the relu.
     x, axes = arrays["x"].astype(np.float64), (0, 2, 3)
     scale = arrays["gamma"] / np.sqrt(x.var(axes) + 1e-5)
     shift = arrays["beta"] - scale * x.mean(axes)
@@ -102,7 +102,7 @@ def stage_inputs(batch: int, C: int, H: int) -> dict[str, np.ndarray]:
 
 
 def head_inputs(batch: int) -> dict[str, np.ndarray]:
-    """Return what the pool, the linear layer and the loss take."""
+    """Return the arguments of pooling, of the linear layer and of the loss."""
     rng = np.random.default_rng(0)
     return {
         "x": activations(rng, batch, *STAGES[-1]),
@@ -117,7 +117,7 @@ def head_inputs(batch: int) -> dict[str, np.ndarray]:
 
 
 def update_inputs() -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return parameters and gradients of the sizes of the whole network's."""
+    """Return parameters and gradients with the sizes of the whole network."""
     rng = np.random.default_rng(0)
     shapes = [(CLASSES, FEATURES), (CLASSES,)]
     for conv in CONVS:

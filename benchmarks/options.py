@@ -48,13 +48,13 @@ def size_options(repeat_help: str):
 
 
 def write_json(path: Path | None, report: dict) -> None:
-    """Write what there is so far: a run that is stopped later keeps it."""
+    """Write the results so far, so that they are kept if the run is stopped later."""
     if path:
         atomic_write_text(path, json.dumps(report, indent=1) + "\n")
 
 
 def _writable(ctx, param, path):
-    """Refuse a file that could not be written, before hours go into its content."""
+    """Refuse a file that cannot be written, before hours are spent on its content."""
     if path and not os.access(path.absolute().parent, os.W_OK):
         raise click.BadParameter(f"no folder to write to: {path.parent}")
     return path

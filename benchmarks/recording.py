@@ -1,4 +1,4 @@
-"""Times the operations that a program calls, in their place."""
+"""Record how long each operation takes while a program runs."""
 
 import inspect
 import math
@@ -16,18 +16,18 @@ WRITTEN = {"sgd_momentum_update_inplace": ("param", "velocity")}
 
 
 class Row(NamedTuple):
-    """An operation at one shape: what it does in a step, and how long that takes."""
+    """An operation at one shape: what it computes in a step, and for how long."""
 
-    op: str  # of a convolution's backward, either gradient
+    op: str  # the backward of a convolution counts as two, one for each gradient
     shape: str
     calls: int  # in a step
     seconds: float  # in a step, the median over steps
-    flops: float  # in a step, of the direct sum; 0 where memory is what counts
+    flops: float  # in a step, of the direct sum; 0 where memory is the limit
     bytes: float  # in a step, of all arguments and results
 
     @property
     def rate(self) -> float | None:
-        """Operations a second, or bytes where there are no products."""
+        """Return operations per second, or bytes if there are no products."""
         return (self.flops or self.bytes) / self.seconds if self.seconds > 0 else None
 
 
@@ -43,7 +43,7 @@ class _Tally:
 
 
 class Recorder:
-    """Within its context every operation that ``modules`` have imported is timed."""
+    """A context in which the operations that ``modules`` have imported are timed."""
 
     def __init__(self, modules: list[ModuleType]):
         self.found = [
@@ -70,7 +70,7 @@ class Recorder:
         self.steps, self.step = [], defaultdict(_Tally)
 
     def end_step(self) -> None:
-        """Tell that what comes is the next step."""
+        """Begin the next step."""
         self.steps.append(self.step)
         self.step = defaultdict(_Tally)
 
@@ -99,7 +99,7 @@ class Recorder:
             seconds, result = _clock(call)
             begin = time.perf_counter()
             kernel_alone = None
-            if given.arguments.get("needs_grad_input"):  # which of both takes how long
+            if given.arguments.get("needs_grad_input"):  # one gradient apart
                 kernel_alone, _ = _clock(partial(call, needs_grad_input=False))
             op = function.__name__
             self._note(op, given.arguments, seconds, kernel_alone, result)
@@ -128,7 +128,7 @@ def _clock(call):
 
 
 def _shapes(op, arguments):
-    """Return what tells one use of an operation from another."""
+    """Return the shapes that distinguish one use of an operation from another."""
     if op in WRITTEN:
         return "all parameters"
     if op.startswith("conv2d"):
@@ -149,7 +149,7 @@ def _shapes(op, arguments):
 def _flops(op, arguments):
     """Return the operations of one product of the direct sum, 0 for other operations.
 
-    Places of a window that hang over the border count like others.
+    Taps that lie outside the image count like others.
     """
     x = arguments.get("x")
     if op.startswith("conv2d"):
@@ -165,7 +165,7 @@ def _flops(op, arguments):
 
 
 def _bytes(op, arguments, result):
-    # ``out`` is the result once more
+    # ``out`` is the result again
     given = [value for name, value in arguments.items() if name != "out"]
     arrays = [*given, *(result if isinstance(result, tuple) else [result])]
     arrays += [arguments[name] for name in WRITTEN.get(op, ())]

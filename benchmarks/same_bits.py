@@ -3,13 +3,13 @@
     python benchmarks/same_bits.py OTHER_CHECKOUT
     python benchmarks/same_bits.py . --models resnet18        # the hashes alone
 
-For a change that moves code and no number.  Each network is trained by the checkout's
-own train.py, in a process of its own, on synthetic images at a small width, with all
-that draws random numbers or keeps tensors of its own: crops, flips, RandAugment, mixup,
-stochastic depth, dropout and the average of weights.  What is hashed is the checkpoint:
-parameters, running statistics, momentum and averages.
+For changes that move code but must not change a number.  Each network is trained by
+the train.py of the checkout, in a process of its own, on synthetic images at a small
+width.  Everything that draws random numbers or has tensors of its own is on: crops,
+flips, RandAugment, mixup, stochastic depth, dropout and the average of weights.  The
+hash is that of the checkpoint: parameters, running statistics, momentum and averages.
 
-The bits depend on the processor and on the libraries, so no hash is kept anywhere: two
+The bits depend on the processor and on the libraries, so hashes are not stored: two
 checkouts are compared on one machine, by one interpreter.  Exits with 1 if they differ.
 """
 
@@ -39,7 +39,7 @@ EVERYTHING = (
 
 
 def runs(models: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield name and options of each network trained."""
+    """Yield name and options of each network to train."""
     for model in models:
         for name, kind in ((model, []), (f"{model} v2", ["--pre-activation"])):
             yield name, ["--model", model, *kind, *EVERYTHING]
@@ -47,10 +47,10 @@ def runs(models: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def train(checkout: Path, options: list[str]) -> str:
-    """Return the SHA-256 of names and bytes of the tensors that a run ends with."""
+    """Train; return the SHA-256 of the names and bytes of the final tensors."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(checkout / PROGRAM), *COMMON, *options]
-        # the checkout's own library, whichever is installed
+        # the library of the checkout, not the installed one
         path = {"PYTHONPATH": str(checkout)}
         done = subprocess.run(
             [*command, "--weights-dir", folder],

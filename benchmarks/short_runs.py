@@ -1,13 +1,13 @@
-"""Train each kind of network a few steps on CIFAR-10: does its loss fall?
+"""Train each kind of network for a few steps on CIFAR-10: its loss must fall.
 
     python benchmarks/short_runs.py --data-dir datasets/cifar10
     python benchmarks/short_runs.py --models resnet20,resnet110 --steps 100 --lr 0.1
 
-The kinds are the family, post- and pre-activation (v2), and two networks without batch
-norm.  So that few steps are enough, they are of 32 images out of the first 64, which
-come back augmented anew, and gradients are clipped: ResNet-50's loss else rises before
-it falls.  All the rest is as in train.py, whose options are understood.  Exits with 1
-if a loss does not fall.
+The kinds are the networks of the family, with post- and with pre-activation (v2), and
+two networks without batch norm.  To make few steps enough, there are only 64 training
+images, augmented differently each time, in batches of 32.  Gradients are clipped,
+because ResNet-50's loss would otherwise rise before it falls.  Everything else is as in
+train.py, and its options are accepted.  Exits with 1 if a loss does not fall.
 """
 
 import itertools
@@ -35,7 +35,7 @@ from odyssey.training.state import TrainingState
 from odyssey.training.step import training_step
 
 MEAN_OF = 5  # steps at the beginning, and at the end
-STEPS, STEPS_NARROW = 20, 60  # the CIFAR networks do a tenth of the work and learn less
+STEPS, STEPS_NARROW = 20, 60  # CIFAR networks are ten times as fast and learn slower
 SHORT = "--limit-train 64 --batch-size 32 --clip-grad-norm 5".split()
 WITHOUT_NORM = ("resnet20", "resnet18")
 
@@ -50,19 +50,19 @@ def kinds(models: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def usual_steps(model: str) -> int:
-    """Return as many steps as show that a network learns, in seconds on two cores."""
+    """Return how many steps show that a network learns, within seconds on two cores."""
     return STEPS if MODELS[model].width == ResNetConfig().width else STEPS_NARROW
 
 
 def training_options(words: Iterable[str]) -> SimpleNamespace:
-    """Return the options of train.py, those not given with their defaults."""
+    """Return the options of train.py, with defaults for those that are not given."""
     return SimpleNamespace(**train.main.make_context("train.py", list(words)).params)
 
 
 def short_run(
     options: SimpleNamespace, data: Dataset, steps: int
 ) -> tuple[int, list[float]]:
-    """Return how many numbers a network trains, and the losses of its first steps."""
+    """Return the number of parameters of a network, and its losses step by step."""
     config = build_config(EXAMPLE, options, data)
     recipe = build_recipe(NETWORK, options, data, config)
     state = TrainingState.fresh(*NETWORK.initialize(config, recipe.seed))
@@ -86,7 +86,7 @@ def short_run(
 
 
 def chosen_models(ctx: click.Context, param: click.Parameter, value: str) -> list[str]:
-    """Return the models of a list with commas."""
+    """Return the models of a list that is separated by commas."""
     names = value.split(",")
     if unknown := [name for name in names if name not in MODELS]:
         raise click.BadParameter(f"no {', '.join(unknown)} in {', '.join(MODELS)}.")
@@ -105,7 +105,7 @@ def chosen_models(ctx: click.Context, param: click.Parameter, value: str) -> lis
 )
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="")
 def main(models: list[str], steps: int | None, more: tuple[str]) -> None:
-    """Train each kind of network a few steps, and print what became of its loss."""
+    """Train each kind of network for a few steps, and print its losses."""
     more = [*SHORT, *more]
     with exit_statuses():
         data, _ = load_data(training_options(more))

@@ -1,12 +1,12 @@
-"""Measure how far simple classifiers get on the synthetic image set.
+"""Measure how well simple classifiers do on the synthetic image set.
 
     python benchmarks/synthetic_difficulty.py
     python benchmarks/synthetic_difficulty.py --data-dir datasets/cifar10
 
-Softmax regression on the pixels, trained to a proven distance from its optimum for
-several strengths of regularisation; the same on the three mean colours of an image; and
-the nearest neighbour.  With ``--data-dir`` they judge CIFAR-10 instead, where softmax
-regression is known to reach about 40 %: a check that this script finds what there is.
+The classifiers are softmax regression on the pixels, trained to a proven distance from
+its optimum for several strengths of regularisation; the same on the three mean colours
+of an image; and the nearest neighbour.  With ``--data-dir`` they classify CIFAR-10
+instead, where softmax regression is known to reach about 40 %: this checks the script.
 """
 
 import sys
@@ -90,7 +90,7 @@ def standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def report_softmax(title: str, train: np.ndarray, test: np.ndarray, data: Dataset):
-    """Print a row for each strength, weakest last, each starting at the one before."""
+    """Print a row for each strength, weakest last; each starts at the one before."""
     print(f"\nSoftmax regression on {title}")
     print("strength  steps  above minimum  train loss  train acc.  test acc.")
     train, test = standardise(train, test)
@@ -114,7 +114,7 @@ def report_softmax(title: str, train: np.ndarray, test: np.ndarray, data: Datase
 def nearest_neighbour_accuracy(
     train: np.ndarray, test: np.ndarray, data: Dataset
 ) -> float:
-    """Give each test image the label of the training image least far in pixels."""
+    """Give each test image the label of the nearest training image, in pixels."""
     squares = (train * train).sum(axis=1)
     correct = 0
     for start in range(0, len(test), NEIGHBOUR_BLOCK):

@@ -1,4 +1,4 @@
-"""Measurements as text: rates, memory, and how many times as fast Odyssey is."""
+"""Tables of measurements: rates, memory, and how many times as fast Odyssey is."""
 
 import statistics
 
@@ -55,7 +55,7 @@ def op_table(times: Times, contenders: list[Contender]) -> str:
 
 
 def ratios(times: Times) -> dict[str, dict[str, list[float | None]]]:
-    """Return how many times as fast Odyssey was, by contender, part and round."""
+    """Return how many times as fast Odyssey was, for each contender, part and round."""
     own = times["odyssey"]["seconds"]
     return {
         name: {

@@ -36,7 +36,7 @@ class ResNet(nn.Module):
         self.tensors[name].data = torch.tensor(params[name])
 
     def fold(self):
-        """Put batch norm's running statistics into the convolutions."""
+        """Fold the running statistics of batch norm into the convolutions."""
         for name, norm in self.norms.items():
             self.convs[name] = fuse_conv_bn_eval(self.convs[name], norm)
             self.norms[name] = nn.Identity()

@@ -1,7 +1,7 @@
 """PyTorch's operations at the shapes of ResNet-18, as tasks to time.
 
-Backwards run through autograd on a kept graph, asked for one gradient at a time where
-the comparison does so: PyTorch then computes that one alone.
+Backwards run through autograd on a graph that is kept.  Where the comparison asks for
+one gradient at a time, PyTorch is asked for this one alone, and computes no other.
 """
 
 import op_cases
@@ -40,7 +40,7 @@ def _forward(name, function):
 
 
 def _backward(out, grad_output, **wanted):
-    """Return the task of computing the gradients of ``out`` by the wanted tensors."""
+    """Return the task that computes the gradients of ``out`` for some tensors."""
 
     def run():
         return torch.autograd.grad(

@@ -2,8 +2,8 @@
 
     python worker.py '{"action": "time", "side": "odyssey", "job": "train", ...}'
 
-The action "inputs" writes the inputs of the model to a file; "check" the results of a
-job; "time" the seconds of its parts and the peak memory of this process.
+The action "inputs" writes the inputs of the model to a file; "check" writes the results
+of a job; "time" writes the seconds of its parts and the peak memory of this process.
 """
 
 import importlib
@@ -34,7 +34,7 @@ def main() -> None:
     if order["action"] == "check":
         np.savez(output, **results(tasks))
         return
-    # an operation is over sooner than a step: more runs of it, for the same noise
+    # an operation is shorter than a step: it needs more runs for the same noise
     least = 0 if order["job"] in MODEL_JOBS else 0.1 * order["repeat"]
     measured = {
         part: median_seconds(task.run, order["repeat"], least, task.minus)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def prepare(order: dict, folder: Path) -> dict:
-    """Return the tasks of a job by the names of its parts."""
+    """Return the tasks of a job, with the names of its parts as keys."""
     job, contender, threads = order["job"], order["contender"], order["threads"]
     if job not in MODEL_JOBS:
         module = importlib.import_module(f"{order['side']}_ops")
@@ -71,7 +71,7 @@ def in_float64(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def results(tasks: dict) -> dict[str, np.ndarray]:
-    """Return all that the tasks compute; a training step shows its update by a loss."""
+    """Return what the tasks compute; a second loss shows the update of a step."""
     found = {}
     for part, task in tasks.items():
         arrays = task.results(task.run())

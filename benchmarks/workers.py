@@ -1,4 +1,4 @@
-"""Processes that measure: one for each measurement, started by compare_pytorch.py."""
+"""The processes of compare_pytorch.py, one for each measurement."""
 
 import json
 import os
@@ -15,11 +15,11 @@ SEARCH_PATH = HERE.parent, EXAMPLES
 
 
 class WorkerError(Exception):
-    """A contender's process that ended without a result."""
+    """Raised when the process of a contender ended without a result."""
 
 
 class Workers:
-    """Starts `worker.py`, a process a measurement."""
+    """Starts `worker.py` in a process of its own for each measurement."""
 
     def __init__(self, folder: str, **sizes: int | str):
         self.folder, self.sizes = folder, sizes

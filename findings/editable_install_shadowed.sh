@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# setuptools 80.9.0, pip install -e: any folder of the package's name in the working
-# directory hides the installed package, though it has no __init__.py.
+# setuptools 80.9.0, pip install -e: any folder with the package's name in the working
+# directory hides the installed package, even if the folder has no __init__.py.
 #
 # Expected: a folder without __init__.py is a namespace package only if there is no
-#   regular package of that name anywhere on the path (PEP 420): an ordinary install wins
-#   over the folder.  An editable one should be no other.
-# Seen: an editable install with a list of packages is found by a finder that stands
-#   after Python's own.  That one takes the folder, `import` succeeds, and the package
-#   is empty.  A checkout that has the package's name is such a folder.
+#   regular package of that name anywhere on the path (PEP 420): an ordinary install
+#   takes precedence over the folder.  An editable install should do so too.
+# Seen: an editable install with a list of packages is found by a finder that comes
+#   after Python's own.  Python's own finds the folder, `import` succeeds, and the
+#   package is empty.  A checkout that has the package's name is such a folder.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

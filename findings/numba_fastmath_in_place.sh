@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Numba 0.68.1, fastmath=True: the same sum of the same numbers has other bits where the
+# Numba 0.68.1, fastmath=True: the same sum of the same numbers has different bits if the
 # loop's other result is written in place.
 #
-# Expected: under fastmath LLVM may sum in an order of its own, but a compiled function
+# Expected: with fastmath LLVM may sum in an order of its own, but a compiled function
 #   has one order: same numbers in, same bits out.
-# Seen: a loop that sums and writes is compiled twice, once in vectors with several
-#   partial sums, once number by number, for arrays that overlap in memory.  Which of the
-#   two runs is decided at each call by the addresses: `f(x, out)` and `f(x, x)` return
-#   different sums.  Without fastmath they are equal.
+# Seen: a loop that sums and writes is compiled twice: once with SIMD and several partial
+#   sums, and once number by number, for arrays that overlap in memory.  At each call the
+#   addresses decide which of the two runs: `f(x, out)` and `f(x, x)` return different
+#   sums.  Without fastmath they are equal.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

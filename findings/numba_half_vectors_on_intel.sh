@@ -2,14 +2,14 @@
 # Numba 0.68.1 (LLVM 22): the same loop, for the same AVX-512 instructions, is compiled to
 # vectors of 512 bits for AMD's server processors and of 256 bits for Intel's.
 #
-# Expected: a processor that has AVX-512 gets loops over float32 in 512-bit vectors; what
-#   decides is the list of its features.
-# Seen: what decides is its name.  LLVM has a preference for 256 bits in the tuning of
-#   skylake-avx512, icelake-server, sapphirerapids and graniterapids, and none in that of
-#   znver4 and znver5; given the same features the code differs.  Results do not, where
-#   nothing is summed across lanes.
+# Expected: on a processor with AVX-512, loops over float32 use 512-bit vectors; the list
+#   of the processor's features decides.
+# Seen: its name decides.  LLVM's tuning prefers 256 bits for skylake-avx512,
+#   icelake-server, sapphirerapids and graniterapids, but not for znver4 and znver5.  With
+#   the same features the code differs.  The results do not differ, if nothing is summed
+#   across lanes.
 #
-# Code is compiled, not run, so that any x86-64 machine will do.
+# The code is compiled, not run, so any x86-64 machine will do.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

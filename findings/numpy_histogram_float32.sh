@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# NumPy 2.4.6: np.histogram refuses finite float32 arrays whose numbers lie close together.
+# NumPy 2.4.6: np.histogram refuses finite float32 arrays whose numbers are close together.
 #
-# Expected: a histogram of finite numbers can always be drawn; equal numbers get a range
-#   of 1 around them.
-# Seen: edges are computed in the dtype of the array.  Where fewer float32 numbers than
-#   bins lie between minimum and maximum there is a ValueError, for weights that were all
-#   set to one number and moved by one tiny update, say.  The same numbers in float64
-#   pass.
+# Expected: there is a histogram of any finite numbers; equal numbers get a range of 1
+#   around them.
+# Seen: the edges are computed in the dtype of the array.  If there are fewer float32
+#   numbers than bins between minimum and maximum, it raises a ValueError.  This happens,
+#   for example, to weights that all began as one number and were changed by one tiny
+#   update.  The same numbers in float64 are accepted.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# safetensors 0.8.0: NumPy arrays that are not in C order come back scrambled.
+# safetensors 0.8.0: NumPy arrays that are not in C order come back in the wrong order.
 #
 # Expected: save_file and load_file of safetensors.numpy give an array back as it was,
 #   whatever its strides, or refuse it.
-# Seen: the bytes are written in the order in which they lie in memory, the shape as it
-#   is.  A transposed array, and every image batch in channels-last memory, comes back
-#   with the right shape and its numbers in wrong places.  0.7.0 gave them back right.
+# Seen: the bytes are written in the order in which they are in memory, but the shape is
+#   not changed.  A transposed array, and every image batch in channels-last memory, comes
+#   back with the right shape and its numbers in the wrong places.  With 0.7.0 they came
+#   back right.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

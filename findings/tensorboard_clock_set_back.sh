@@ -2,12 +2,13 @@
 # TensorBoard 2.20.0: a resumed session is hidden if the clock was set back before it.
 #
 # Expected: a session that begins at step 6, and says so (`purge_step=6` of tensorboardX
-#   and PyTorch, a SessionLog START event), takes the place of what an older session
-#   logged from step 6 on.
-# Seen: "older" is what the names of the event files say, which begin with the seconds of
-#   the clock.  With the clock set back by an hour (a computer without a battery, a
-#   virtual machine restored) the newer file is read first; then the older session, which
-#   began at step 1, wipes it out.  Nothing that was trained after the resume is shown.
+#   and PyTorch, a SessionLog START event), replaces what an earlier session logged from
+#   step 6 on.
+# Seen: the names of the event files decide which session is the earlier one, and they
+#   begin with the seconds of the clock.  If the clock was set back by an hour (a computer
+#   without a battery, a restored virtual machine), the newer file is read first.  Then
+#   the older session, which began at step 1, replaces it.  Nothing that was trained after
+#   the resume is shown.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# PyTorch 2.13.0: clip_grad_norm_ turns finite gradients into zeros, without a word.
+# PyTorch 2.13.0: clip_grad_norm_ turns finite gradients into zeros, without a warning.
 #
 # Expected: gradients with a norm above the limit are scaled to that norm, whatever their
-#   size; `error_if_nonfinite=True` is there for NaN and Inf in the gradients.
-# Seen: the norm is the root of a float32 sum of squares, which is Inf from gradients of
-#   2e19 on.  The factor is limit / Inf = 0: the gradients become zero, as if training had
-#   come to its end.  With error_if_nonfinite=True they are refused as not finite, which
-#   none of them is.
+#   size; `error_if_nonfinite=True` is for NaN and Inf in the gradients.
+# Seen: the norm is the root of a float32 sum of squares, which is Inf for gradients above
+#   2e19.  The factor is limit / Inf = 0, so the gradients become zero, as if training had
+#   converged.  With error_if_nonfinite=True they are refused as not finite, although all
+#   of them are finite.
 #
-# On Linux PyPI's own wheel brings CUDA along; PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL can
-# name a place with the wheel for CPUs.
+# On Linux PyPI's own wheel comes with CUDA; PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL can name
+# a place with the wheel for CPUs.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

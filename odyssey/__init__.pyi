@@ -10,9 +10,11 @@ from odyssey.ops.activation import relu as relu
 from odyssey.ops.activation import relu_backward as relu_backward
 from odyssey.ops.addition import add as add
 from odyssey.ops.addition import add_backward as add_backward
-from odyssey.ops.batch_norm import batch_norm2d as batch_norm2d
-from odyssey.ops.batch_norm import batch_norm2d_backward as batch_norm2d_backward
-from odyssey.ops.batch_statistics import batch_statistics as batch_statistics
+from odyssey.ops.batch_norm.backward import (
+    batch_norm2d_backward as batch_norm2d_backward,
+)
+from odyssey.ops.batch_norm.forward import batch_norm2d as batch_norm2d
+from odyssey.ops.batch_norm.statistics import batch_statistics as batch_statistics
 from odyssey.ops.conv.convolution import conv2d as conv2d
 from odyssey.ops.conv.convolution import conv2d_backward as conv2d_backward
 from odyssey.ops.dropout import dropout as dropout
@@ -23,12 +25,14 @@ from odyssey.ops.loss import cross_entropy as cross_entropy
 from odyssey.ops.loss import cross_entropy_backward as cross_entropy_backward
 from odyssey.ops.loss import softmax as softmax
 from odyssey.ops.loss import softmax_backward as softmax_backward
-from odyssey.ops.pooling import avgpool2d as avgpool2d
-from odyssey.ops.pooling import avgpool2d_backward as avgpool2d_backward
-from odyssey.ops.pooling import global_avgpool2d as global_avgpool2d
-from odyssey.ops.pooling import global_avgpool2d_backward as global_avgpool2d_backward
-from odyssey.ops.pooling import maxpool2d as maxpool2d
-from odyssey.ops.pooling import maxpool2d_backward as maxpool2d_backward
+from odyssey.ops.pooling.average import avgpool2d as avgpool2d
+from odyssey.ops.pooling.average import avgpool2d_backward as avgpool2d_backward
+from odyssey.ops.pooling.average import global_avgpool2d as global_avgpool2d
+from odyssey.ops.pooling.average import (
+    global_avgpool2d_backward as global_avgpool2d_backward,
+)
+from odyssey.ops.pooling.maximum import maxpool2d as maxpool2d
+from odyssey.ops.pooling.maximum import maxpool2d_backward as maxpool2d_backward
 from odyssey.optim import clip_grad_norm_inplace as clip_grad_norm_inplace
 from odyssey.optim import global_grad_norm as global_grad_norm
 from odyssey.optim import sgd_momentum_update_inplace as sgd_momentum_update_inplace

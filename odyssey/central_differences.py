@@ -1,69 +1,17 @@
-"""The two measurements of `odyssey.gradcheck`, by central differences."""
+"""The measurements of `odyssey.gradcheck` by central differences, and its checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from odyssey.checks import check_array, check_int, check_number
+from odyssey.checks import check_array, check_int
 
 
-def worst_error(
-    forward: Callable[..., np.ndarray | float],
-    backward: Callable[..., Any],
-    inputs: Sequence[Any],
-    *,
-    wrt: int | Sequence[int] | None,
-    eps: float,
-    rtol: float,
-    atol: float,
-    samples: int | None,
-    rng: np.random.Generator | None,
-) -> float:
-    """Return the worst relative error of a backward: `odyssey.gradcheck.gradcheck`."""
-    check_number("gradcheck", "eps", eps, 0, low_open=True)
-    check_number("gradcheck", "rtol", rtol, 0, low_open=True)
-    check_number("gradcheck", "atol", atol, 0)
-    if samples is not None:
-        check_int("gradcheck", "samples", samples, 1)
-    positions = _positions_to_check(inputs, wrt)
-    rng = np.random.default_rng(0 if rng is None else rng)
-
-    result = _call("forward", forward, inputs)
-    out = _as_float64(result)
-    grad_output = rng.standard_normal(out.shape)
-    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
-    grads = _call("backward", backward, [upstream, *inputs])
-    grads = _gradients(grads, inputs, positions, needed=wrt is not None)
-    size = float(np.linalg.norm(grad_output * out))
-    rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
-
-    worst = 0.0
-    for position, grad in grads.items():
-        _refuse_lost_steps(position, inputs[position], eps)
-        for place, step, typical in _steps(grad, eps, samples, rng):
-            change, moved = _change(forward, inputs, position, step)
-            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
-            analytic = float(np.vdot(grad, moved)) / (2 * eps)
-            floor = min(atol, max(1e-6 * typical, rounding))
-            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
-            error = abs(analytic - numeric)
-            error = error and error / (scale + floor / rtol)
-            if not (np.isfinite(numeric) and error <= rtol):
-                raise AssertionError(
-                    f"gradcheck: input {position}, {place}: the backward gives "
-                    f"{analytic:.8g}, central differences give {numeric:.8g} "
-                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
-                )
-            worst = max(worst, error)
-        _refuse_lost_changes(position, grad, out, rounding / 100)
-    return worst
-
-
-def _positions_to_check(
+def positions_to_check(
     inputs: Sequence[Any], wrt: int | Sequence[int] | None
 ) -> list[int]:
-    """Return the positions that ``wrt`` stands for; check both arguments."""
+    """Check ``inputs`` and ``wrt``; return the positions to check."""
     if not isinstance(inputs, (tuple, list)):
         raise TypeError(
             f"gradcheck: inputs must be a tuple or list, got {type(inputs).__name__}"
@@ -92,7 +40,9 @@ def _positions_to_check(
     return positions
 
 
-def _call(name: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+def call_on_copies(
+    name: str, function: Callable[..., Any], arguments: Sequence[Any]
+) -> Any:
     """Call ``function`` on copies of the arguments, which it must leave unchanged."""
     copies = [np.array(x) if isinstance(x, np.ndarray) else x for x in arguments]
     result = function(*copies)
@@ -102,8 +52,8 @@ def _call(name: str, function: Callable[..., Any], arguments: Sequence[Any]) -> 
     return result
 
 
-def _as_float64(result: Any) -> np.ndarray:
-    """Return the forward's result as an array of its own."""
+def as_float64(result: Any) -> np.ndarray:
+    """Return a copy of the forward's result as a float64 array."""
     if not isinstance(result, (np.ndarray, float)):
         raise TypeError(
             "gradcheck: forward must give one array or a float, got "
@@ -115,12 +65,12 @@ def _as_float64(result: Any) -> np.ndarray:
     return out
 
 
-def _gradients(
+def checked_gradients(
     grads: Any, inputs: Sequence[Any], positions: list[int], *, needed: bool
 ) -> dict[int, np.ndarray]:
-    """Return copies of the backward's gradients by position, checked for their form.
+    """Check the backward's gradients; return copies by position.
 
-    Positions without a gradient are left out, or refused where each is ``needed``.
+    A position without a gradient is an error if ``needed``, otherwise it is left out.
     """
     if not isinstance(grads, (tuple, list)):
         grads = [None] * positions[0] + [grads]
@@ -152,8 +102,8 @@ def _gradients(
     return checked
 
 
-def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
-    """Raise if some element cannot go by ``eps``, for both measurements see nothing."""
+def refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
+    """Raise if rounding swallows a step of ``eps`` from some element of ``x``."""
     with np.errstate(over="ignore", invalid="ignore"):
         moved = (x + eps) - (x - eps)
         lost = np.isfinite(x) & ~(np.abs(moved - 2 * eps) <= 0.1 * (2 * eps))
@@ -166,28 +116,28 @@ def _refuse_lost_steps(position: int, x: np.ndarray, eps: float) -> None:
         )
 
 
-def _refuse_lost_changes(
+def refuse_lost_changes(
     position: int, grad: np.ndarray, out: np.ndarray, noise: float
 ) -> None:
-    """Raise if the gradients agree in what the rounding of a large result hides.
+    """Raise if the gradient is too small to be measured beside a large result.
 
-    ``noise`` is what rounding does to a difference: a gradient as small is not seen.
+    ``noise`` is the error of a measurement that comes from rounding the result.
     """
     typical = float(np.linalg.norm(grad)) / max(1, grad.size) ** 0.5
     if np.isfinite(noise) and noise > max(0.1 * typical, 1e-6):
         raise ValueError(
-            f"gradcheck: what input {position} changes is lost in the rounding of the "
+            f"gradcheck: the effect of input {position} is lost in the rounding of the "
             f"result, which is up to {np.abs(out).max():g}; take smaller inputs or a "
             "larger eps"
         )
 
 
-def _steps(
+def steps(
     grad: np.ndarray, eps: float, samples: int | None, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Yield where to go: along each element (or random samples), then at random.
+    """Yield the steps to measure: each element (or random samples), then a random one.
 
-    Each step comes with its name and the size that is typical of <grad, step> / eps.
+    Each item is a name, the step and the typical size of <grad, step> / eps.
     """
     norm = float(np.linalg.norm(grad))
     chosen = np.arange(grad.size)
@@ -201,18 +151,18 @@ def _steps(
     yield "random projection", eps * rng.standard_normal(grad.shape), norm
 
 
-def _change(
+def change(
     forward: Callable[..., Any], inputs: Sequence[Any], position: int, step: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return f(x + step) - f(x - step), and how far x moved in floating-point numbers.
+    """Return f(x + step) - f(x - step), and the difference of both x.
 
-    That is not quite ``2 * step``: adding a small step to a large x rounds it.
+    The latter is not quite ``2 * step``: adding a small step to a large x rounds.
     """
-    results, places = [], []
+    results, points = [], []
     for sign in (1, -1):
-        x = np.array(inputs[position])  # and not x + step: layout and type are kept
+        x = np.array(inputs[position])  # not x + step, which may change the layout
         x += sign * step
         moved = [*inputs[:position], x, *inputs[position + 1 :]]
-        results.append(_as_float64(_call("forward", forward, moved)))
-        places.append(x)
-    return results[0] - results[1], places[0] - places[1]
+        results.append(as_float64(call_on_copies("forward", forward, moved)))
+        points.append(x)
+    return results[0] - results[1], points[0] - points[1]

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-#: Subclasses with rules of their own: always 2-D, or elements that do not count.
+#: Subclasses of ndarray with other rules: always 2-D, or with masked elements.
 OTHER_ARITHMETIC = (np.matrix, np.ma.MaskedArray)
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_array(op: str, name: str, value: Any) -> None:
-    """Raise ``TypeError`` unless ``value`` is a NumPy array that calculates as one."""
+    """Raise ``TypeError`` unless ``value`` is an array with NumPy's usual rules."""
     if not isinstance(value, np.ndarray) or isinstance(value, OTHER_ARITHMETIC):
         raise TypeError(
             f"{op}: {name} must be a plain numpy.ndarray, got {type(value).__name__}"
@@ -27,8 +27,8 @@ def check_array(op: str, name: str, value: Any) -> None:
 def check_floating(op: str, **arrays: Any) -> np.dtype:
     """Return the one dtype, float32 or float64, that all ``arrays`` share.
 
-    Any byte order counts; the dtype returned is the native one.  The first array
-    sets the dtype that the others are held to.
+    Any byte order is allowed; the dtype returned is the native one.  The first array
+    sets the dtype that the others must have.
     """
     first_name, common = "", FLOAT_DTYPES[0]
     for name, array in arrays.items():
@@ -81,10 +81,10 @@ def check_shape(
 def check_out(
     op: str, out: Any, grad_output: np.ndarray, others: Mapping[str, np.ndarray]
 ) -> None:
-    """Check an array for a result that may be written over ``grad_output``.
+    """Check ``out``, an array for a result that may overwrite ``grad_output``.
 
-    It must look like ``grad_output``, and be that array or share no memory with it;
-    with the ``others`` it must share none.
+    It must have the shape and dtype of ``grad_output``, and be that array or share no
+    memory with it.  With the ``others`` it must share none.
     """
     check_floating(op, grad_output=grad_output, out=out)
     check_shape(op, "out", out, grad_output.shape, "as grad_output")
@@ -122,7 +122,10 @@ def check_number(
     high_open: bool = False,
     finite: bool = True,
 ) -> float:
-    """Return ``value`` as a Python float within the interval, Inf if not ``finite``."""
+    """Return ``value`` as a Python float; it must lie in the interval.
+
+    NaN is refused, and so is infinity if ``finite``.
+    """
     types = (int, float, np.integer, np.floating)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, types):
         raise TypeError(
@@ -130,14 +133,14 @@ def check_number(
         )
     try:
         number = float(value)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         number = math.inf if value > 0 else -math.inf
     if finite:
         low_open |= low == -math.inf
         high_open |= high == math.inf
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
-    if not (above and below):  # NaN is neither
+    if not (above and below):  # both are False for NaN
         left, right = "(" if low_open else "[", ")" if high_open else "]"
         interval = f"{left}{low:g}, {high:g}{right}"
         kind = "finite number" if finite else "number"

@@ -1,9 +1,9 @@
-"""The share of the processors that control groups leave to this process (Linux).
+"""The processor time that control groups grant to this process (Linux).
 
-A container may see 64 cores and be granted the time of two: whatever it uses beyond, it
-is stopped for.  ``os.sched_getaffinity`` does not know of it.  The grant stands in
-``cpu.max`` (version 2 of control groups) or ``cpu.cfs_quota_us`` (version 1) of the
-process's group and of all groups around it, of which the least counts.
+A container may see 64 cores but be granted the time of two; when it has used that, it
+is paused.  ``os.sched_getaffinity`` does not show this limit.  It is in ``cpu.max``
+(version 2 of control groups) or ``cpu.cfs_quota_us`` (version 1) of the process's group
+and of the groups around it; the smallest counts.
 """
 
 import math
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Return how many processors' time is granted, None if there is no limit."""
+    """Return the number of processors whose time is granted, None without a limit."""
     quotas = []
     for version, folder in _groups(root):
         try:
@@ -29,10 +29,10 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def cores_of_quota(quota: float | None, cores: int) -> int:
-    """Return how many of ``cores`` threads fill the quota.
+    """Return how many threads use the whole quota, at most ``cores``.
 
-    It is rounded up, as Go, Java and .NET do it: two threads get all of 1.5 processors,
-    one thread gets one.
+    The quota is rounded up, as in Go, Java and .NET: two threads can use 1.5
+    processors, one thread only one.
     """
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
@@ -40,9 +40,9 @@ def cores_of_quota(quota: float | None, cores: int) -> int:
 def _groups(root: Path) -> Iterator[tuple[int, Path]]:
     """Yield the version and folder of this process's groups, and of those around them.
 
-    Lines of ``/proc/self/cgroup`` are ``NUMBER:CONTROLLERS:PATH``, with 0 and no
-    controllers for version 2; those of ``/proc/self/mountinfo`` say which path lies
-    where: ``ID PARENT DEVICE ROOT PLACE OPTIONS ... - TYPE SOURCE OPTIONS``.
+    A line of ``/proc/self/cgroup`` is ``NUMBER:CONTROLLERS:PATH``, with 0 and no
+    controllers for version 2.  A line of ``/proc/self/mountinfo`` says where a path is
+    mounted: ``ID PARENT DEVICE ROOT MOUNT_POINT OPTIONS ... - TYPE SOURCE OPTIONS``.
     """
     try:
         memberships = (root / "proc/self/cgroup").read_text().splitlines()
@@ -63,19 +63,18 @@ def _groups(root: Path) -> Iterator[tuple[int, Path]]:
         version = {"cgroup2": 2, "cgroup": 1}.get(kind)
         if version not in paths or (version == 1 and "cpu" not in options.split(",")):
             continue
-        top, place = (_unescaped(word) for word in before.split(" ")[3:5])
-        # A path outside of what is mounted is one of the host: seen from inside a
-        # container its own group is the top.
+        top, mount_point = (_unescaped(word) for word in before.split(" ")[3:5])
+        # A path outside of what is mounted is the host's: inside a container the
+        # container's own group is the top.
         group, inside = paths[version], PurePosixPath()
         if group.is_relative_to(top):
             inside = group.relative_to(top)
         if ".." in inside.parts:
             inside = PurePosixPath()
-        folder = root / place.lstrip("/")
-        for part in (inside, *inside.parents) if inside.parts else (inside,):
-            yield version, folder / part
+        for part in (inside, *inside.parents):
+            yield version, root / mount_point.lstrip("/") / part
 
 
 def _unescaped(path: str) -> str:
-    """Return a path of ``mountinfo``, in which a space is a backslash and 040."""
+    """Decode a path of ``mountinfo``, which writes a space as backslash 040."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)

@@ -1,4 +1,4 @@
-"""What stops a program early, and the exit status that goes with it."""
+"""Errors that stop a program, with their exit statuses, and one-line messages."""
 
 import os
 import re
@@ -6,21 +6,20 @@ import signal
 import sys
 from typing import Any
 
-#: Characters of a message: enough for paths and a reason, few enough to be read.
+#: Most characters of a message: enough for paths and a reason.
 MAX_MESSAGE = 1000
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_NONFINITE = 3
 
-
-#: What a program adds to messages: which of its options helps.  The library itself has
-#: no options; `odyssey.cli.remedies` fills this in.
+#: Advice that a program adds to messages, such as which option helps.  The library has
+#: no options itself; `odyssey.cli.remedies` fills this in.
 REMEDIES: dict[str, str] = {}
 
 
 def remedy(key: str, **values: Any) -> str:
-    """Return what a program says of a way out, "" where it has none."""
+    """Return the program's advice for a case, "" if it has none."""
     return REMEDIES.get(key, "").format(**values)
 
 
@@ -53,7 +52,7 @@ class Interrupted(ProgramError):
 
 
 def os_reason(error: OSError) -> str:
-    """Return what the system said, after the file it is about if that is known."""
+    """Return the system's message, after the name of the file if it is known."""
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 
@@ -61,8 +60,8 @@ def os_reason(error: OSError) -> str:
 def one_line(text: str, most: int = MAX_MESSAGE) -> str:
     """Return a message as one line of at most ``most`` characters.
 
-    An error may quote all of a damaged file: the middle is left out of what is too
-    long, and what cannot stand in a line is escaped.
+    The middle of a longer text is left out, as an error may quote a whole damaged file;
+    characters that cannot be printed are escaped.
     """
     text = re.sub(r"\s*[\r\n]\s*", " ", text.strip())
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -73,7 +72,7 @@ def one_line(text: str, most: int = MAX_MESSAGE) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return in one line what went wrong; what is no `OSError` is named."""
+    """Return an error as one line, with its type unless it is an `OSError`."""
     if isinstance(error, OSError):
         return os_reason(error)
     return one_line(f"{type(error).__name__}: {error}").removesuffix(":")

@@ -1,7 +1,7 @@
 """Batch norm of inference, folded into the convolution before it.
 
-In inference a channel k of batch norm is one line, with constants for a slope and an
-offset, and so is a convolution; one after the other they are a convolution again:
+In inference batch norm multiplies each channel k by one constant and adds another.
+After a convolution that is again a convolution, with another kernel and bias:
 
     h[n,k,p,q]   = bias[k] + sum over c,r,s  x[n,c,h,w] * kernel[k,c,r,s]
     out[n,k,p,q] = gamma[k] * (h[n,k,p,q] - running_mean[k]) * rstd[k] + beta[k]
@@ -11,7 +11,7 @@ offset, and so is a convolution; one after the other they are a convolution agai
     out[n,k,p,q] = (bias[k] - running_mean[k]) * scale[k] + beta[k]
                    + sum over c,r,s  x[n,c,h,w] * (kernel[k,c,r,s] * scale[k])
 
-What was a pass over the activations of every image is one over the kernel.
+This replaces a pass over the activations of every image by one over the kernel.
 Jacob et al. 2018, arXiv:1712.05877, section 3.2.
 """
 
@@ -31,24 +31,24 @@ def fold_batch_norm(
     running_var: np.ndarray,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return kernel and bias of a convolution that does a batch norm as well.
+    """Return kernel and bias of a convolution that includes a batch norm.
 
     Parameters
     ----------
     kernel : (K, C, R, S), float32 or float64
     bias : (K,), same dtype, or None
-        Of the convolution.
+        Bias of the convolution.
     gamma, beta, running_mean, running_var : (K,), same dtype
-        Of the batch norm after it.
+        Parameters and statistics of the batch norm after it.
     eps : float > 0
-        As given to the batch norm.
+        The batch norm's.
 
     Returns
     -------
     kernel : (K, C, R, S)
     bias : (K,)
-        With them ``conv2d`` gives what ``batch_norm2d`` in inference mode gives of
-        the convolution's result.
+        With them ``conv2d`` gives the result of the convolution followed by
+        ``batch_norm2d`` in inference mode, up to rounding.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def fold_batch_norm(
         raise ValueError(
             f"{op}: running_var must not be negative, got {running_var.min()}"
         )
-    # scale and bias in float64: running_var may be small beside the mean's square
+    # scale and bias in float64: running_var may be small against the squared mean
     scale = gamma / np.sqrt(running_var.astype(np.float64) + eps)
     before = 0.0 if bias is None else bias
     folded_bias = (before - running_mean.astype(np.float64)) * scale + beta

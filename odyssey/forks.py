@@ -1,7 +1,7 @@
-"""Whether this process was forked from one in which GNU OpenMP had begun.
+"""Whether this process was forked from one in which GNU OpenMP was running.
 
-OpenMP does not survive that, see ``odyssey.threads``.  This stands apart from it, to be
-there from ``import odyssey`` on, which does not import Numba.
+OpenMP does not survive a fork, see ``odyssey.threads``.  This is a module of its own
+because ``import odyssey`` loads it, and must not import Numba.
 """
 
 import os
@@ -12,7 +12,7 @@ openmp_is_lost = False
 
 
 def openmp_vendor() -> str | None:
-    """Return whose OpenMP runs Numba's loops, None if none does so far."""
+    """Return the vendor of the OpenMP that Numba uses, None if it uses none so far."""
     parallel = sys.modules.get("numba.np.ufunc.parallel")
     if getattr(parallel, "_threading_layer", None) != "omp":
         return None

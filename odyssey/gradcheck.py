@@ -1,8 +1,8 @@
 """Numerical checks of hand-written gradients.
 
-A backward is right if it agrees with what can be measured: how far the result moves
-when an argument moves a little.  Two measurements are made, both by central differences
-and both under a random upstream gradient u:
+A backward is right if it agrees with a measurement: how much the result changes when
+an argument changes a little.  There are two measurements, both by central differences
+and both with a random upstream gradient u:
 
     per element   grad[i] = <u, f(x + eps e_i) - f(x - eps e_i)> / (2 eps)
     projection    <v, vjp(u)> = <u, jvp(v)> for a random direction v, where
@@ -11,13 +11,14 @@ and both under a random upstream gradient u:
 
 The first says where an error is; the second sees all elements at once in two calls.
 
-Why random: under an upstream of ones the gradient of softmax or of batch norm is zero,
-because their outputs have a constant sum, and half-finished backwards pass.  Why
-float64: in float32 a difference over 1e-5 keeps two digits at best.  Keep the inputs
-some eps away from kinks (relu at 0, ties of a maximum), where no derivative exists.
+Why random: with an upstream gradient of ones the gradient of softmax or batch norm is
+zero, because their outputs have a constant sum; half-finished backwards would pass.
+Why float64: in float32 a difference over 1e-5 keeps two digits at best.  Keep the
+inputs some eps away from kinks (relu at 0, ties of a maximum), where no derivative
+exists.
 
-NumPy is imported by the check itself: this module is there from ``import odyssey`` on,
-which programs begin with before they are ready to be interrupted.
+``import odyssey`` loads this module.  It must be quick, so NumPy is imported by the
+check itself.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def gradcheck(
         ``forward(*inputs)`` gives one float64 array, or a float.
     backward : callable
         ``backward(grad_output, *inputs)`` gives the gradients in the order of the
-        inputs, None where there is none.  Those at the end that are missing count as
-        None, and those beyond the inputs are ignored.  A bare array is the gradient of
-        the first input in ``wrt``.
+        inputs, None where there is none.  Missing ones at the end count as None;
+        additional ones are ignored.  A bare array is the gradient of the first input
+        in ``wrt``.
     inputs : sequence
         Arguments of forward.  Floating arrays must be float64; the rest (labels,
         sizes) may be anything.
@@ -63,7 +64,7 @@ def gradcheck(
     rtol, atol : float
         Tolerances, see Notes.
     samples : int, optional
-        Check so many random elements of each input instead of all.
+        Number of random elements of each input to check, instead of all.
     rng : numpy.random.Generator, optional
         Source of upstream gradient, directions and samples; ``default_rng(0)`` if None.
 
@@ -78,32 +79,61 @@ def gradcheck(
         If a gradient is wrong, not finite, missing, or of another shape or dtype than
         its input, or if forward or backward writes to an argument.
     TypeError, ValueError
-        If the check is called wrongly, with float32 inputs for example, or if it could
-        see nothing: a step is lost in the rounding of an input or of the result.
+        If an argument is invalid, such as a float32 input, or if nothing can be
+        measured: a step is lost in the rounding of an input or of the result.
 
     Notes
     -----
     The backward's a and the measured n agree if ``|a - n| <= atol + rtol*scale``.
     The relative error is ``|a - n| / (scale + atol/rtol)``.  ``scale`` is the larger of
-    |a| and |n|, but no less than 1/100 of what is typical of the gradient (its rms; in
-    the projection its norm): a far smaller element is a difference of large terms, and
-    measured no better than they are.  An error of 0.1 % shows in every element down to
-    1e-5 of the rms.
+    |a| and |n|, but at least 1/100 of the gradient's typical size (its rms; in the
+    projection its norm): a far smaller element is a difference of large terms and
+    cannot be measured better than they are.  An error of 0.1 % is found in every
+    element down to 1e-5 of the rms.
 
-    ``atol`` is there for gradients that are zero but for rounding.  So that it does not
-    excuse whatever is small, it is cut to 1e-6 of what is typical, but not below what
-    rounding of the forward's result alone can do to the difference.
+    ``atol`` is for gradients that are zero up to rounding.  It is reduced to 1e-6 of
+    the typical size, so that errors of small gradients count too, but not below the
+    error that rounding of the forward's result causes in the difference.
     """
-    from odyssey.central_differences import worst_error
+    import numpy as np
 
-    return worst_error(
-        forward,
-        backward,
-        inputs,
-        wrt=wrt,
-        eps=eps,
-        rtol=rtol,
-        atol=atol,
-        samples=samples,
-        rng=rng,
-    )
+    from odyssey import central_differences as central
+    from odyssey.checks import check_int, check_number
+
+    check_number("gradcheck", "eps", eps, 0, low_open=True)
+    check_number("gradcheck", "rtol", rtol, 0, low_open=True)
+    check_number("gradcheck", "atol", atol, 0)
+    if samples is not None:
+        check_int("gradcheck", "samples", samples, 1)
+    positions = central.positions_to_check(inputs, wrt)
+    rng = np.random.default_rng(0 if rng is None else rng)
+
+    result = central.call_on_copies("forward", forward, inputs)
+    out = central.as_float64(result)
+    grad_output = rng.standard_normal(out.shape)
+    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
+    grads = central.call_on_copies("backward", backward, [upstream, *inputs])
+    grads = central.checked_gradients(grads, inputs, positions, needed=wrt is not None)
+    size = float(np.linalg.norm(grad_output * out))
+    rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
+
+    worst = 0.0
+    for position, grad in grads.items():
+        central.refuse_lost_steps(position, inputs[position], eps)
+        for name, step, typical in central.steps(grad, eps, samples, rng):
+            change, moved = central.change(forward, inputs, position, step)
+            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
+            analytic = float(np.vdot(grad, moved)) / (2 * eps)
+            floor = min(atol, max(1e-6 * typical, rounding))
+            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
+            error = abs(analytic - numeric)
+            error = error and error / (scale + floor / rtol)
+            if not (np.isfinite(numeric) and error <= rtol):
+                raise AssertionError(
+                    f"gradcheck: input {position}, {name}: the backward gives "
+                    f"{analytic:.8g}, central differences give {numeric:.8g} "
+                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
+                )
+            worst = max(worst, error)
+        central.refuse_lost_changes(position, grad, out, rounding / 100)
+    return worst

@@ -1,4 +1,4 @@
-"""What Odyssey runs on: versions, threads, BLAS, SIMD, and where kernels are kept."""
+"""What Odyssey runs on: versions, threads, BLAS, SIMD, the folder of the kernels."""
 
 import os
 import platform
@@ -32,7 +32,7 @@ SIMD = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Odyssey, of Python and of what the kernels rest on."""
+    """Return the versions of Odyssey, Python and the packages that kernels use."""
     return {
         "odyssey": odyssey.__version__,
         "Python": platform.python_version(),
@@ -63,7 +63,7 @@ def blas_libraries() -> list[dict[str, Any]]:
 
 
 def environment() -> str:
-    """Return threads, BLAS and versions as one line, for the head of a run."""
+    """Return threads, BLAS and versions as one line, for a run's first line."""
     libraries = blas_libraries()
     blas = "{name} {version}".format(**libraries[0]) if libraries else "unknown"
     name, *others = (f"{name} {version}" for name, version in versions().items())
@@ -72,7 +72,7 @@ def environment() -> str:
 
 
 def collect() -> dict[str, Any]:
-    """Return all that is known, ready for JSON."""
+    """Return all facts, as values that JSON can hold."""
     from odyssey.kernels import blas  # noqa: F401  (loads what kernels call)
     from odyssey.kernels.elementwise import relu_forward
 
@@ -80,7 +80,7 @@ def collect() -> dict[str, Any]:
     try:
         relu_forward(x, x)  # the threading layer is chosen when a kernel runs
         layer, threads = numba.threading_layer(), numba.get_num_threads()
-    except ValueError as error:  # the one asked for is not there; or NUMBA_DISABLE_JIT
+    except ValueError as error:  # the layer is not installed, or NUMBA_DISABLE_JIT
         layer, threads = f"none: {' '.join(str(error).split())}", 1
     _, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     features = features.split(",")
@@ -105,7 +105,7 @@ def collect() -> dict[str, Any]:
 
 
 def describe(known: dict[str, Any]) -> str:
-    """Return what ``collect`` returned as lines of text."""
+    """Return the facts of ``collect`` as lines of text."""
     cores, cache = known["cores"], known["cache"]
     blas = [
         f"{b['name']} {b['version']} ({b['architecture']}), {b['threads']} threads, "

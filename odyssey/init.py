@@ -1,9 +1,9 @@
 """Initial values of parameters.
 
-A unit that sums fan_in products w * x of independent terms has the variance
-fan_in * var(w) * E[x^2].  After a ReLU, E[x^2] is half the variance of what went in.
-With var(w) = 2 / fan_in the two cancel, and signals neither grow nor die on their way
-through many layers: He et al. 2015, arXiv:1502.01852.
+The sum of fan_in products w * x of independent terms has the variance
+fan_in * var(w) * E[x^2].  After a ReLU, E[x^2] is half the variance of its input.
+With var(w) = 2 / fan_in the two cancel, so the variance stays the same through many
+layers: He et al. 2015, arXiv:1502.01852.
 """
 
 import math
@@ -36,7 +36,7 @@ def _check_arguments(
         return shape, dtype, checks.check_int(op, "fan_in", fan_in, 1)
     if len(shape) < 2:
         raise ValueError(
-            f"{op}: shape must have two axes or more, or fan_in be given, got {shape}"
+            f"{op}: shape must have two or more axes without fan_in, got {shape}"
         )
     return shape, dtype, math.prod(shape[1:])
 
@@ -53,7 +53,7 @@ def he_normal(
     shape : (K, C, R, S) of a convolution's kernel, fan_in = C*R*S; or (out, in) of a
         linear layer's weights, fan_in = in
     rng : source of randomness
-    dtype : float32 or float64; drawn in float64 and rounded, so that both are the same
+    dtype : float32 or float64; drawn in float64 and rounded, so both have the same
         numbers
 
     Returns
@@ -63,7 +63,7 @@ def he_normal(
     Raises
     ------
     TypeError, ValueError
-        For an argument of another type; for a shape of one axis or without elements.
+        For a wrong type, or for a shape of one axis or without elements.
     """
     shape, dtype, fan_in = _check_arguments("he_normal", shape, rng, dtype, None)
     return (rng.standard_normal(shape) * math.sqrt(2 / fan_in)).astype(dtype)
@@ -76,9 +76,9 @@ def uniform_fan_in(
     *,
     fan_in: int | None = None,
 ) -> np.ndarray:
-    """Draw evenly from the interval of half-width 1 / sqrt(fan_in) around 0.
+    """Draw uniformly from the interval [-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
 
-    Meant for the last, linear layer, whose outputs then start out small.
+    It is meant for the last, linear layer, whose outputs are then small at first.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def initialize_by_name(
     seed: int,
     dtype: DTypeLike = np.float32,
 ) -> dict[str, np.ndarray]:
-    """Draw the parameters of a network, each by what its name says that it is.
+    """Draw the parameters of a network, each as its name tells.
 
     ======================== ===================================================
     ``*_kernel``             ``he_normal``
@@ -118,9 +118,9 @@ def initialize_by_name(
 
     Parameters
     ----------
-    shapes : by name, in the order in which they are drawn
-    seed : of the generator
-    dtype : float32 or float64; both are the same numbers
+    shapes : shape of each parameter by its name, in the order of drawing
+    seed : of the random generator
+    dtype : float32 or float64; drawn in float64 and rounded
 
     Returns
     -------

@@ -1,17 +1,17 @@
-"""Compiled kernels in files: never stale, and never in the way of a run.
+"""Compiled kernels in files: never out of date, and damage never stops a run.
 
-Numba keeps what it compiles in a folder: for each function an index, and a data file
-for each combination of types.  It compiles anew when the function's own file has
-changed.  For kernels that is not enough, in three ways.
+Numba stores what it compiles in a folder: for each function an index, and a data file
+for each combination of types.  It compiles again when the function's own file has
+changed.  For kernels that is not enough, for three reasons.
 
-- A kernel is made of the helpers that it calls, which stand in other files, so that
-  any change in ``odyssey/kernels`` counts.  What counts is what the files hold: times
-  are whole seconds in one container and lost in another.
-- Settings such as NUMBA_OPT shape the code and are not in Numba's key.  Here they are,
-  so that kernels of different settings lie side by side.
-- A file that was cut short by a crash ends every later run in Numba.  Here each data
-  file says what it is and has a checksum; what does not fit is compiled anew and
-  replaced.  A folder that cannot be read or written costs a warning.
+- A kernel contains the helpers that it calls, which are in other files.  So any change
+  in ``odyssey/kernels`` counts here.  Contents are compared, not times: these are
+  rounded to seconds in some containers and lost in others.
+- Settings such as NUMBA_OPT change the compiled code, but are not part of Numba's key.
+  Here they are, so kernels of different settings are stored side by side.
+- With a file that a crash has cut short, every later run fails in Numba.  Here each
+  data file has a key and a checksum; a kernel that does not match is compiled again.
+  If the folder cannot be read or written, there is a warning.
 """
 
 import hashlib
@@ -31,8 +31,10 @@ import numpy as np
 from numba.core import config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-#: What shapes code: Numba's name of a setting by its variable, and what it is unless
-#: it is set.  What a version of Numba does not have counts as not set.
+from odyssey import processor
+
+#: Settings that change the compiled code: for each environment variable Numba's name
+#: and default.  A setting that a version of Numba lacks counts as its default.
 SHAPING = {
     "NUMBA_OPT": ("OPT", 3),
     "NUMBA_LOOP_VECTORIZE": ("LOOP_VECTORIZE", 1),
@@ -56,14 +58,14 @@ SHAPING = {
 
 
 def settings() -> dict[str, Any]:
-    """Return the settings that shape code and are not as usual, by their variables."""
+    """Return the settings of `SHAPING` that are not at their default, by variable."""
     found = {}
-    for variable, (name, usual) in SHAPING.items():
-        value = getattr(config, name, usual)
-        value = getattr(value, "_raw_value", value)  # of NUMBA_OPT "max" is a 3
-        if value != usual:
+    for variable, (name, default) in SHAPING.items():
+        value = getattr(config, name, default)
+        value = getattr(value, "_raw_value", value)  # NUMBA_OPT=max is 3
+        if value != default:
             found[variable] = value
-    # What is usual depends on the processor, so that it counts where it is set.
+    # Its default depends on the processor, so it counts only if it is set.
     if "NUMBA_ENABLE_AVX" in os.environ and not config.ENABLE_AVX:
         found["NUMBA_ENABLE_AVX"] = 0
     return found
@@ -72,8 +74,8 @@ def settings() -> dict[str, Any]:
 def kernel_modules() -> dict[str, ModuleSpec]:
     """Return the modules of ``odyssey.kernels`` that can be imported, by name.
 
-    An editor's lock link (``.#jit.py``), a copy (``jit copy.py``) and a file that has
-    just gone away are none of them.
+    An editor's lock link (``.#jit.py``), a copy (``jit copy.py``) and a file that was
+    just deleted are left out.
     """
     found = {}
     for info in pkgutil.iter_modules(sys.modules["odyssey.kernels"].__path__):
@@ -84,16 +86,16 @@ def kernel_modules() -> dict[str, ModuleSpec]:
 
 
 def hash_of_kernels() -> str:
-    """Return a hash of all that is in the files of ``odyssey.kernels`` now."""
-    found = hashlib.sha256()
+    """Return a hash of the present contents of all files of ``odyssey.kernels``."""
+    digest = hashlib.sha256()
     for name, spec in sorted(kernel_modules().items()):
-        loader: Any = spec.loader  # most can read files, and some cannot
+        loader: Any = spec.loader  # most loaders can read files
         try:
             contents = loader.get_data(spec.origin)
-        except (OSError, AttributeError):  # no import may fail for that
+        except (OSError, AttributeError):  # the import must not fail
             contents = b""
-        found.update(f"{name} {len(contents)}\n".encode() + contents)
-    return found.hexdigest()
+        digest.update(f"{name} {len(contents)}\n".encode() + contents)
+    return digest.hexdigest()
 
 
 @cache
@@ -103,7 +105,7 @@ def stamp() -> str:
 
 
 class KernelCache(FunctionCache):
-    """What Numba asks for a kernel compiled earlier, and gives a new one to keep.
+    """The store from which Numba loads compiled kernels and in which it saves them.
 
     Raises
     ------
@@ -125,19 +127,26 @@ class KernelCache(FunctionCache):
             "SVML": getattr(config, "USING_SVML", False),
             "llvmlite": llvmlite.__version__,
             "numpy": np.__version__,
+            "vector": processor.vector_bytes(),
+            "cache": processor.cache_bytes(1),
         }
         return (*super()._index_key(sig, codegen), tuple(sorted(shaping.items())))
 
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Return whether an intact and current kernel for these types is stored."""
+        key = self._index_key(sig, target_context.codegen())
+        return self._cache_file.load(key) is not None
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the kernel for these types, None if there is none that can be used."""
+        """Return the kernel for these types, None if there is no usable one."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # whole, and yet nothing that this Numba can use
+        except Exception as error:  # intact, but not usable by this Numba
             _warn_of_damage(self.cache_path, self._cache_file._index_name, error)
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a kernel if that is possible, and its sources are still as they were."""
+        """Save a kernel if its sources have not changed since they were imported."""
         try:
             if hash_of_kernels() == stamp():
                 super().save_overload(sig, data)
@@ -148,9 +157,9 @@ class KernelCache(FunctionCache):
 class _Files(IndexDataCacheFile):
     """The index of one function, and its data files.
 
-    A data file is the SHA-256 of the rest; and the rest, pickled, is the stamp and the
-    key that the kernel belongs to, and the kernel.  For index and data are written one
-    after the other: a crash between them, or two processes at once, leave an index that
+    A data file is a SHA-256, followed by what it is of: a pickle of the kernel, its
+    stamp and its key.  The key is needed because index and data are written one after
+    the other: a crash between them, or two processes at once, can leave an index that
     names the data of another kernel.
     """
 
@@ -160,9 +169,9 @@ class _Files(IndexDataCacheFile):
             if isinstance(overloads, dict):
                 return overloads
             raise TypeError(f"holds {type(overloads).__name__}")
-        except Exception as error:  # unpickling raises whatever it comes upon
+        except Exception as error:  # unpickling can raise anything
             _warn_of_damage(self._cache_path, self._index_name, error)
-            return {}  # and the next to be saved replaces it
+            return {}  # the next save replaces it
 
     def load(self, key: tuple) -> Any:
         name = self._load_index().get(key)
@@ -183,7 +192,7 @@ class _Files(IndexDataCacheFile):
     def _load_data(self, name: str) -> Any:
         contents = Path(self._data_path(name)).read_bytes()
         if hashlib.sha256(contents[32:]).digest() != contents[:32]:
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum does not match")
         return pickle.loads(contents[32:])
 
     def _save_data(self, name: str, data: Any) -> None:
@@ -193,20 +202,19 @@ class _Files(IndexDataCacheFile):
             file.write(contents)
 
 
-#: Messages that have been given; once is enough.
-_said: set[str] = set()
-_kept = True
+_warned: set[str] = set()  # kinds of warnings that were given
+_all_kept = True
 
 
 def can_keep() -> bool:
-    """Tell whether all that was compiled so far could be kept."""
-    return _kept
+    """Return whether all kernels compiled so far could be saved."""
+    return _all_kept
 
 
 def warn_that_nothing_is_kept(folder: str = "", error: Exception | None = None) -> None:
-    """Say once that kernels are lost when the process ends, and what helps."""
-    global _kept
-    _kept = False
+    """Warn once that kernels are lost when the process ends, and what helps."""
+    global _all_kept
+    _all_kept = False
     reason = "there is no folder to keep compiled kernels in"
     if error is not None:
         reason = f"compiled kernels cannot be kept in {folder} ({_reason(error)})"
@@ -220,14 +228,14 @@ def warn_that_nothing_is_kept(folder: str = "", error: Exception | None = None) 
 def _warn_of_damage(folder: str, file: str, error: Exception) -> None:
     _warn_once(
         f"compiled kernels in {folder} cannot be used ({file}: {_reason(error)}); "
-        "they are compiled anew",
+        "they are compiled again",
         f"damaged: {folder}",
     )
 
 
 def _warn_once(message: str, kind: str) -> None:
-    if kind not in _said:
-        _said.add(kind)
+    if kind not in _warned:
+        _warned.add(kind)
         warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 

@@ -1,9 +1,9 @@
-"""Memory layouts of activations: any goes in, channels-last is the fast one.
+"""Memory layouts of activations: all are accepted, channels-last is the fast one.
 
 Activations have *shape* (N, C, H, W).  Their *memory* may be in any order.  Kernels
 work on C-contiguous (N, H, W, C) arrays, where the channels of a pixel lie side by
-side and fill SIMD lanes; for an array whose memory is channels-last that is a view,
-for any other a copy.  Results are handed back in the order that the input had.
+side and fill SIMD lanes.  For an array whose memory is channels-last that is a view,
+for any other a copy.  Results are returned in the layout of the input.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ def native(x: np.ndarray) -> np.ndarray:
 def kernel_ready(x: np.ndarray) -> np.ndarray:
     """Return ``x`` in native byte order and writeable, copied only if it is not.
 
-    Numba compiles a further version of a kernel for read-only arrays, and has none
-    for foreign byte orders; a copy of such a rarity is cheaper.
+    Numba would compile another version of a kernel for read-only arrays, and supports
+    no foreign byte order.  Such arrays are rare, so a copy is cheaper.
     """
     if x.dtype.isnative and x.flags.writeable:
         return x
@@ -28,10 +28,10 @@ def kernel_ready(x: np.ndarray) -> np.ndarray:
 
 
 def is_channels_last(x: np.ndarray) -> bool:
-    """Tell whether the memory of ``x`` (N, C, H, W) is a whole (N, H, W, C) array.
+    """Return whether the memory of ``x`` (N, C, H, W) is an (N, H, W, C) array.
 
-    The strides decide even where an axis of length one makes both orders contiguous,
-    so that an image of one channel keeps the order it was made with.
+    If an axis of length one makes both orders contiguous, the strides decide, so that
+    an image of one channel keeps its order.
     """
     return (
         x.strides[1] == x.itemsize
@@ -46,29 +46,29 @@ def as_nhwc(x: np.ndarray) -> np.ndarray:
 
 
 def memory_order(x: np.ndarray) -> tuple[int, ...]:
-    """Return the axes of ``x`` from the one of the largest stride to the smallest."""
+    """Return the axes of ``x`` in order of their strides, the largest first."""
     return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
 
 
 def flatten(x: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """Return the elements of ``x`` in 1-D, with its axes taken in ``order``.
+    """Return the elements of ``x`` as a 1-D array, with its axes in ``order``.
 
-    A view where the memory of ``x`` is one block in that order, a copy otherwise.
+    It is a view if the memory of ``x`` is one block in that order, otherwise a copy.
     """
     return kernel_ready(np.ascontiguousarray(x.transpose(order)).reshape(-1))
 
 
 def is_block(x: np.ndarray, order: tuple[int, ...] | None = None) -> bool:
-    """Tell whether a kernel can write to ``x``: one block of memory, native numbers.
+    """Return whether a kernel can write to ``x``: one block, native byte order.
 
-    ``order`` are the axes from the largest stride to the smallest, if not any will do.
+    ``order`` lists the axes by stride, the largest first; None allows any order.
     """
     order = memory_order(x) if order is None else order
     return x.dtype.isnative and x.transpose(order).flags.c_contiguous
 
 
 def into(out: np.ndarray | None, result: np.ndarray) -> np.ndarray:
-    """Return ``result``, copied to ``out`` if that is given and another array."""
+    """Copy ``result`` to ``out``, unless that is None or the same; return the array."""
     if out is None or out is result:
         return result
     out[...] = result

@@ -1,8 +1,8 @@
-"""Names of a package that are imported when somebody first asks for them.
+"""Names of a package that are imported at their first use.
 
-Importing Numba takes longer than much that is done with this library: checking a folder
-of weights, say, or asking for help.  Python calls ``__getattr__`` of a module for names
-that the module does not have (PEP 562); here that is the moment to import.
+Importing Numba takes longer than many things that need no kernel: checking a folder of
+weights, for example, or printing a help text.  Python calls a module's ``__getattr__``
+for names that the module does not have (PEP 562); here that imports them.
 """
 
 import importlib
@@ -25,9 +25,8 @@ def attach(
     Parameters
     ----------
     package : its ``__name__``
-    homes : for names that are offered beside the package's own modules, the module
-        that each comes from
-    public : what ``dir`` shows; the modules, if not given
+    homes : for each name offered besides the package's own modules, its module
+    public : names that ``dir`` shows; None for the package's modules
     """
     homes = homes or {}
 
@@ -56,12 +55,12 @@ def attach(
 def exports(package: str, homes: Iterable[str]) -> dict[str, str]:
     """Return the names that modules list in ``__all__``, each with its module.
 
-    The files are read as text: nothing is imported.
+    The files are read as text; nothing is imported.
 
     Parameters
     ----------
     package : its ``__name__``
-    homes : modules of it, without its name; of packages all modules count
+    homes : names of its modules and subpackages; all modules of the latter are read
     """
     root = Path(sys.modules[package].__path__[0])
     found: dict[str, str] = {}
@@ -73,18 +72,18 @@ def exports(package: str, homes: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(path: Path) -> Iterator[Path]:
     """Yield the file of a module, or the files of a package's modules."""
-    if place.is_dir():
-        yield from sorted(p for p in place.rglob("[!._]*.py"))
+    if path.is_dir():
+        yield from sorted(path.rglob("[!._]*.py"))
     else:
-        yield place.with_suffix(".py")
+        yield path.with_suffix(".py")
 
 
 def stub(homes: Mapping[str, str]) -> str:
-    """Return ``odyssey/__init__.pyi``, which tells editors and type checkers the names.
+    """Return the text of ``odyssey/__init__.pyi``, for editors and type checkers.
 
-    ``make stub`` writes it, and a test compares.
+    ``make stub`` writes the file; a test compares it.
     """
     own = {"gradcheck": "odyssey.gradcheck"}
     pairs = sorted((module, name) for name, module in {**homes, **own}.items())
@@ -92,7 +91,7 @@ def stub(homes: Mapping[str, str]) -> str:
         [
             '"""The public names, for editors and type checkers, see odyssey.lazy."""',
             "",
-            *(f"from {module} import {name} as {name}" for module, name in pairs),
+            *(_import_of(module, name) for module, name in pairs),
             "",
             "from . import reference as reference",
             "",
@@ -101,3 +100,11 @@ def stub(homes: Mapping[str, str]) -> str:
             "",
         ]
     )
+
+
+def _import_of(module: str, name: str) -> str:
+    """Return the line that imports a name, broken where a formatter breaks it."""
+    line = f"from {module} import {name} as {name}"
+    if len(line) <= 88:
+        return line
+    return f"from {module} import (\n    {name} as {name},\n)"

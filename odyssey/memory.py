@@ -1,9 +1,9 @@
-"""Large arrays, kept from one use to the next.
+"""Reuse of the memory of large arrays.
 
-Large arrays come fresh from the operating system, page by page and filled with zeros,
-and go back to it: for an activation, which is written once and read a few times, that
-costs as much as using it.  Training makes arrays of the same sizes at every step, so
-here their memory is kept.
+The operating system hands out the memory of a large array page by page, filled with
+zeros, and takes it back at the end.  For an activation, which is written once and read
+a few times, this costs as much as its use.  Training makes arrays of the same sizes at
+every step, so their memory is kept here.
 """
 
 import math
@@ -22,11 +22,11 @@ _buffers = threading.local()
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an uninitialised array, in memory of an earlier one that is gone.
+    """Return an uninitialised array, if possible in the memory of a deleted one.
 
-    An array made here is a view of a block that this module keeps.  While the array,
-    or a view of it, is alive somewhere, it holds a reference to its block; a block
-    that nobody but this module refers to is free.
+    An array made here is a view of a block that this module keeps.  While the array
+    or a view of it exists, it holds a reference to its block.  A block to which only
+    this module refers is free.
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
@@ -47,7 +47,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 
 
 def release() -> int:
-    """Give the memory of arrays that are gone back; return how many bytes."""
+    """Free the memory of deleted arrays; return the number of bytes."""
     with _lock:
         before = sum(block.nbytes for block in _kept)
         _kept[:] = [
@@ -57,10 +57,10 @@ def release() -> int:
 
 
 def workspace(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an uninitialised array; with the same name, in the same memory.
+    """Return an uninitialised array; the same name gives the same memory.
 
-    For what a kernel needs only while it runs.  Each Python thread has its own, so
-    that two may call at once.
+    It is for data that a kernel needs only while it runs.  Each Python thread has its
+    own, so that two threads may call at once.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = getattr(_buffers, name, None)
@@ -71,6 +71,6 @@ def workspace(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray
 
 
 def _aligned(block: np.ndarray, size: int) -> np.ndarray:
-    """Return ``size`` bytes of ``block`` from the start of a line of the cache on."""
+    """Return ``size`` bytes of ``block`` that begin at a cache line."""
     start = -block.__array_interface__["data"][0] % CACHE_LINE
     return block[start : start + size]

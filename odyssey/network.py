@@ -1,4 +1,4 @@
-"""What the library knows of a family of networks: their options and functions."""
+"""A family of networks as the library sees it: its options and its functions."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,30 +12,16 @@ Shapes = dict[str, tuple[int, ...]]
 Config = Any
 
 
-def unfolded(params: Tensors, state: Tensors, config: Config) -> Tensors:
-    """Return the parameters as they are: nothing is to be folded."""
-    return params
-
-
-def accepted(config: Config) -> None:
-    """Take any options."""
-
-
-def told(config: Config) -> str:
-    """Return nothing: shapes tell all there is to know."""
-    return ""
-
-
 class Network(NamedTuple):
-    """A family of networks: its members by name, and what can be done with them.
+    """A family of networks: its models by name, and the functions that they share.
 
-    All functions are pure.  ``params`` are what is trained, ``state`` is what the
-    forward replaces, such as running statistics; both are arrays by name, and names and
-    order are those of ``parameter_shapes`` and ``state_shapes``.
+    All functions are pure.  ``params`` are the trained parameters; ``state`` holds the
+    arrays that the forward replaces, such as running statistics.  Both map names to
+    arrays, with the names and the order of ``parameter_shapes`` and ``state_shapes``.
 
     ============================================== ====================================
-    ``parameter_shapes(config)``                   names and shapes of what is trained
-    ``state_shapes(config)``                       likewise of the state
+    ``parameter_shapes(config)``                   names and shapes of the parameters
+    ``state_shapes(config)``                       names and shapes of the state
     ``initialize(config, seed)``                   ``params, state``
     ``forward(params, state, x, config, training,  ``logits, new_state, cache``; logits
     rng, folded=...)``                             are (N, K)
@@ -45,40 +31,39 @@ class Network(NamedTuple):
                                                    training=False, folded=True)``
     ``recognize(shapes)``                          the options of the network whose
                                                    tensors have these shapes
-    ``check(config)``                              ``ValueError`` for options that no
-                                                   network has
-    ``untold(config)``                             what shapes alone do not tell of such
-                                                   a network, "" if they do
+    ``check(config)``                              ``ValueError`` for invalid options
+    ``untold(config)``                             the options that shapes do not show,
+                                                   as text; "" if they show all
     ============================================== ====================================
     """
 
-    family: str  # what a member without a name of its own is called
-    models: Mapping[str, Config]  # by name, the usual one first
+    family: str  # the name of a network that is none of ``models``
+    models: Mapping[str, Config]  # by name, the default first
     parameter_shapes: Callable[[Config], Shapes]
     state_shapes: Callable[[Config], Shapes]
     initialize: Callable[[Config, int], tuple[Tensors, Tensors]]
     forward: Callable[..., tuple[np.ndarray, Tensors, Any]]
     backward: Callable[[np.ndarray, Any, Tensors, Config], Tensors]
     recognize: Callable[[Mapping[str, tuple[int, ...]]], Config]
-    fold: Callable[[Tensors, Tensors, Config], Tensors] = unfolded
-    check: Callable[[Config], None] = accepted
-    untold: Callable[[Config], str] = told
-    model_name: Callable[[Config], str] | None = None  # None: the equal one of models
-    noise: tuple[str, ...] = ()  # options that are chances, drawn in training alone
-    stated: tuple[str, ...] = ()  # options that are told even where they are as usual
+    fold: Callable[[Tensors, Tensors, Config], Tensors] = lambda params, *_: params
+    check: Callable[[Config], None] = lambda config: None
+    untold: Callable[[Config], str] = lambda config: ""
+    model_name: Callable[[Config], str] | None = None  # None: the name in ``models``
+    noise: tuple[str, ...] = ()  # options that are probabilities, used in training only
+    stated: tuple[str, ...] = ()  # options that are printed even at their defaults
 
     @property
     def usual(self) -> str:
-        """Return the name of the model that is meant where none is named."""
+        """Return the name of the default model."""
         return next(iter(self.models))
 
     @property
     def option_names(self) -> tuple[str, ...]:
-        """Return the names of the options that a network of the family has."""
+        """Return the names of the family's options."""
         return self.models[self.usual]._fields
 
     def name_of(self, config: Config) -> str:
-        """Return what a network with these options is called."""
+        """Return the name of the network with these options."""
         if self.model_name is not None:
             return self.model_name(config)
         for name, model in self.models.items():
@@ -87,9 +72,9 @@ class Network(NamedTuple):
         return self.family
 
     def stated_options(self, config: Config) -> str:
-        """Return what is said of a network behind its name: " of width 64"."""
+        """Return the ``stated`` options as text to follow a name: " of width 64"."""
         return "".join(f" of {name} {getattr(config, name)}" for name in self.stated)
 
     def without_noise(self, config: Config) -> Config:
-        """Return the options with nothing left to chance, as at inference."""
+        """Return the options with all noise switched off, as for inference."""
         return config._replace(**dict.fromkeys(self.noise, 0.0))

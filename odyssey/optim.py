@@ -1,18 +1,17 @@
 """Stochastic gradient descent with momentum, and the norm of the gradients.
 
-The velocity follows PyTorch's convention: the learning rate stands outside of it.
+The velocity follows PyTorch's convention: the learning rate is not part of it.
 
     g        = grad + weight_decay * param
     velocity = momentum * velocity + g
     param    = param - lr * velocity                    plain (Polyak 1964)
     param    = param - lr * (g + momentum * velocity)   Nesterov's look-ahead
 
-In the other common form the velocity holds -lr * g.  Both agree while lr is constant;
-after a drop of lr the other still moves on at the old pace for some steps.  Sutskever
+In the other common form the velocity sums -lr * g.  Both agree while lr is constant;
+after a drop of lr the other form still moves at the old rate for some steps.  Sutskever
 et al. 2013, "On the importance of initialization and momentum in deep learning".
 
-These functions write to the caller's memory, so that all checks come before the first
-write.
+These functions write to the caller's memory, so all checks come before the first write.
 """
 
 import itertools
@@ -31,16 +30,16 @@ __all__ = ["clip_grad_norm_inplace", "global_grad_norm", "sgd_momentum_update_in
 
 Gradients = Mapping[str, np.ndarray] | Iterable[np.ndarray]
 
-#: Effort spent on telling whether strided views share memory; undecided counts as yes.
-#: NumPy takes any number, its types say 0 or -1.
+#: Limit of NumPy's work to find whether strided views share memory; beyond it they
+#: count as sharing.  NumPy accepts any number, its type hints only 0 and -1.
 OVERLAP_WORK: Any = 100_000
 
 
 def _check_writeable(op: str, name: str, array: np.ndarray) -> None:
-    """Raise unless every element of ``array`` is a place of its own to write to."""
+    """Raise unless ``array`` is writeable and no two elements share memory."""
     if not array.flags.writeable:
         raise ValueError(f"{op}: {name} must be writeable, got a read-only array")
-    # Axes from the smallest stride on: each must step over all that those before span.
+    # From the smallest stride on, each axis must step over the memory of those before.
     span = array.itemsize
     for length, stride in sorted(
         zip(array.shape, map(abs, array.strides), strict=True), key=lambda axis: axis[1]
@@ -81,8 +80,8 @@ def sgd_momentum_update_inplace(
     velocity : shape and dtype of ``param``, writeable; zeros before the first step
     lr : learning rate, not negative, finite in the dtype of the arrays
     momentum : share of the velocity kept, in [0, 1)
-    weight_decay : strength of the L2 penalty 1/2 * weight_decay * param^2; as lr
-    nesterov : step from where the velocity leads to
+    weight_decay : strength of the L2 penalty 1/2 * weight_decay * param^2; range of lr
+    nesterov : use Nesterov's form of the step
 
     Raises
     ------
@@ -161,9 +160,9 @@ def global_grad_norm(grads: Gradients) -> float:
 
     Returns
     -------
-    norm : sqrt of the sum of squares of all elements, summed in float64 with the same
-        bits whatever the number of threads; NaN or Inf exactly if an element is (or
-        float64 squares overflow), so that one pass tells whether a step is safe
+    norm : sqrt of the sum of squares of all elements, summed in float64, with the same
+        bits for any number of threads; NaN or Inf exactly if an element is (or float64
+        squares overflow), so this one pass shows whether a step is safe
 
     Raises
     ------
@@ -179,7 +178,7 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
     Parameters
     ----------
     grads : as in ``global_grad_norm``, writeable
-    max_norm : the greatest norm let through, above 0; inf only measures
+    max_norm : the greatest norm allowed, above 0; with inf nothing is scaled
 
     Returns
     -------
@@ -195,10 +194,10 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
 
     Notes
     -----
-    Gradients of a norm up to ``max_norm`` stay as they are; greater ones are multiplied
-    with max_norm / (norm + 1e-6), as PyTorch does, which leaves room for rounding.  So
-    do gradients whose norm is not finite: no factor mends them, and the norm returned
-    tells.  Pascanu et al. 2013, arXiv:1211.5063.
+    Gradients with a norm up to ``max_norm`` are unchanged; others are multiplied by
+    max_norm / (norm + 1e-6), as in PyTorch, which leaves room for rounding.  Gradients
+    whose norm is not finite are unchanged too, as no factor would help; the returned
+    norm shows it.  Pascanu et al. 2013, arXiv:1211.5063.
     """
     op = "clip_grad_norm_inplace"
     named = _name_gradients(op, grads)
@@ -216,7 +215,7 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
 
 
 def kernel_calls(dtype: DTypeLike) -> list[partial]:
-    """Return calls that between them reach every kernel used here."""
+    """Return calls that together use every kernel of this module."""
     x = np.ones((2, 3), dtype)
     return [
         partial(sgd_momentum_update_inplace, x.copy(), x, x.copy(), 0.1),

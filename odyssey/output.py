@@ -1,47 +1,45 @@
-"""What programs print, where printing fails: the reader gone, the disk full.
+"""Printing, also where it fails.
 
-A pipe's reader ends (``| head``), a terminal is closed, the disk behind a log is full:
-every line that is printed then raises an `OSError`.  It is dealt with here, for all who
-print: click, tqdm, warnings, tracebacks.
+If a pipe's reader has ended (``| head``), a terminal was closed or the disk of a log is
+full, every printed line raises an `OSError`.  It is handled here for everything that
+prints: click, tqdm, warnings, tracebacks.
 """
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from odyssey.errors import EXIT_FAILURE, os_reason
 
-#: Of a program that ended because nobody reads on, as of any other in a shell: 128 and
-#: the number of SIGPIPE.
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+#: Exit status of a program whose output has no reader any more.  As for other programs
+#: in a shell it is 128 plus the number of SIGPIPE.
 EXIT_UNHEARD = 141
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line on stdout, or stderr, at once."""
+    """Print a line on stdout or stderr and flush it."""
     print(text, file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def show(text: str) -> None:
-    """Write to stderr, without going on to the next line."""
+    """Write to stderr without a line end, and flush it."""
     print(text, end="", file=sys.stderr, flush=True)
 
 
 class Stream:
-    """A standard stream of which a function is told when it cannot be written.
-
-    Parameters
-    ----------
-    stream : the stream itself; all but writing is its own
-    failed : called with the error, and may raise another
-    """
+    """A standard stream; if it cannot be written, ``failed`` gets the error."""
 
     def __init__(self, stream: Any, failed: Callable[[Exception], None]) -> None:
         self.stream, self._failed = stream, failed
 
     def write(self, text: Any) -> int:
-        """Write text; what the stream's encoding lacks is escaped."""
+        """Write text; escape characters that the stream's encoding lacks."""
         try:
             return self.stream.write(text)
         except UnicodeEncodeError as error:  # a class name, an ASCII terminal
@@ -57,7 +55,7 @@ class Stream:
             self.write(line)
 
     def flush(self) -> None:
-        """Bring what is written to the operating system."""
+        """Hand what was written to the operating system."""
         try:
             self.stream.flush()
         except (OSError, ValueError) as error:
@@ -65,16 +63,16 @@ class Stream:
 
     @property
     def buffer(self) -> "Stream":
-        """The stream of bytes below; click writes to it where text would be ASCII."""
+        """The stream of bytes below; click writes to it if the encoding is ASCII."""
         return Stream(self.stream.buffer, self._failed)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def settle(self) -> None:
-        """Throw away what cannot be written.
+        """Discard what cannot be written.
 
-        Python would try again when it ends, fail, and say so with exit status 120.
+        Otherwise Python tries again when it ends, fails, and exits with status 120.
         """
         try:
             self.stream.flush()
@@ -88,33 +86,44 @@ class Stream:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Tell whether a stream is a terminal; one that is closed or not there is none."""
+    """Return whether a stream is a terminal; False if it is closed or None."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):
         return False
 
 
+def progress_bar(**options: Any) -> "tqdm":
+    """Return tqdm's bar on stderr, removed at its end; ``options`` are tqdm's.
+
+    Without a size tqdm draws nothing on a terminal that does not report its own.
+    """
+    from tqdm import tqdm
+
+    columns, rows = shutil.get_terminal_size()
+    return tqdm(file=sys.stderr, ncols=columns, nrows=rows, leave=False, **options)
+
+
 @contextlib.contextmanager
 def goes_on_unheard() -> Iterator[None]:
-    """Go on in silence where printing fails; for what has more to do than to print."""
+    """Ignore errors of printing; for programs whose main work is not to print."""
     with _standard_streams(_ignore, _ignore):
         yield
 
 
 @contextlib.contextmanager
 def ends_unheard() -> Iterator[None]:
-    """End the program where its output cannot be printed; for what does little else.
+    """End the program if stdout cannot be written; for programs that mainly print.
 
-    The exit status is `EXIT_UNHEARD`, without a word, if its reader has gone, and 1
-    after another error.  Without stderr it goes on.
+    The exit status is `EXIT_UNHEARD`, without a message, if the reader has ended, and 1
+    after another error.  Errors of stderr are ignored.
     """
     with _standard_streams(_end, _ignore):
         yield
 
 
 def _ignore(error: Exception) -> None:
-    """Take no notice; the next line tries again, for there may be room by then."""
+    """Do nothing: the next line tries again, as the disk may have room by then."""
 
 
 def _end(error: Exception) -> None:
@@ -127,7 +136,7 @@ def _end(error: Exception) -> None:
 
 @contextlib.contextmanager
 def _standard_streams(*failed: Callable[[Exception], None]) -> Iterator[None]:
-    """Put a `Stream` in the place of stdout and stderr for a while."""
+    """Replace stdout and stderr by a `Stream` each within this context."""
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     streams = {}
     for (name, stream), function in zip(before.items(), failed, strict=True):

@@ -1,12 +1,16 @@
-"""Learning rates as pure functions of the time, so that resuming needs no state.
+"""Learning rates as pure functions of time, so that resuming needs no state.
 
-Time is counted in whole updates done, ``step``, from 0; spans of time are in updates
-too.  (In epochs all of it holds as well: what counts is that both have one unit.)
-Within a run of T updates the first has ``step`` 0 and the last T - 1.  Where a curve
-has an end, ``lr_min`` is what it comes to at T, after the last update: no update is
-wasted on a rate of zero.  Past the end the rate stays what it was there.
+Time is ``step``, the number of updates done, from 0; durations are in updates too.
+(Epochs work as well, if all arguments are in epochs.)  In a run of T updates the first
+has ``step`` 0 and the last T - 1.  A curve that has an end reaches ``lr_min`` at T,
+after the last update, so no update is wasted on a rate of zero.  Past the end the rate
+stays constant.
 
-`odyssey.training.learning_rate.LearningRate` chooses among them for a run;
+Every function returns the learning rate of the update after ``step`` others.  Each
+raises ``TypeError`` for an argument of a wrong type, and ``ValueError`` for one that is
+out of range.
+
+`odyssey.training.learning_rate.LearningRate` chooses a schedule for a run;
 ``python -m odyssey schedule`` draws them.
 """
 
@@ -22,21 +26,12 @@ __all__ = ["step_decay"]
 
 
 def constant_lr(step: int, lr: float) -> float:
-    """Return ``lr``, whatever the time.
+    """Return ``lr`` at every step.
 
     Parameters
     ----------
     step : updates done, from 0
     lr : learning rate, not negative
-
-    Returns
-    -------
-    lr : the same
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an argument of another type; outside its range.
     """
     checks.check_int("constant_lr", "step", step, 0)
     return checks.check_number("constant_lr", "lr", lr, 0.0)
@@ -52,7 +47,7 @@ def step_decay(
     epoch : whole epochs done, from 0
     lr : learning rate of the first epochs, not negative
     decay_epochs : epochs between two drops, at least 1
-    decay_factor : what a drop multiplies the rate with, in (0, 1]
+    decay_factor : factor of each drop, in (0, 1]
 
     Returns
     -------
@@ -61,7 +56,7 @@ def step_decay(
     Raises
     ------
     TypeError, ValueError
-        For an argument of another type; outside its range.
+        For an argument of a wrong type, or out of range.
     """
     op = "step_decay"
     epoch = checks.check_int(op, "epoch", epoch, 0)
@@ -70,32 +65,22 @@ def step_decay(
     decay_factor = checks.check_number(
         op, "decay_factor", decay_factor, 0.0, 1.0, low_open=True
     )
-    # no factor below 1 has anything left after 2**63 drops, and Python raises no float
-    # to the power of an integer that is itself beyond every float
+    # Every factor below 1 gives 0 after 2**63 drops, and Python cannot raise a float to
+    # the power of an integer that is too large for a float.
     return lr * decay_factor ** min(epoch // decay_epochs, 2**63)
 
 
 def multistep_decay(
     step: int, lr: float, milestones: Sequence[int], factor: float = 0.1
 ) -> float:
-    """Return ``lr * factor ** k``, k being how many milestones have been reached.
+    """Return ``lr * factor ** k`` after k of the milestones have been reached.
 
     Parameters
     ----------
     step : updates done, from 0
-    lr : learning rate of the beginning, not negative
-    milestones : the steps that are the first with a lower rate, each at least 1 and
-        later than the one before
-    factor : what a drop multiplies the rate with, in (0, 1]
-
-    Returns
-    -------
-    lr : learning rate of the update after ``step`` others
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an argument of another type; outside its range.
+    lr : learning rate at the beginning, not negative
+    milestones : steps at which the rate drops, rising, each at least 1
+    factor : factor of each drop, in (0, 1]
     """
     op = "multistep_decay"
     step = checks.check_int(op, "step", step, 0)
@@ -106,7 +91,7 @@ def multistep_decay(
 
 
 def cosine_decay(step: int, lr: float, total_steps: int, lr_min: float = 0.0) -> float:
-    """Return the rate on half a cosine wave, from ``lr`` down to ``lr_min``.
+    """Return the rate of half a cosine wave that falls from ``lr`` to ``lr_min``.
 
     ``lr_min + (lr - lr_min) * (1 + cos(pi * step / total_steps)) / 2``; Loshchilov &
     Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*, 2017,
@@ -118,15 +103,6 @@ def cosine_decay(step: int, lr: float, total_steps: int, lr_min: float = 0.0) ->
     lr : learning rate of the first update, not negative
     total_steps : updates until ``lr_min``, at least 1
     lr_min : learning rate at the end, in [0, lr]
-
-    Returns
-    -------
-    lr : learning rate of the update after ``step`` others
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an argument of another type; outside its range.
     """
     op = "cosine_decay"
     step = checks.check_int(op, "step", step, 0)
@@ -139,30 +115,20 @@ def cosine_decay(step: int, lr: float, total_steps: int, lr_min: float = 0.0) ->
 def cosine_restarts(
     step: int, lr: float, period: int, multiplier: int = 1, lr_min: float = 0.0
 ) -> float:
-    """Return the rate of a cosine that begins again at ``lr`` after each period.
+    """Return the rate of a cosine that starts again at ``lr`` after each period.
 
-    The formula of `cosine_decay`, with the updates since the last restart over the
-    length of the present period.  Periods are T0 = ``period``, T0 * Tmult, T0 *
-    Tmult**2, ... long, Tmult being ``multiplier``: the restarts are at T0, T0 * (1 +
-    Tmult), T0 * (1 + Tmult + Tmult**2), ...  Loshchilov & Hutter 2017,
-    arXiv:1608.03983, equation 5.
+    It is the formula of `cosine_decay`, with the updates since the last restart as
+    ``step`` and the length of the current period as ``total_steps``.  The periods are
+    T0, T0 * Tmult, T0 * Tmult**2, ... updates long, with T0 = ``period`` and Tmult =
+    ``multiplier``.  Loshchilov & Hutter 2017, arXiv:1608.03983, equation 5.
 
     Parameters
     ----------
     step : updates done, from 0
     lr : learning rate of the first update and after each restart, not negative
     period : updates before the first restart, T0, at least 1
-    multiplier : how many times as long as the one before each period is, at least 1
-    lr_min : what each period falls to, in [0, lr]
-
-    Returns
-    -------
-    lr : learning rate of the update after ``step`` others
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an argument of another type; outside its range.
+    multiplier : ratio of a period's length to that of the one before, at least 1
+    lr_min : learning rate at the end of each period, in [0, lr]
     """
     op = "cosine_restarts"
     step = checks.check_int(op, "step", step, 0)
@@ -186,30 +152,21 @@ def one_cycle(
     start_factor: float = 0.04,
     lr_min: float = 0.0,
 ) -> float:
-    """Return the rate on a triangle: straight up to ``lr``, straight down again.
+    """Return the rate of a triangle: it rises linearly to ``lr``, then falls linearly.
 
-    From ``start_factor * lr`` at step 0 to ``lr`` at the step nearest to ``peak *
-    total_steps``, to ``lr_min`` at ``total_steps``; L. N. Smith, *A disciplined
-    approach to neural network hyper-parameters*, 2018, arXiv:1803.09820, section 4,
-    with one slope down instead of two.  Momentum stays what it is.
+    It goes from ``start_factor * lr`` at step 0 to ``lr`` at the step nearest to
+    ``peak * total_steps``, then to ``lr_min`` at ``total_steps``.  L. N. Smith, *A
+    disciplined approach to neural network hyper-parameters*, 2018, arXiv:1803.09820,
+    section 4, with one slope down instead of two, and with constant momentum.
 
     Parameters
     ----------
     step : updates done, from 0
     lr : the highest learning rate, not negative
     total_steps : updates until ``lr_min``, at least 1
-    peak : what part of ``total_steps`` goes up, in [0, 1]
-    start_factor : the first rate as a part of ``lr``, in [0, 1]
+    peak : fraction of ``total_steps`` in which the rate rises, in [0, 1]
+    start_factor : the first rate as a fraction of ``lr``, in [0, 1]
     lr_min : learning rate at the end, in [0, lr]
-
-    Returns
-    -------
-    lr : learning rate of the update after ``step`` others
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an argument of another type; outside its range.
     """
     op = "one_cycle"
     step = checks.check_int(op, "step", step, 0)
@@ -227,7 +184,7 @@ def one_cycle(
 
 
 def linear_warmup(step: int, warmup_steps: int, start_factor: float = 0.01) -> float:
-    """Return what to multiply another schedule with while training warms up.
+    """Return the factor of another schedule's rate during the warmup.
 
     ``start_factor + (1 - start_factor) * step / warmup_steps``, and 1 from
     ``warmup_steps`` on; Goyal et al., *Accurate, Large Minibatch SGD: Training ImageNet
@@ -236,17 +193,12 @@ def linear_warmup(step: int, warmup_steps: int, start_factor: float = 0.01) -> f
     Parameters
     ----------
     step : updates done, from 0
-    warmup_steps : the first update with the full rate; 0 for no warmup
+    warmup_steps : length of the warmup; 0 for none
     start_factor : the factor at step 0, in [0, 1]
 
     Returns
     -------
     factor : in [0, 1]
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an argument of another type; outside its range.
     """
     op = "linear_warmup"
     step = checks.check_int(op, "step", step, 0)
@@ -258,7 +210,7 @@ def linear_warmup(step: int, warmup_steps: int, start_factor: float = 0.01) -> f
 
 
 def check_milestones(op: str, name: str, value: Sequence[int]) -> tuple[int, ...]:
-    """Return ``value`` as a tuple of integers from 1 that rise."""
+    """Return ``value`` as a tuple; check that it holds rising integers from 1 on."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise TypeError(
             f"{op}: {name} must be a sequence of integers, got {type(value).__name__}"
@@ -269,11 +221,11 @@ def check_milestones(op: str, name: str, value: Sequence[int]) -> tuple[int, ...
     return steps
 
 
-def _cosine(part: float, high: float, low: float) -> float:
-    """Return what half a wave from ``high`` to ``low`` has come to at ``part``."""
-    return _between((1 + math.cos(math.pi * part)) / 2, low, high)
+def _cosine(fraction: float, high: float, low: float) -> float:
+    """Return the value of half a wave from ``high`` to ``low`` after ``fraction``."""
+    return _between((1 + math.cos(math.pi * fraction)) / 2, low, high)
 
 
 def _between(weight: float, low: float, high: float) -> float:
-    """Return ``low`` at weight 0 and ``high`` at 1, both to the last bit."""
+    """Interpolate linearly: exactly ``low`` at weight 0, exactly ``high`` at 1."""
     return high * weight + low * (1 - weight)

@@ -1,27 +1,29 @@
-"""Threads of the kernels: how many, how they wait, and where they must not run.
+"""Threads of the kernels: how many, how they wait, and when they cannot run.
 
-Numba leaves the loops of parallel kernels to a threading layer, most often to GNU
-OpenMP.  Four things about those layers would surprise a user of this library.
+Numba runs the loops of parallel kernels on a threading layer, usually GNU OpenMP.  This
+module avoids four problems of these layers.
 
-- They start a thread for each core, also where a container is granted the time of few
-  (``odyssey.cpu_quota``): what Odyssey starts fits the quota.
-- GNU OpenMP's threads spin for some 10 ms while they wait for work.  Beside other work
-  on the same cores that takes from those that have something to do: two threads are
-  then a fifth to a tenth as fast as one.  So they are told to spin briefly and then to
-  sleep, unless the environment says how they shall wait.
-- A child process that was forked after OpenMP had begun is ended by SIGTERM at its
-  first kernel, a grandchild waits for ever.  Here both get a Python error.
-- The layer "workqueue" ends the process where two Python threads run kernels at once.
+- They start a thread for each core, even if a container is granted the time of only a
+  few (``odyssey.cpu_quota``).  Odyssey starts as many as the quota allows.
+- GNU OpenMP's threads spin for about 10 ms while they wait for work.  If other programs
+  use the same cores, spinning takes time from threads that have work: two threads are
+  then five to ten times slower than one.  So they are told to spin briefly and then to
+  sleep, unless the environment sets how they wait.
+- A child process that was forked after OpenMP started is ended by SIGTERM at its first
+  kernel; a grandchild hangs.  Here both get a Python error.
+- The layer "workqueue" ends the process if two Python threads run kernels at once.
   Here they take turns.
 
-A kernel looks nothing up for that when it is called: what changes is its class, at the
-first call of any kernel and after a fork.
+None of this costs time when a kernel is called: the kernels' class is changed instead,
+at the first call of any kernel and after a fork.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -32,17 +34,17 @@ from numba.np.ufunc import parallel
 from odyssey import forks
 from odyssey.cpu_quota import cores_of_quota, cpu_quota
 
-#: Turns of GNU OpenMP's waiting loop before a thread sleeps; its own are 300,000.  On
-#: a quiet machine nothing is lost by it, see docs/PERFORMANCE.md.
+#: Turns of GNU OpenMP's waiting loop before a thread sleeps; its default is 300,000.
+#: On an idle machine this is as fast, see docs/PERFORMANCE.md.
 SPIN_COUNT = 1_000
 
-#: Variables by which a user says how OpenMP's threads shall wait.
+#: Environment variables that set how OpenMP's threads wait.
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 _kernels: list[CPUDispatcher] = []
 _class: type[CPUDispatcher]
-_turn = threading.RLock()  # a signal's handler may run a kernel too
-_briefly = False
+_turn = threading.RLock()  # reentrant: a signal handler may run a kernel too
+_waits_briefly = False
 
 
 class _First(CPUDispatcher):
@@ -90,9 +92,9 @@ def available_cores() -> int:
 
 
 def default_threads() -> int:
-    """Return how many threads kernels use unless they are told: a quota's, or all.
+    """Return the default number of threads: as many as the quota allows, or all.
 
-    NUMBA_NUM_THREADS has been told, so that it stands above the quota.
+    NUMBA_NUM_THREADS was set by the user, so it takes precedence over the quota.
     """
     cores = available_cores()
     if "NUMBA_NUM_THREADS" in os.environ:
@@ -107,7 +109,7 @@ def num_threads() -> int:
 
 
 def adopt(kernel: Any) -> None:
-    """Take care of a parallel kernel, if it is one and no plain function."""
+    """Register a parallel kernel; other functions are ignored."""
     if type(kernel) is CPUDispatcher:
         _kernels.append(kernel)
         kernel.__class__ = _class
@@ -119,17 +121,17 @@ def kernels() -> tuple[CPUDispatcher, ...]:
 
 
 def start() -> None:
-    """Start the threads of the kernels, unless that is done.
+    """Start the threads of the kernels if they have not been started.
 
     Raises
     ------
     ValueError
-        If the threading layer that is asked for is not there.
+        If the threading layer that the settings ask for is not installed.
     """
     if _class is _First:
-        begun = getattr(parallel, "_is_initialized", True)  # and set by somebody else
-        numba.get_num_threads()  # has Numba choose a layer
-        if not begun and "NUMBA_NUM_THREADS" not in os.environ:
+        started = getattr(parallel, "_is_initialized", True)  # by other code
+        numba.get_num_threads()  # makes Numba choose a layer
+        if not started and "NUMBA_NUM_THREADS" not in os.environ:
             numba.set_num_threads(default_threads())
         in_turns = numba.threading_layer() == "workqueue"
         _become(_InTurns if in_turns else CPUDispatcher)
@@ -142,9 +144,21 @@ def _become(kind: type[CPUDispatcher]) -> None:
         kernel.__class__ = kind
 
 
+@contextlib.contextmanager
+def called_as(kind: type[CPUDispatcher]) -> Iterator[None]:
+    """Give all kernels the class ``kind``, which decides their calls, for a while."""
+    start()
+    usual = _class
+    _become(kind)
+    try:
+        yield
+    finally:
+        _become(usual)
+
+
 def _after_fork() -> None:
     global _turn
-    _turn = threading.RLock()  # the old one may be held by a thread that is not here
+    _turn = threading.RLock()  # a thread that was not forked may hold the old one
     if forks.openmp_is_lost:
         _become(_Forked)
 
@@ -154,13 +168,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def wait_briefly() -> None:
-    """Load GNU OpenMP so that its threads spin briefly, if nobody has said otherwise.
+    """Load GNU OpenMP so that its threads spin briefly, unless the user decided.
 
-    It reads the environment when it is loaded, so that the variable is set for that
-    moment only: programs started later, and the OpenMP that other packages bring, keep
-    their own way.
+    OpenMP reads the environment when it is loaded.  So the variable is set for that
+    moment only, and does not affect programs started later or other packages' OpenMP.
     """
-    global _briefly
+    global _waits_briefly
     layer = str(config.THREADING_LAYER).lower()
     if (
         sys.platform != "linux"
@@ -173,8 +186,8 @@ def wait_briefly() -> None:
     try:
         import numba.np.ufunc.omppool  # noqa: F401
 
-        _briefly = True
-    except ImportError:  # Numba will do with another layer
+        _waits_briefly = True
+    except ImportError:  # Numba chooses another layer
         pass
     finally:
         del os.environ["GOMP_SPINCOUNT"]
@@ -192,10 +205,10 @@ def how_threads_wait() -> str:
     """Return in words how the threads of the kernels wait for work."""
     vendor = forks.openmp_vendor()
     if vendor is None:
-        return "as the threading layer has it"
+        return "as the threading layer does"
     chosen = [f"{name}={os.environ[name]}" for name in WAITING if name in os.environ]
     if chosen:
         return f"as the environment says ({', '.join(chosen)})"
-    if _briefly:
+    if _waits_briefly:
         return f"spin briefly, then sleep (GOMP_SPINCOUNT={SPIN_COUNT})"
-    return f"as {vendor} OpenMP has it"
+    return f"as {vendor} OpenMP does by default"

@@ -1,15 +1,16 @@
-"""Compile the kernels ahead of their use, and keep them for later runs.
+"""Compile all kernels before they are needed, and store them for later runs.
 
-Numba compiles a kernel when it is first called, anew for each combination of types.
-So every public function is called here once, with arrays as small as they may be, as
-the ``kernel_calls`` of its module say.  The memory layout makes no further combination:
-kernels see all arrays in the same one.
-``tests/test_warmup.py`` sees that no kernel is left out.
+Numba compiles a kernel when it is first called, once for each combination of types.
+So every public function that uses kernels is called here on tiny arrays, by the
+``kernel_calls`` of its module.  The memory layout adds no combination: kernels get all
+arrays in the same layout.  ``tests/test_warmup.py`` checks that no kernel is missing.
+
+Kernels that are not stored yet are compiled first, with a process for each core, see
+``odyssey.compiling_together``.
 """
 
 import importlib
 import pkgutil
-import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -21,21 +22,20 @@ from numba.core.dispatcher import Dispatcher
 from numpy.typing import DTypeLike
 from tqdm import tqdm
 
-from odyssey import kernels, ops
-from odyssey.compiling import Silence, reporting
+from odyssey import compiling_together, kernels, ops, threads
+from odyssey.compiling import Reporter, reporting
 from odyssey.errors import ProgramError
 from odyssey.kernel_cache import can_keep, kernel_modules
-from odyssey.output import say
+from odyssey.output import is_terminal, progress_bar, say
 
 #: Modules besides the operations that use kernels.
 OTHERS = ("odyssey.optim", "odyssey.data.augment")
 
 
 def calls(dtype: DTypeLike) -> list[partial]:
-    """Return calls that between them reach every kernel.
+    """Return calls that together use every kernel.
 
-    They are those of the modules' ``kernel_calls``; of `odyssey.ops`, all modules are
-    asked.
+    They are the ``kernel_calls`` of all modules of `odyssey.ops` and of `OTHERS`.
     """
     names = [m.name for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
     modules = map(importlib.import_module, [*names, *OTHERS])
@@ -55,13 +55,13 @@ def all_kernels() -> dict[str, Dispatcher]:
 
 
 def folder() -> str | None:
-    """Return the folder that kernels are kept in, None if there is none."""
+    """Return the folder that stores the kernels, None if there is none."""
     folders = {kernel.stats.cache_path for kernel in all_kernels().values()}
     return min(folders - {None}, default=None)
 
 
 def counts() -> tuple[int, int]:
-    """Return how many kernels this process has compiled, and loaded from the folder.
+    """Return how many kernels this process has compiled, and how many it has loaded.
 
     A kernel counts once for each combination of types.  Serial helpers do not count:
     they become part of the kernels that call them.
@@ -77,44 +77,60 @@ def counts() -> tuple[int, int]:
 
 
 def warm_up(dtypes: Iterable[DTypeLike] = (np.float32,)) -> tuple[int, int]:
-    """Compile or load every kernel, with a bar on a terminal, else with lines.
+    """Compile or load every kernel, and return how many of each.
 
-    Returns
-    -------
-    compiled, loaded : int
-        Those that were new, and those that an earlier run had kept.
+    The progress is shown as a bar on a terminal, otherwise as lines.
     """
-    before = counts()
     work = [(call, np.dtype(d).name) for d in dtypes for call in calls(d)]
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    columns, rows = shutil.get_terminal_size()
-    with (
-        reporting(Silence()),
-        tqdm(
-            total=len(work),
-            desc="compiling",
-            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}",
-            ncols=columns,
-            nrows=rows,
-            leave=False,
-            disable=not is_terminal,
-        ) as bar,
-    ):
-        for number, (call, dtype) in enumerate(work, 1):
-            name = f"{dtype} {_describe(call)}"
-            bar.set_description_str(name)
-            start, (compiled, _) = time.perf_counter(), counts()
-            call()
-            seconds = time.perf_counter() - start
-            if not is_terminal and counts()[0] > compiled:
-                say(f"{number}/{len(work)} {name}: {seconds:.1f} s")
-            bar.update()
+    with reporting(Reporter()):  # the bars say more
+        together = _compile_missing([call for call, _ in work])
+        before = counts()
+        with _bar(len(work)) as bar:
+            for number, (call, dtype) in enumerate(work, 1):
+                name = f"{dtype} {_describe(call)}"
+                bar.set_description_str(name)
+                start, (compiled, _) = time.perf_counter(), counts()
+                call()
+                seconds = time.perf_counter() - start
+                if bar.disable and counts()[0] > compiled:
+                    say(f"{number}/{len(work)} {name}: {seconds:.1f} s")
+                bar.update()
     after = counts()
-    return after[0] - before[0], after[1] - before[1]
+    return together + after[0] - before[0], after[1] - before[1] - together
+
+
+def _compile_missing(calls: list[partial]) -> int:
+    """Compile the kernels of calls that are not stored, if there are several cores."""
+    cores = threads.default_threads()
+    if cores < 2 or folder() is None:
+        return 0
+    missing = compiling_together.missing(compiling_together.combinations(calls))
+    if len(missing) < 2:
+        return 0
+    total = 0
+    with _bar(len(missing)) as bar:
+        done = compiling_together.compile_all(missing, cores)
+        for number, (kernel, compiled, seconds) in enumerate(done, 1):
+            total += compiled
+            bar.set_description_str(kernel.__name__)
+            if bar.disable:
+                say(f"{number}/{len(missing)} {kernel.__name__}: {seconds:.1f} s")
+            bar.update()
+    return total
+
+
+def _bar(total: int) -> tqdm:
+    """Return a progress bar, which is shown only on a terminal."""
+    return progress_bar(
+        total=total,
+        desc="compiling",
+        bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} {elapsed}",
+        disable=not is_terminal(sys.stderr),
+    )
 
 
 def _describe(call: partial) -> str:
-    """Return the name of a function, and which of its ways a call goes."""
+    """Return the name of the function that is called, and the variant of its kernel."""
     variant = call.keywords.get("method", "")
     if "stride" in call.keywords:
         variant += f", stride {call.keywords['stride']}"
@@ -126,11 +142,11 @@ def _describe(call: partial) -> str:
 
 
 def run(dtypes: Iterable[DTypeLike]) -> None:
-    """Warm up, and say how much was to do, how long it took and where it is kept."""
+    """Warm up; print how many kernels were compiled, the time and the folder."""
     if numba.config.DISABLE_JIT:
         raise ProgramError("nothing is compiled while NUMBA_DISABLE_JIT is set")
     if folder() is None:
-        raise ProgramError("nothing was compiled, for it could not be kept")
+        raise ProgramError("nothing was compiled, because it could not be kept")
     start = time.perf_counter()
     compiled, loaded = warm_up(dtypes)
     seconds = time.perf_counter() - start

@@ -84,7 +84,7 @@ def test_nobody_is_told_anywhere_else(notice, capsys):
 
 def test_a_user_is_told_if_nothing_can_be_kept(notice, terminal, monkeypatch):
     stream = terminal()
-    monkeypatch.setattr(kernel_cache, "_kept", False)
+    monkeypatch.setattr(kernel_cache, "_all_kept", False)
     notice.begin()
     assert "first called; they are not kept (" in stream.getvalue()
 

@@ -144,7 +144,7 @@ def test_even_and_odd_numbers_of_stride_2(winograd_document, turned):
     )
     d = np.random.default_rng(3).standard_normal((BT2.shape[1], 8))
     even, odd = (d, d[:4]) if turned else (d[::2], d[1::2])
-    places = np.array(strided.patch_1d.py_func(*even, *odd))
+    places = np.array(strided.patch_1d.py_func(even, odd))
     np.testing.assert_allclose(places, BT2 @ d, rtol=0, atol=1e-14)
     y, odd_y = np.array(strided.even_1d.py_func(*places[:5])), places[5:]
     got = np.stack([odd_y, y], 1).reshape(8, 8) if turned else y + odd_y

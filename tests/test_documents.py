@@ -4,6 +4,7 @@ The derivations have tests of their own.
 """
 
 import ast
+import pkgutil
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.cli.model_options import chosen_config, model_options
-from odyssey.report.command import write_report
+from odyssey.report.page import write_report
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import verify_folder
 
@@ -60,17 +61,61 @@ def run(code):
     return names, errors
 
 
-def test_links_within_the_project_lead_somewhere():
+def every_page():
+    """Return all pages of the project."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    pages += [*(ROOT / "examples").rglob("*.md"), *(ROOT / "findings").glob("*.md")]
-    dangling = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
-        for target in re.findall(r"\]\(\s*([^)#\s]+)", page.read_text("utf-8"))
-        if not re.match(r"https?:", target) and not (page.parent / target).exists()
-    ]
+    pages += [*(ROOT / "examples").rglob("*.md"), *ROOT.glob("*/README.md")]
     assert len(pages) > 10
+    return pages
+
+
+def links(page):
+    """Return path and section of every link of a page that stays in the project."""
+    targets = re.findall(r"\]\(\s*([^)\s]+)", page.read_text("utf-8"))
+    inside = [target for target in targets if not re.match(r"https?:", target)]
+    return [target.partition("#")[::2] for target in inside]
+
+
+def sections(page):
+    """Return the sections of a page, named as GitHub names them in addresses."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_links_within_the_project_lead_somewhere():
+    dangling = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in every_page()
+        for path, _ in links(page)
+        if not (page.parent / path).exists()
+    ]
     assert dangling == []
+
+
+def test_links_to_a_section_lead_to_one():
+    dangling, checked = [], 0
+    for page in every_page():
+        for path, section in links(page):
+            target = page.parent / path if path else page
+            target = target / "README.md" if target.is_dir() else target
+            if section and target.suffix == ".md":
+                checked += 1
+                if section not in sections(target):
+                    dangling.append(f"{page.relative_to(ROOT)}: {path}#{section}")
+    assert checked >= 8
+    assert dangling == []
+
+
+def test_no_line_of_a_paragraph_turns_into_a_list():
+    """A line that begins with "* " or "2. " after text without either would."""
+    turned = []
+    for page in every_page():
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+        for paragraph in text.split("\n\n"):
+            first, *others = paragraph.strip("\n").split("\n")
+            if not re.match(r"\s*([-*+]|\d+\.) |    ", first):
+                turned += [line for line in others if re.match(r"[*+] |\d+\. ", line)]
+    assert turned == []
 
 
 def test_files_that_pages_name_are_there():
@@ -88,6 +133,26 @@ def test_files_that_pages_name_are_there():
     ]
     assert len(named) > 50
     assert [pair for pair in named if not (ROOT / pair[1]).exists()] == []
+
+
+def test_names_of_the_library_that_pages_name_are_there():
+    named = {
+        name
+        for page in every_page()
+        for name in re.findall(r"`(odyssey(?:\.\w+)+)\b", page.read_text("utf-8"))
+        if not name.endswith(".py")
+    }
+    assert len(named) >= 10
+    assert [name for name in sorted(named) if not is_found(name)] == []
+
+
+def is_found(name):
+    """Return whether a dotted name is a module, or something in a module."""
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
 
 
 def test_the_gradient_of_x_has_one_name():

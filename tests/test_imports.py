@@ -13,8 +13,16 @@ FILES = sorted(p for p in PACKAGE.rglob("*.py") if "examples" not in p.parts)
 
 #: From the ground up: a storey may import from itself and from those before it.
 STOREYS = (
-    ("errors", "output", "lazy", "cpu_quota", "forks", "reference"),
-    ("checks", "memory", "layout", "threads", "kernel_cache", "compiling"),
+    ("errors", "output", "lazy", "cpu_quota", "forks", "processor", "reference"),
+    (
+        "checks",
+        "memory",
+        "layout",
+        "threads",
+        "kernel_cache",
+        "compiling",
+        "compiling_together",
+    ),
     ("kernels",),
     ("central_differences", "ops", "optim", "init", "folding", "schedules"),
     ("gradcheck", "layers", "network"),

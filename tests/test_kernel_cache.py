@@ -24,8 +24,8 @@ def first(x):
 def function(tmp_path, monkeypatch):
     """A function whose kernels are kept in a folder of the test's own."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(kernel_cache, "_said", set())
-    monkeypatch.setattr(kernel_cache, "_kept", True)
+    monkeypatch.setattr(kernel_cache, "_warned", set())
+    monkeypatch.setattr(kernel_cache, "_all_kept", True)
     (tmp_path / "summing.py").write_text(SOURCE)
     spec = importlib.util.spec_from_file_location("summing", tmp_path / "summing.py")
     module = importlib.util.module_from_spec(spec)

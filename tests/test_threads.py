@@ -148,11 +148,11 @@ def test_a_kernel_that_runs_is_numbas_own_and_looks_nothing_up():
 def test_how_threads_wait(monkeypatch):
     for name in threads.WAITING:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(threads, "_briefly", True)
+    monkeypatch.setattr(threads, "_waits_briefly", True)
     assert threads.how_threads_wait() == (
         f"spin briefly, then sleep (GOMP_SPINCOUNT={threads.SPIN_COUNT})"
     )
-    monkeypatch.setattr(threads, "_briefly", False)  # it was loaded before
-    assert threads.how_threads_wait() == "as GNU OpenMP has it"
+    monkeypatch.setattr(threads, "_waits_briefly", False)  # it was loaded before
+    assert threads.how_threads_wait() == "as GNU OpenMP does by default"
     monkeypatch.setattr(forks, "openmp_vendor", lambda: None)
-    assert threads.how_threads_wait() == "as the threading layer has it"
+    assert threads.how_threads_wait() == "as the threading layer does"

@@ -139,7 +139,7 @@ def test_what_is_said_in_the_end(monkeypatch, capsys, counts, text):
 
 def test_it_is_not_said_that_kernels_are_kept_where_they_are_not(monkeypatch, capsys):
     monkeypatch.setattr(warmup, "warm_up", lambda dtypes: (5, 0))
-    monkeypatch.setattr(kernel_cache, "_kept", False)
+    monkeypatch.setattr(kernel_cache, "_all_kept", False)
     with pytest.raises(ProgramError, match=r"^5 kernels compiled \(.*not all could be"):
         warmup.run(["float32"])
     assert capsys.readouterr().out == ""

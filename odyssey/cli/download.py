@@ -6,7 +6,6 @@ python -m odyssey download --from-file FILE.tar.gz
 """
 
 import re
-import shutil
 import signal
 import sys
 import time
@@ -34,7 +33,7 @@ from odyssey.data.download import (
 from odyssey.data.sets import usual_data_dir
 from odyssey.data.transfer import Observer
 from odyssey.errors import InputError, Interrupted, ProgramError
-from odyssey.output import goes_on_unheard, is_terminal
+from odyssey.output import goes_on_unheard, is_terminal, progress_bar
 from odyssey.training.progress import duration
 from odyssey.training.signals import SIGNALS, handling
 
@@ -74,18 +73,8 @@ class Meter(Observer):
         self._started = self._said_at = time.monotonic()
         self._said = done
         if self.bar:
-            # tqdm draws nothing on a terminal that does not know its size; this does.
-            columns, rows = shutil.get_terminal_size()
-            self._tqdm = tqdm(
-                total=total,
-                initial=done,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
-                ncols=columns,
-                nrows=rows,
-                leave=False,
-                file=sys.stderr,
+            self._tqdm = progress_bar(
+                total=total, initial=done, unit="B", unit_scale=True, unit_divisor=1024
             )
 
     def advance(self, count: int) -> None:

@@ -216,7 +216,7 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
     from odyssey.cli.program import exit_statuses
 
     with exit_statuses(debug):
-        from odyssey.report.command import write_report
+        from odyssey.report.page import write_report
 
         _say(f"report written to {write_report(run_dir, output, title)}")
 

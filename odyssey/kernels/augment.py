@@ -1,7 +1,7 @@
-"""Cut, flip and normalise a batch of images, each by its own random numbers.
+"""Crop, flip and normalise a batch of images, each by its own random numbers.
 
-The generator is Philox4x64-10: ten rounds that scramble a counter under a key, without
-any state, so that the numbers of sample 7 in epoch 3 can be had directly, in any order
+The generator is Philox4x64-10: ten rounds that scramble a counter with a key, without
+any state.  So the numbers of sample 7 in epoch 3 can be computed directly, in any order
 and on any thread.  Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy as
 1, 2, 3*, SC 2011, https://doi.org/10.1145/2063384.2063405 (the constants are theirs).
 """
@@ -27,7 +27,7 @@ FLIP_NONE, FLIP_RANDOM, FLIP_ALTERNATING = range(3)
 def _high_product(a, b):
     """Return the upper 64 bits of the 128-bit product of two uint64.
 
-    By halves, as in school: a * b = high*2^64 + (two middle terms)*2^32 + low.
+    In halves of 32 bits: a * b = high*2^64 + (two middle terms)*2^32 + low.
     """
     a_low, a_high = a & _LOW_HALF, a >> _HALF
     b_low, b_high = b & _LOW_HALF, b >> _HALF
@@ -38,7 +38,7 @@ def _high_product(a, b):
 
 @serial
 def philox(counter, key):
-    """Return the four random uint64 that Philox4x64-10 makes of a counter and a key.
+    """Return the four random uint64 of Philox4x64-10 for a counter and a key.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def philox(counter, key):
 
 @serial
 def _reflect(i, size):
-    """Return where index ``i`` lands if the axis is mirrored at both its ends."""
+    """Return the index that ``i`` becomes if the axis is reflected at both ends."""
     if size == 1:
         return 0
     period = 2 * (size - 1)  # there and back; the end pixels are not doubled
@@ -69,7 +69,7 @@ def _reflect(i, size):
 def crop_flip_normalize(
     images, rows, indices, key, epoch, padding, reflect, flip, cutout, table, out
 ):
-    """Fill ``out`` with randomly cut, mirrored, normalised images, a square left out.
+    """Fill ``out`` with randomly cropped, mirrored, normalised images, with cutout.
 
     ::
 
@@ -86,7 +86,7 @@ def crop_flip_normalize(
     ----------
     images : (M, H, W, C) uint8
     rows : (N,) int64, which image to take
-    indices : (N,) uint64, the sample's number, from which its randomness follows
+    indices : (N,) uint64, the number of the sample, which decides its random numbers
     key : two uint64, the key of the generator
     epoch : uint64
     padding : int, 0 and no flip for normalisation alone
@@ -101,7 +101,7 @@ def crop_flip_normalize(
     - ``prange`` over n: image n is written by one thread and depends on no other
     - a table of 256 entries a channel instead of arithmetic: each value is exact to
       the last bit, and there is no rounding for instruction sets to differ in
-    - nothing is padded: indices are bent or compared instead
+    - nothing is padded: indices are reflected or compared instead
     """
     N, H, W, C = out.shape
     span = np.uint64(2 * padding + 1)

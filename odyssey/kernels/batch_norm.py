@@ -1,7 +1,7 @@
 """Statistics, normalisation and its gradient, over the rows of a matrix (M, C).
 
 A channels-last activation is such a matrix, one row a pixel.  Sums are kept in float64
-over blocks of 256 rows, and blocks are merged in their order: one pass over memory, no
+over blocks of rows, and blocks are merged in their order: one pass over memory, no
 cancellation at large means, the same bits whatever the number of threads.
 """
 
@@ -24,8 +24,8 @@ from odyssey.kernels.simd import (
 
 #: Rows (pixels) that a thread does at a time.
 BLOCK = 64
-#: Rows whose sums are added up before they are merged with those of others.
-SUMS = 256
+#: Rows whose sums are kept together: the order of the additions follows from it.
+SUM_BLOCK = 256
 #: Vectors are loaded whole from sums, which have so many columns more than are used.
 SPARE = 16
 
@@ -50,7 +50,7 @@ def block_statistics(x, C, start, end, means, squares):
 def column_statistics(x, mean, var):
     """Compute mean and biased variance of each column, into float64 arrays (C,).
 
-    for block of 256 rows in parallel: for row: for c:
+    for block of `SUM_BLOCK` rows in parallel: for row: for c:
         d = x[row, c] - x[first row of the block, c];  sum[c] += d;  squares[c] += d*d
     then the blocks' means and squared deviations are merged in their order by
 
@@ -60,18 +60,18 @@ def column_statistics(x, mean, var):
     size of the deviation, not of the mean: E[x^2] - E[x]^2 would lose all digits there.
     """
     M, C = x.shape
-    blocks = (M + SUMS - 1) // SUMS
+    blocks = (M + SUM_BLOCK - 1) // SUM_BLOCK
     means, squares = np.zeros((blocks, C + SPARE)), np.zeros((blocks, C + SPARE))
     for block in prange(blocks):  # disjoint rows of means and squares
-        start, end = block * SUMS, min(block * SUMS + SUMS, M)
+        start, end = block * SUM_BLOCK, min((block + 1) * SUM_BLOCK, M)
         block_statistics(
             flat(x), C, start, end, flat(means[block]), flat(squares[block])
         )
     for c in range(C):
         total_mean, total_squares = means[0, c], squares[0, c]
         for block in range(1, blocks):
-            n = block * SUMS
-            m = min(SUMS, M - n)
+            n = block * SUM_BLOCK
+            m = min(SUM_BLOCK, M - n)
             delta = means[block, c] - total_mean
             total_mean += delta * m / (n + m)
             total_squares += squares[block, c] + delta * delta * n * m / (n + m)
@@ -147,17 +147,17 @@ def apply(affine, x, c, count):
 def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_products):
     """Compute the two sums of the backward, into float64 arrays (C,).
 
-    for block of 256 rows in parallel: for row: for c:
+    for block of `SUM_BLOCK` rows in parallel: for row: for c:
         g = grad_output[row, c], or 0 where the relu of ``scale_shift`` gave 0
         sum_grad[c] += g
         sum_products[c] += g * (x[row, c] - mean[c])
     """
     M, C = x.shape
-    blocks = (M + SUMS - 1) // SUMS
+    blocks = (M + SUM_BLOCK - 1) // SUM_BLOCK
     sums, products = np.zeros((blocks, C + SPARE)), np.zeros((blocks, C + SPARE))
     for block in prange(blocks):  # disjoint rows of sums and products
         affine = Affine(flat(mean), flat(scale), flat(shift), relu)
-        start, end = block * SUMS, min(block * SUMS + SUMS, M)
+        start, end = block * SUM_BLOCK, min((block + 1) * SUM_BLOCK, M)
         block_sums, block_products = flat(sums[block]), flat(products[block])
         add_gradients(
             flat(grad_output),

@@ -1,8 +1,8 @@
-"""BLAS inside kernels: which library, and how its threads are kept out of the way.
+"""BLAS inside kernels: which library it is, and how it is limited to one thread.
 
-Inside a kernel ``np.dot`` is Numba's, and that calls the BLAS that SciPy brings.  Its
-own threads would fight with those of the kernel, which already keep every core busy:
-so it is held to one thread while such a kernel runs, and then has its own number again.
+Inside a kernel ``np.dot`` is Numba's, which calls the BLAS that comes with SciPy.  The
+threads of the kernel already keep every core busy, so threads of BLAS would only slow
+them down: BLAS is limited to one thread while such a kernel runs.
 """
 
 import threading
@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _holders = 0
-_limiter: Any = None  # of threadpoolctl, while BLAS is held
+_limiter: Any = None  # of threadpoolctl, while BLAS is limited
 
 
 @cache
@@ -26,7 +26,7 @@ def _libraries() -> ThreadpoolController:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread; the last of several callers to leave restores it."""
+    """Limit BLAS to one thread; the last of several callers restores its threads."""
     global _holders, _limiter
     with _lock:
         if _holders == 0:

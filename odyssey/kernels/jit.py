@@ -1,14 +1,14 @@
 """The only Numba decorators of the package, so that its flags are in one place.
 
-``fastmath=True`` would let LLVM assume that NaN and Inf never occur, and a NaN loss
-would then go unseen; and it would let LLVM regroup sums.  LLVM compiles a loop twice,
-with SIMD, and without it for arrays that overlap or nearly do.  Were the two versions
-grouped differently, the same sum would have other bits, depending on where its arrays
-happen to lie.  So sums are added up as they are written; a sum that should use several
-lanes is written with several.  Two flags are left:
+``fastmath=True`` would let LLVM assume that NaN and Inf never occur, so that a NaN loss
+would not be noticed.  It would also let LLVM reorder sums.  LLVM compiles a loop twice:
+with SIMD, and without it for arrays that overlap or nearly overlap.  With different
+orders in the two versions, the bits of a sum would depend on the addresses of its
+arrays.  So sums are computed in the order in which they are written, and a sum that is
+to use several SIMD lanes is written as several sums.  Two flags are used:
 
 - ``contract``: ``a * b + c`` may become one fused multiply-add
-- ``nsz``: -0.0 and 0.0 need not be told apart
+- ``nsz``: -0.0 and 0.0 need not be distinguished
 
 ``error_model="numpy"`` makes 1/0 give Inf instead of raising, as in NumPy.
 
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
-import odyssey.compiling  # noqa: F401  (tells of what is compiled)
+import odyssey.compiling  # noqa: F401  (reports what is compiled)
 from odyssey import threads
 from odyssey.kernel_cache import KernelCache, warn_that_nothing_is_kept
 
@@ -37,9 +37,12 @@ def _compiler(**chosen: bool) -> Callable[[Callable], Callable]:
         if isinstance(kernel, Dispatcher):  # and not the function (NUMBA_DISABLE_JIT)
             try:
                 kernel._cache = KernelCache(function)  # Numba has no public name for it
-            except RuntimeError:  # no folder that can be written to
+            except RuntimeError:  # there is no folder that can be written
                 warn_that_nothing_is_kept()
-            except (AttributeError, TypeError):  # a Numba that is made in another way
+            except (
+                AttributeError,
+                TypeError,
+            ):  # a version of Numba with other internals
                 kernel.enable_caching()
         if options.get("parallel"):
             threads.adopt(kernel)

@@ -1,8 +1,8 @@
-"""The operations of RandAugment on uint8 images, in the integers that Pillow has.
+"""The operations of RandAugment on uint8 images, with Pillow's integer arithmetic.
 
-Where Pillow rounds or cuts off, so does this, at the same places; what needs floating
-point is looked up in tables that were computed once.  So the result has no rounding
-in it for compilers or processors to differ in.
+This code rounds and truncates at the same steps as Pillow.  Results of floating-point
+arithmetic are taken from tables that were computed once, so no compiler and no
+processor can round them differently.
 """
 
 import numpy as np
@@ -64,7 +64,7 @@ def draw_operations(indices, key, epoch, choices):
 
 @parallel
 def apply_operations(images, choices, affine, blend, levels, stretch):
-    """Put each image through its operations one after the other, in place.
+    """Apply the operations of each image one after the other, in place.
 
     ::
 
@@ -87,7 +87,7 @@ def apply_operations(images, choices, affine, blend, levels, stretch):
 
     - ``prange`` over n; an image of 3 KB stays in the first-level cache
     - one table for all blends, and one table of 256 entries a channel, made from its
-      histogram where it depends on the image, for all that looks at a value alone
+      histogram if it depends on the image, for operations on single values
     - coordinates are added up in integers, as fixed-point numbers
     """
     for n in prange(images.shape[0]):
@@ -107,7 +107,7 @@ def apply_operations(images, choices, affine, blend, levels, stretch):
 
 @serial
 def _move(before, matrix, after):
-    """Fetch each pixel from where the matrix says; black where that is outside.
+    """Fetch each pixel from the position given by the matrix; black outside the image.
 
     after[h,w] = before[floor(y), floor(x)], with (x, y) = matrix * (w+1/2, h+1/2, 1)
     """
@@ -132,7 +132,7 @@ def _grey(red, green, blue):
 
 @serial
 def _blend(before, operation, table, after):
-    """Mix an image with a black, grey, uniform or smoothed one, or go away from it."""
+    """Blend an image with a black, grey, uniform or smoothed one, or away from it."""
     H, W, C = before.shape
     other = 0  # Brightness: black
     if operation == CONTRAST:  # the mean luminance
@@ -141,7 +141,9 @@ def _blend(before, operation, table, after):
             for w in range(W):
                 red, green, blue = before[h, w]
                 total += _grey(np.int64(red), np.int64(green), np.int64(blue))
-        other = (2 * total + H * W) // (2 * H * W)  # to the nearest, 1/2 upwards
+        other = (2 * total + H * W) // (
+            2 * H * W
+        )  # rounded to the nearest, 1/2 upwards
     for h in range(H):
         for w in range(W):
             if operation == COLOR:
@@ -188,7 +190,7 @@ def _look_up(before, operation, levels, stretch, after):
 
 @serial
 def _stretched(histogram, stretch):
-    """Return the table that maps the least value to 0 and the greatest to 255."""
+    """Return the table that maps the smallest value to 0 and the greatest to 255."""
     low, high = 0, 255
     while low < 255 and histogram[low] == 0:
         low += 1
@@ -197,7 +199,7 @@ def _stretched(histogram, stretch):
     table = np.arange(256).astype(np.uint8)
     if low < high:
         for value in range(low, high + 1):
-            # a product and a sum rounded apart, and cut off: so 254 may stand for 255
+            # product and sum are rounded one by one, then truncated: 255 may become 254
             scaled = stretch[high - low, value] - stretch[high - low, low]
             table[value] = np.uint8(scaled)
     return table
@@ -205,9 +207,9 @@ def _stretched(histogram, stretch):
 
 @serial
 def _equalized(histogram):
-    """Return the table that makes all levels about as frequent.
+    """Return the table that makes all levels about equally frequent.
 
-    table[v] = (step//2 + how many pixels are darker than v) // step, at most 255
+    table[v] = (step//2 + number of pixels darker than v) // step, at most 255
     """
     brightest = 255
     while brightest > 0 and histogram[brightest] == 0:

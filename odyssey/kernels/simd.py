@@ -7,8 +7,8 @@ width is chosen once, from the features that Numba compiles for.
 
 Each function stands here twice.  The Python body says what it does, on NumPy arrays,
 and serves where NUMBA_DISABLE_JIT is set; what is registered below it tells Numba which
-instructions to emit.  ``+``, ``-``, ``*`` and ``/`` work on vectors, and on a vector and a
-number.
+instructions to emit.  ``+``, ``-``, ``*`` and ``/`` work on vectors, and on a vector
+and a number.
 
 Arrays of uint16 hold bfloat16 numbers, the upper halves of float32: they are widened
 when they are loaded, and rounded to nearest even when they are stored.  So vectors of
@@ -54,6 +54,7 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def llvm_type(kind: Vector) -> ir.VectorType:
+    """Return LLVM's type of such a vector."""
     number = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
     return ir.VectorType(number, kind.lanes)
 

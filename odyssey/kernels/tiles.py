@@ -30,6 +30,9 @@ OUTSIDE = -1
 class Tiling(NamedTuple):
     """How images are cut into tiles: each ``size`` x ``size`` pixels, in rows."""
 
+    H: int  # of the images
+    W: int
+    C: int
     rows: int  # of tiles in an image
     columns: int
     step: int  # pixels from one tile to the next
@@ -38,14 +41,12 @@ class Tiling(NamedTuple):
 
 
 @serial
-def find_pixels(tiling, tile, shape, table):
+def find_pixels(tiling, tile, table):
     """Write to ``table`` where each pixel of a tile begins, `OUTSIDE` if nowhere.
 
     for i: for j: table[i, j] = the number of elements before x[n, top + i, left + j]
-
-    ``shape`` is that of x, (N, H, W, C).
     """
-    H, W, C = shape[1], shape[2], shape[3]
+    H, W, C = tiling.H, tiling.W, tiling.C
     column, row = tile % tiling.columns, tile // tiling.columns % tiling.rows
     n = tile // (tiling.columns * tiling.rows)
     top = row * tiling.step - tiling.padding

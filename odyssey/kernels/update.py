@@ -5,7 +5,7 @@ from numba import prange
 
 from odyssey.kernels.jit import parallel
 
-#: Elements whose squares one part of a sum holds; fixed, for the same bits each time.
+#: Elements in one part of a sum; fixed, so that the bits are the same each time.
 PART_SIZE = 1 << 16
 
 
@@ -37,9 +37,9 @@ def sum_of_squares(x, part_size, partial):
     for part: for i in part: partial[part] += x[i] * x[i], in float64
 
     Optimizations:
-    - parts are split over the cores; each sum is written by one of them, and their
-      number depends on the size alone, so that the number of threads changes no bit
-    - four sums at a time, so that an addition need not wait for the one before it
+    - parts are split over the cores, each computed by one of them; the number of parts
+      depends on the size alone, so the bits do not depend on the threads
+    - four sums at a time, so that an addition need not wait for the previous one
     """
     for part in prange(partial.size):
         block = x[part * part_size : (part + 1) * part_size]

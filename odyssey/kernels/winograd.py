@@ -38,6 +38,9 @@ from odyssey.kernels.winograd_transforms import (
     places_to_pixels,
 )
 
+#: Pixels of a tile's side.
+TILE = 4
+
 
 @serial
 def transform_patches(x, tiling, first, count, t, table, matrices):
@@ -45,18 +48,18 @@ def transform_patches(x, tiling, first, count, t, table, matrices):
     pixels = Pixels(flat(x), x.shape[3], flat(table))
     step, row = matrices.step, matrices.row
     for tile in range(count):
-        find_pixels(tiling, first + tile, x.shape, table)
+        find_pixels(tiling, first + tile, table)
         for c in range(0, x.shape[3], width(t)):
             patch_to_places(pixels, c, t, matrices.data, tile * row + c, step)
 
 
 @serial
-def store_tiles(products, tiling, first, count, t, table, target, shape, k):
+def store_tiles(products, tiling, first, count, t, table, target, k):
     """Write A^T products A of ``count`` tiles, of a block of kernels from ``k`` on."""
     step, row = products.step, products.row
     for tile in range(count):
-        find_pixels(tiling, first + tile, shape, table)
-        for lane in range(0, min(row, shape[3] - k), width(t)):
+        find_pixels(tiling, first + tile, table)
+        for lane in range(0, min(row, tiling.C - k), width(t)):
             at = tile * row + lane
             places_to_pixels(products.data, at, step, t, target, k + lane)
 
@@ -91,8 +94,8 @@ def winograd_forward(
     step, product_step = patches.shape[1] // PRODUCTS, products.shape[1] // PRODUCTS
     row = (step - GAP) // chunk
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
-    reading = Tiling(tile_rows, tile_columns, 4, padding, 6)
-    writing = Tiling(tile_rows, tile_columns, 4, 0, 4)
+    reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 4, padding, 6)
+    writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
@@ -124,9 +127,7 @@ def winograd_forward(
                         False,
                     )
                 k = block * B
-                store_tiles(
-                    product, writing, first, count, t, table, target, out.shape, k
-                )
+                store_tiles(product, writing, first, count, t, table, target, k)
 
 
 @parallel
@@ -151,8 +152,8 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
-    reading = Tiling(tile_rows, tile_columns, 4, padding, 6)
-    writing = Tiling(tile_rows, tile_columns, 4, 0, 4)
+    reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 4, padding, 6)
+    writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     c_step, k_step = chunk * c_width + GAP, chunk * k_width + GAP
     for thread in prange(threads):  # disjoint (part, c block) of totals
@@ -173,13 +174,13 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
-                    find_pixels(reading, first + tile, x.shape, table)
+                    find_pixels(reading, first + tile, table)
                     for block in range(c_first, c_last):
                         for lane in range(0, c_width, width(t)):
                             at = block * PRODUCTS * c_step + tile * c_width + lane
                             c = block * c_width + lane
                             patch_to_places(pixels, c, t, patch, at, c_step)
-                    find_pixels(writing, first + tile, grad_output.shape, table)
+                    find_pixels(writing, first + tile, table)
                     for block in range(k_blocks):
                         for lane in range(0, k_width, width(t)):
                             at = block * PRODUCTS * k_step + tile * k_width + lane

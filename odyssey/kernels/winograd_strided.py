@@ -24,7 +24,7 @@ import numpy as np
 from numba import prange
 
 from odyssey.kernels.ending import Ending
-from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.jit import parallel
 from odyssey.kernels.product import Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, width
 from odyssey.kernels.tiles import (
@@ -44,6 +44,9 @@ from odyssey.kernels.winograd_strided_transforms import (
     patch_to_places,
     places_to_pixels,
 )
+
+#: Pixels of a tile's side: of the output, and of the input in its gradient.
+TILE, TURNED_TILE = 4, 8
 
 
 @parallel
@@ -79,8 +82,10 @@ def strided_forward(
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
     for thread in prange(threads):  # disjoint tiles and kernels of out
-        reading = Tiling(tile_rows, tile_columns, step, padding, size)
-        writing = Tiling(tile_rows, tile_columns, side, 0, side)
+        reading = Tiling(
+            x.shape[1], x.shape[2], C, tile_rows, tile_columns, step, padding, size
+        )
+        writing = Tiling(P, Q, K, tile_rows, tile_columns, side, 0, side)
         buffer = np.empty(STRIDED_PLACES * LANES, patches.dtype)
         t = flat(buffer)
         table = np.empty(STRIDED_PLACES, np.int64)
@@ -94,7 +99,7 @@ def strided_forward(
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
             for tile in range(count):
-                find_pixels(reading, first + tile, x.shape, table)
+                find_pixels(reading, first + tile, table)
                 find_rows(chunk, tile, row, begins)
                 for c in range(0, C, width(t)):
                     patch_to_places(pixels, c, turned, t, patch, rows, c)
@@ -112,7 +117,7 @@ def strided_forward(
                         False,
                     )
                 for tile in range(count):
-                    find_pixels(writing, first + tile, out.shape, table)
+                    find_pixels(writing, first + tile, table)
                     find_rows(chunk, tile, B, begins)
                     for lane in range(0, min(B, K - block * B), width(t)):
                         k = block * B + lane
@@ -141,8 +146,8 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     splits = min(c_blocks, (threads + parts - 1) // parts)
     for thread in prange(threads):  # disjoint (part, c block) of totals
-        reading = Tiling(tile_rows, tile_columns, 8, 1, 9)
-        writing = Tiling(tile_rows, tile_columns, 4, 0, 4)
+        reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 8, 1, 9)
+        writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
         buffer = np.empty(STRIDED_PLACES * LANES, patches.dtype)
         t = flat(buffer)
         table = np.empty(STRIDED_PLACES, np.int64)
@@ -158,14 +163,14 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
-                    find_pixels(reading, first + tile, x.shape, table)
+                    find_pixels(reading, first + tile, table)
                     find_rows(chunk, tile, c_width, begins)
                     for block in range(c_first, c_last):
                         patch = flat(patches[thread, block])
                         for lane in range(0, c_width, width(t)):
                             c = block * c_width + lane
                             patch_to_places(pixels, c, False, t, patch, rows, lane)
-                    find_pixels(writing, first + tile, grad_output.shape, table)
+                    find_pixels(writing, first + tile, table)
                     find_rows(chunk, tile, k_width, begins)
                     for block in range(k_blocks):
                         gradient = flat(gradients[thread, block])

@@ -52,8 +52,9 @@ def find_rows(chunk, tile, row, table):
 
 
 @serial
-def patch_1d(d0, d1, d2, d3, d4, odd_0, odd_1, odd_2, odd_3):
-    """Return B^T d: five places of the even numbers d, and the odd ones as they are."""
+def patch_1d(even, odd):
+    """Return B^T d: five places of the even numbers of d, and the odd ones."""
+    d0, d1, d2, d3, d4 = even
     same, same_2 = d3 - 2.25 * d1, d3 - 0.25 * d1
     other, other_2 = 0.5 * (d2 - 2.25 * d0), 1.5 * (d2 - 0.25 * d0)
     return (
@@ -62,10 +63,10 @@ def patch_1d(d0, d1, d2, d3, d4, odd_0, odd_1, odd_2, odd_3):
         same_2 + other_2,
         same_2 - other_2,
         d4 - 2.5 * d2 + 0.5625 * d0,
-        odd_0,
-        odd_1,
-        odd_2,
-        odd_3,
+        odd[0],
+        odd[1],
+        odd[2],
+        odd[3],
     )
 
 
@@ -124,7 +125,7 @@ def total_1d(d0, d1, d2, d3, d4, d5):
 
 @serial
 def store_at(matrices, table, first, c, vectors):
-    """Write nine vectors to places ``first`` and on, channels c and on of their rows."""
+    """Write nine vectors to places ``first`` and on, from c on in their rows."""
     store(matrices, table[first] + c, vectors[0])
     store(matrices, table[first + 1] + c, vectors[1])
     store(matrices, table[first + 2] + c, vectors[2])
@@ -153,35 +154,39 @@ def patch_to_places(pixels, c, turned, t, matrices, rows, lane):
     5x5 pixels, which stand for the even numbers and for the odd ones.
     """
     W = width(t)
-    size, even, odd, shift = (5, 5, 5, 0) if turned else (9, 18, 18, 9)
+    size, step, shift = (5, 5, 0) if turned else (9, 18, 9)
     for j in range(size):
-        column = patch_1d(
+        even = (
             load_pixel(pixels, j, c),
-            load_pixel(pixels, j + even, c),
-            load_pixel(pixels, j + 2 * even, c),
-            load_pixel(pixels, j + 3 * even, c),
-            load_pixel(pixels, j + 4 * even, c),
-            load_pixel(pixels, j + shift, c),
-            load_pixel(pixels, j + shift + odd, c),
-            load_pixel(pixels, j + shift + 2 * odd, c),
-            load_pixel(pixels, j + shift + 3 * odd, c),
+            load_pixel(pixels, j + step, c),
+            load_pixel(pixels, j + 2 * step, c),
+            load_pixel(pixels, j + 3 * step, c),
+            load_pixel(pixels, j + 4 * step, c),
         )
-        store_9(t, j * W, 9 * W, column)
+        odd = (
+            load_pixel(pixels, j + shift, c),
+            load_pixel(pixels, j + shift + step, c),
+            load_pixel(pixels, j + shift + 2 * step, c),
+            load_pixel(pixels, j + shift + 3 * step, c),
+        )
+        store_9(t, j * W, 9 * W, patch_1d(even, odd))
     step, shift = (W, 0) if turned else (2 * W, W)
     for i in range(9):
         at = i * 9 * W
-        row = patch_1d(
+        even = (
             load(t, at),
             load(t, at + step),
             load(t, at + 2 * step),
             load(t, at + 3 * step),
             load(t, at + 4 * step),
+        )
+        odd = (
             load(t, at + shift),
             load(t, at + shift + step),
             load(t, at + shift + 2 * step),
             load(t, at + shift + 3 * step),
         )
-        store_at(matrices, rows, 9 * i, lane, row)
+        store_at(matrices, rows, 9 * i, lane, patch_1d(even, odd))
 
 
 @serial

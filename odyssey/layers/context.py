@@ -1,4 +1,4 @@
-"""What the forwards of layers work on, and what their backwards fill."""
+"""The input of the forwards of layers, and the gradients that their backwards fill."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ Tensors = dict[str, np.ndarray]
 
 
 class Context:
-    """What a forward is given: tensors by name, and which of its modes it is in.
+    """The input of a forward besides x: tensors by name, and its mode.
 
     Parameters
     ----------
@@ -17,17 +17,17 @@ class Context:
     state : Tensors
         Running statistics of batch norms; not mutated.
     training : bool
-        True normalises with the batch's statistics and makes caches for the backward;
-        False expects batch norms that follow a convolution to be folded into it.
+        True normalises with the batch's statistics and makes caches for the backward.
+        False expects that batch norms after a convolution have been folded into it.
     normalize : bool
-        False for a network without batch norm: its layers leave them out.
+        False for a network without batch norm.
     rng : numpy.random.Generator, optional
-        What stochastic depth draws from in training.
+        Source of randomness for stochastic depth in training.
 
     Attributes
     ----------
     new_state : Tensors
-        The running statistics after this forward, which the layers fill in.
+        The running statistics after this forward; the layers fill it.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Context:
     def branch_scale(self, x: np.ndarray, drop_path: float) -> np.ndarray | None:
         """Draw the factors by which the images' branches are multiplied, (N, 1, 1, 1).
 
-        Stochastic depth: zero with probability ``drop_path``, else 1/(1 - drop_path),
-        which keeps the mean, so that inference leaves nothing out.  None stands for
-        ones.  Huang et al. 2016, arXiv:1603.09382.
+        Stochastic depth: zero with probability ``drop_path``, else 1/(1 - drop_path).
+        This keeps the mean, so that inference needs no factor.  None means all ones.
+        Huang et al. 2016, arXiv:1603.09382.
         """
         if not self.training or drop_path == 0:
             return None
@@ -57,7 +57,7 @@ class Context:
 
 
 class Gradients(dict[str, np.ndarray]):
-    """The gradients that the backwards have found, by the parameters' names."""
+    """The gradients of the parameters, by name."""
 
     def __init__(self, params: Tensors) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Convolution with batch norm and relu, and with the addition that ends a branch.
+"""Convolution with batch norm and relu, and with the addition at the end of a branch.
 
     conv_norm      relu(batch norm(convolution(x)))
     conv_norm_add  relu(batch norm(convolution(x)) + shortcut)
 
-In a network without batch norm, and at inference, where norms are folded into the
-convolutions, both are convolution, addition and relu.
+In a network without batch norm there is no normalisation.  In inference there is none
+either, because batch norms have been folded into the convolutions.
 """
 
 from typing import NamedTuple
@@ -48,7 +48,7 @@ def conv_norm(
     ----------
     context : Context
     conv, norm : str
-        Their names: s1b1_conv1, s1b1_bn1.  Where ``norm`` is None there is none.
+        Their names: s1b1_conv1, s1b1_bn1.  If ``norm`` is None there is no batch norm.
     x : (N, C, H, W)
     stride : int
         The padding is half the kernel: with stride 1, P = H and Q = W.
@@ -86,9 +86,9 @@ def conv_norm_backward(
     addend: np.ndarray | None = None,
     needs_grad_input: bool = True,
 ) -> OptionalGradient:
-    """Find the parameters' gradients, return the input's, plus addend.
+    """Compute the gradients of the parameters; return that of the input, plus addend.
 
-    ``reuse`` is ``grad_output``, where its memory may be written over.
+    ``reuse`` is ``grad_output``, if its memory may be overwritten.
     """
     # forward: out = batch_norm(h)
     grad_h = norm_backward(grads, grad_output, cache.after, reuse=reuse)
@@ -122,15 +122,15 @@ def conv_norm_add(
 ) -> tuple[np.ndarray, ConvCache | None]:
     """Return relu(batch norm of the convolution of x, plus shortcut), and a cache.
 
-    With stochastic depth (``drop_path``, a probability) the branch of an image is
-    left out now and then, and what remains is its shortcut.
+    With stochastic depth, the branch of an image is left out with the probability
+    ``drop_path``, and only its shortcut remains.
     """
     scale = context.branch_scale(x, drop_path)
     if scale is None:
         return conv_norm(context, conv, norm, x, addend=shortcut, relu=relu)
     branch, cache = conv_norm(context, conv, norm, x, relu=False)
     out = add(branch * scale, shortcut)
-    assert cache is not None  # a scale is drawn in training alone
+    assert cache is not None  # a scale is drawn in training only
     return positive_part(out) if relu else out, cache._replace(branch_scale=scale)
 
 
@@ -138,10 +138,10 @@ def conv_norm_add(
 def conv_norm_add_backward(
     grads: Gradients, grad_sum: np.ndarray, cache: ConvCache
 ) -> np.ndarray:
-    """Find the parameters' gradients, return the input's.
+    """Compute the gradients of the parameters; return that of the input.
 
-    ``grad_sum`` is the gradient of the sum, which the block has from the relu's
-    backward.  It is left as it is, for the shortcut's.
+    ``grad_sum`` is the gradient of the sum, which the relu's backward returned.  It is
+    not changed, because the shortcut's backward needs it too.
     """
     if cache.branch_scale is None:
         return conv_norm_backward(grads, grad_sum, cache)

@@ -1,4 +1,4 @@
-"""Which functions are layers, and which argument has the name of each: for profiles.
+"""Mark functions as layers and say which argument holds the layer's name, for profiles.
 
 A layer is called under names that its caller chooses, ``s1b1_conv1``.  `named` notes
 beside a function which of its arguments says so; the function itself stays as it is.

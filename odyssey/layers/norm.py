@@ -8,8 +8,12 @@ from odyssey.layers.context import Context, Gradients
 from odyssey.layers.names import named
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.activation import relu_backward
-from odyssey.ops.batch_norm import batch_norm2d, batch_norm_training_backward
-from odyssey.ops.batch_statistics import BatchStatistics, batch_statistics
+from odyssey.ops.batch_norm import (
+    BatchStatistics,
+    batch_norm2d,
+    batch_norm_training_backward,
+    batch_statistics,
+)
 
 BN_MOMENTUM = 0.1  # weight of the batch in the new running statistics
 NORM_TENSORS = ("gamma", "beta", "running_mean", "running_var")  # of a batch norm

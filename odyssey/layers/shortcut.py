@@ -1,4 +1,4 @@
-"""The way around a residual block: the input itself, or fitted to another shape.
+"""The shortcut of a residual block: its input, or that in another shape.
 
     identity  x
     A         every stride-th pixel of x, with zero channels added
@@ -31,9 +31,9 @@ def shortcut(
     kind : "identity", "A" or "B"
     x : (N, C, H, W)
     out_channels, stride : int
-        What the branch makes of the shape.
+        Number of channels after the branch, and its stride.
     conv, norm : str
-        Names of the projection and of the batch norm after it, None without one.
+        Names of the projection and of the batch norm after it; None without one.
 
     Returns
     -------
@@ -57,10 +57,10 @@ def shortcut_backward(
     *,
     reuse: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the gradient of x, which without parameters may be ``grad_output`` itself.
+    """Return the gradient of x; for the identity it is ``grad_output`` itself.
 
-    ``reuse`` is ``grad_output``, where its memory may be written over: the block's
-    branch must have used it by then.
+    ``reuse`` is ``grad_output``, if its memory may be overwritten: then the backward of
+    the block's branch must have used it already.
     """
     if kind == "identity":
         return grad_output

@@ -1,4 +1,4 @@
-"""The public operations, one family a file: checks, forward, backward."""
+"""The public operations, one file for each family: checks, forward, backward."""
 
 from odyssey import lazy
 

@@ -6,11 +6,11 @@ Forward
 Backward, elementwise by the chain rule
     d out / d x = 1 for x > 0, and 0 for x < 0
     grad_input  = grad_output where x > 0, else 0
-At x = 0 the function has a corner; any slope from 0 to 1 is a subgradient, and 0 is
-taken here, as nearly everywhere.
+At x = 0 the function has a kink.  Any slope from 0 to 1 is a subgradient; 0 is used
+here, as in most libraries.
 
-NaN stays NaN in the forward and lets the gradient through in the backward.  Where x is
-not above 0 the gradient is *replaced* by 0: multiplying by 0 would turn an infinite
+NaN stays NaN in the forward, and the gradient passes it in the backward.  Where x is
+not above 0, the gradient is *replaced* by 0: multiplying by 0 would turn an infinite
 upstream gradient into NaN.
 
 Nair & Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".

@@ -1,4 +1,4 @@
-"""Addition with broadcasting, the joint of every residual block.
+"""Addition with broadcasting, which joins the two branches of a residual block.
 
 Forward
     out = a + b, where an axis of length one (or missing in front) is repeated
@@ -6,9 +6,9 @@ Forward
 Backward
     The derivative of a sum in either term is one, so without broadcasting
         grad_a = grad_output        grad_b = grad_output
-    An element of ``a`` that was repeated acts on every ``out`` it was added into:
+    An element of ``a`` that was repeated enters every ``out`` that it was added to:
         out[i, j] = a[j] + b[i, j]    =>    grad_a[j] = sum over i of grad_output[i, j]
-    The backward of repeating is summing: over exactly the axes that were repeated.
+    The backward of repeating is a sum over exactly the axes that were repeated.
 """
 
 from functools import partial
@@ -62,7 +62,7 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return out
     full = [array for array in (a, b) if array.shape == shape]
     out = layout.empty_like_layout(full[0], shape) if full else np.empty(shape, dtype)
-    with np.errstate(invalid="ignore"):  # Inf - Inf is NaN, and meant to be seen there
+    with np.errstate(invalid="ignore"):  # Inf - Inf is NaN, as it should be
         return np.add(a, b, out=out)
 
 
@@ -75,7 +75,7 @@ def _sum_to(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
         for axis, length in enumerate(grad_output.shape)
         if axis < prepended or x.shape[axis - prepended] != length
     )
-    # float64 keeps sums over many elements exact to the last digits of float32
+    # in float64 sums over many elements are exact to the last digits of float32
     if repeated:
         grad_output = grad_output.sum(axis=repeated, dtype=np.float64)
     grad[...] = np.reshape(grad_output, x.shape)

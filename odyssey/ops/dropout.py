@@ -1,7 +1,7 @@
 """Dropout with inverted scaling.
 
 Forward, in training
-    mask = 1/(1 - p) with probability 1 - p, else 0        one draw an element
+    mask = 1/(1 - p) with probability 1 - p, else 0        one draw for each element
     out  = x * mask
 E[mask] = 1, so that E[out] = x and evaluation needs no factor: there mask = 1.
 
@@ -28,8 +28,8 @@ def dropout(
     ----------
     x : float32 or float64, any shape
     p : probability of an element to be dropped, in [0, 1)
-    rng : source of randomness; advanced by one float64 an element, in C order of the
-        shape whatever the memory layout; not looked at in evaluation, None will do
+    rng : source of randomness; one float64 is drawn for each element, in C order of the
+        shape whatever the memory layout; not used in evaluation, where it may be None
     training : False for evaluation, in which nothing is dropped
 
     Returns
@@ -54,7 +54,7 @@ def dropout(
     else:
         mask[...] = 1
     out = layout.empty_like_layout(x, x.shape)
-    with np.errstate(invalid="ignore"):  # Inf * 0 is NaN, and meant to be seen there
+    with np.errstate(invalid="ignore"):  # Inf * 0 is NaN, as it should be
         np.multiply(x, mask, out=out)
     return out, mask
 

@@ -5,8 +5,8 @@ Forward:   out[n,o] = bias[o] + sum over i of  x[n,i] * weights[o,i]
 It is linear in each argument, so a gradient puts ``grad_output`` in the place of
 ``out`` and sums over the index that it does not have itself:
 
-    grad_input  [n,i] = sum over o  grad_output[n,o] * weights[o,i]    G W
-    grad_weights[o,i] = sum over n  grad_output[n,o] * x[n,i]          G^T X
+    grad_input  [n,i] = sum over o  grad_output[n,o] * weights[o,i]
+    grad_weights[o,i] = sum over n  grad_output[n,o] * x[n,i]
     grad_bias   [o]   = sum over n  grad_output[n,o]
 
 A fully connected layer is a 1x1 convolution of a 1x1 image with as many channels as
@@ -83,7 +83,7 @@ def linear_backward(
     check_floating("linear_backward", x=x, grad_output=grad_output)
     expected = (x.shape[0], weights.shape[0])
     check_shape("linear_backward", "grad_output", grad_output, expected, "(N, out)")
-    # forward: out = x W^T + bias
+    # forward: out = x @ weights^T + bias
     grad_input, grad_weights, grad_bias = conv2d_backward(
         _as_image(grad_output), _as_image(x), _as_kernel(weights)
     )

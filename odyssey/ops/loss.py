@@ -1,29 +1,32 @@
 """Softmax, and cross-entropy of its logarithm.
 
-Softmax, forward                                one row z of K logits at a time
-    (1) s = z - max(z)      (2) lse = log(sum of exp(s))      (3) p = exp(s - lse)
-The shift cancels in p, and makes the largest exponent 0: no overflow, and the sum is
-at least 1, so its logarithm needs no epsilon.
+Softmax, forward                                 for one row z of K logits
+    (1) shifted = z - max(z)      (2) lse = log(sum of exp(shifted))
+    (3) prob = exp(shifted - lse)
+The shift cancels in prob and makes the largest exponent 0.  So nothing overflows, and
+the sum is at least 1: its logarithm needs no epsilon.
 Softmax, backward
-    dp_j/dz_k = p_j * ([j = k] - p_k), hence with g = grad_output
-    grad_logits_k = sum over j of g_j * dp_j/dz_k = p_k * (g_k - sum of g * p)
+    d prob_j / d z_k = prob_j * ([j = k] - prob_k), so with g = grad_output
+    grad_logits_k = sum over j of g_j * d prob_j / d z_k
+                  = prob_k * (g_k - sum over j of g_j * prob_j)
 
-Cross-entropy, forward                  q the wanted distribution, N rows in the batch
-    (4) nll_k = lse - s_k = -log(p_k)   (5) loss = 1/N * sum of q_k * nll_k
+Cross-entropy, forward                           for N rows in the batch
+    (4) nll_k = lse - shifted_k = -log(prob_k)
+    (5) loss = 1/N * sum of target_k * nll_k
 Cross-entropy, backward, through (5), (4) and (2) at once
-    d lse / d s_k = exp(s_k) / sum of exp(s) = p_k      (the shift drops out: lse - s_j
-                                                         does not change with max(z))
-    d nll_j / d z_k = p_k - [j = k]
-    grad_logits_k = 1/N * sum over j of q_j * (p_k - [j = k])
-                  = 1/N * (p_k * sum(q) - q_k)          and sum(q) = 1
-No probability is divided by, as it would be on the way through softmax and logarithm
-one after the other.
+    d lse / d z_k = prob_k                       with max(z) held fixed, because nll
+    d shifted_j / d z_k = [j = k]                does not depend on it
+    d nll_j / d z_k = prob_k - [j = k]
+    grad_logits_k = 1/N * sum over j of target_j * (prob_k - [j = k])
+                  = 1/N * (prob_k * sum(target) - target_k)      and sum(target) = 1
+No step divides by a probability.  Backwards of softmax and of a logarithm, one after
+the other, would have to.
 
-Label smoothing mixes q with the uniform distribution, q <- (1 - e) * q + e/K: Szegedy
-et al. 2016, arXiv:1512.00567.
+Label smoothing e replaces target by (1 - e) * target + e/K: Szegedy et al. 2016,
+arXiv:1512.00567.
 
-All is computed in float64 and rounded once: with K of about ten it costs nothing.
-More in docs/derivations/softmax_cross_entropy.md.
+Everything is computed in float64 and rounded once: with K of about ten this costs
+nothing.  More in docs/derivations/softmax_cross_entropy.md.
 """
 
 import numpy as np
@@ -47,7 +50,7 @@ def _check_logits(op: str, logits: np.ndarray) -> None:
 
 
 def _shift(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return s (N, K) and lse (N, 1) in float64, the forward's steps (1) and (2)."""
+    """Return shifted (N, K) and lse (N, 1) in float64, the forward's (1) and (2)."""
     # a row that holds NaN or Inf, or nothing but -Inf, comes out as NaN: no warning
     with np.errstate(invalid="ignore", over="ignore"):
         logits = logits.astype(np.float64)
@@ -107,16 +110,16 @@ def softmax_backward(grad_output: np.ndarray, logits: np.ndarray) -> np.ndarray:
     checks.check_floating(op, logits=logits, grad_output=grad_output)
     checks.check_shape(op, "grad_output", grad_output, logits.shape, "as logits")
     shifted, lse = _shift(logits)
-    p = np.exp(shifted - lse)  # forward (3)
+    prob = np.exp(shifted - lse)  # forward (3)
     with np.errstate(invalid="ignore"):
         g = grad_output.astype(np.float64)
-        return _like(p * (g - (g * p).sum(axis=1, keepdims=True)), logits)
+        return _like(prob * (g - (g * prob).sum(axis=1, keepdims=True)), logits)
 
 
 def _targets(
     op: str, logits: np.ndarray, labels: np.ndarray, label_smoothing: float
 ) -> np.ndarray:
-    """Return the wanted distributions q (N, K) in float64, after all checks."""
+    """Return the target distributions (N, K) in float64, after all checks."""
     _check_logits(op, logits)
     smoothing = checks.check_number(op, "label_smoothing", label_smoothing, 0.0, 1.0)
     checks.check_array(op, "labels", labels)
@@ -132,8 +135,8 @@ def _targets(
                 f"{op}: labels must be in 0..{K - 1}, "
                 f"got {labels[wrong[0]]} at position {wrong[0]}"
             )
-        q = np.zeros((N, K))
-        q[np.arange(N), labels.astype(np.intp)] = 1.0
+        target = np.zeros((N, K))
+        target[np.arange(N), labels.astype(np.intp)] = 1.0
     elif labels.dtype.kind != "f" or labels.ndim < 2:
         raise TypeError(
             f"{op}: labels must be integers (N,) or distributions (N, K), "
@@ -142,32 +145,32 @@ def _targets(
     else:
         checks.check_floating(op, logits=logits, labels=labels)
         checks.check_shape(op, "labels", labels, (N, K), "one distribution a row")
-        q = labels.astype(np.float64)
+        target = labels.astype(np.float64)
         # written so that NaN is refused
-        sums = q.sum(axis=1)
+        sums = target.sum(axis=1)
         wrong = np.flatnonzero(
-            ~((abs(sums - 1.0) <= SUM_TOLERANCE) & (q >= 0).all(axis=1))
+            ~((abs(sums - 1.0) <= SUM_TOLERANCE) & (target >= 0).all(axis=1))
         )
         if wrong.size:
             raise ValueError(
                 f"{op}: labels must be distributions, not negative and of sum 1, "
                 f"got a sum of {sums[wrong[0]]} and a least entry of "
-                f"{q[wrong[0]].min()} in row {wrong[0]}"
+                f"{target[wrong[0]].min()} in row {wrong[0]}"
             )
-    return (1.0 - smoothing) * q + smoothing / K
+    return (1.0 - smoothing) * target + smoothing / K
 
 
 def cross_entropy(
     logits: np.ndarray, labels: np.ndarray, label_smoothing: float = 0.0
 ) -> float:
-    """Return the mean over the batch of -sum of q * log(softmax(logits)).
+    """Return the mean over the batch of -sum of target * log(softmax(logits)).
 
     Parameters
     ----------
     logits : (N, K), float32 or float64, N and K at least 1
     labels : (N,) classes 0..K-1 of any integer dtype; or (N, K) distributions in the
         dtype of ``logits``, not negative, each row of sum 1 to within 1e-4
-    label_smoothing : share e of the uniform distribution in q, in [0, 1]
+    label_smoothing : share of the uniform distribution in the target, 0 to 1
 
     Returns
     -------
@@ -184,13 +187,13 @@ def cross_entropy(
 
     Notes
     -----
-    A class of probability 0 costs nothing if nothing of it is wanted (0 * Inf counts
+    A class of probability 0 adds nothing to the loss if its target is 0 (0 * Inf counts
     as 0), and Inf otherwise.
     """
-    q = _targets("cross_entropy", logits, labels, label_smoothing)
+    target = _targets("cross_entropy", logits, labels, label_smoothing)
     shifted, lse = _shift(logits)
     nll = lse - shifted
-    cost = np.multiply(q, nll, out=np.zeros_like(q), where=q != 0)
+    cost = np.multiply(target, nll, out=np.zeros_like(target), where=target != 0)
     return float(cost.sum(axis=1).mean())
 
 
@@ -222,10 +225,12 @@ def cross_entropy_backward(
     if scalar.dtype.kind not in "iuf":
         raise TypeError(f"{op}: grad_output must be a number, got {grad_output!r}")
     checks.check_shape(op, "grad_output", scalar, (), "a scalar")
-    q = _targets(op, logits, labels, label_smoothing)
+    target = _targets(op, logits, labels, label_smoothing)
     shifted, lse = _shift(logits)
-    p = np.exp(shifted - lse)
-    # forward: loss = 1/N * sum of q * (lse - s)
+    prob = np.exp(shifted - lse)
+    # forward: loss = 1/N * sum of target * (lse - shifted)
     with np.errstate(invalid="ignore"):
-        grad = (p * q.sum(axis=1, keepdims=True) - q) * (float(scalar) / len(logits))
+        grad = (prob * target.sum(axis=1, keepdims=True) - target) * (
+            float(scalar) / len(logits)
+        )
     return _like(grad, logits)

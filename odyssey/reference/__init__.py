@@ -1,17 +1,17 @@
-"""Every operation in plain NumPy, a file for each family: read these files first.
+"""Every operation in plain NumPy, one file for each family: read these files first.
 
     conv.py  batch_norm.py  activation.py  addition.py  pooling.py  linear.py
     dropout.py  loss.py  optim.py  batching.py
 
 Each function has the name, arguments and results of its fast twin in ``odyssey``, and
-the twin is tested against it.  Nothing is tuned: loops run over the taps of a kernel or
-the pixels of an image.  Types, and checks of arguments, are the twins' business.
+the twin is tested against it.  Nothing is optimised: loops run over the taps of a
+kernel or the windows of an image.  Only the fast twins have types and check arguments.
 
-A backward stands below its forward.  It takes ``grad_output``, the gradient of the loss
-with respect to the forward's result, and returns the gradient with respect to each
-argument: ``grad_<name>``, that of ``x`` ``grad_input``, shaped like it, in the order of
-the arguments.  The comments in it quote the line of the forward that the next line
-differentiates.
+Each backward is below its forward.  It takes ``grad_output``, the gradient of the loss
+with respect to the forward's result.  It returns the gradient with respect to each
+argument, in the order and with the shapes of the arguments: that of ``x`` is called
+``grad_input``, all others ``grad_<name>``.  A comment quotes the line of the forward
+that the next line differentiates.
 
 Sizes: N images of C channels and H x W pixels; K kernels of R x S taps; P x Q outputs.
 """
@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 __all__: list[str] = []
 
-if TYPE_CHECKING:  # which does not see what the loop below does
+if TYPE_CHECKING:  # a type checker does not see what the loop below does
 
     def __getattr__(name: str) -> Callable[..., Any]: ...
 
 
-# What the files define is offered here: a new one need not be listed anywhere.
+# Every public function of the files is put here, so that no list has to be kept.
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     for _name, _value in vars(importlib.import_module(_module.name)).items():
         if getattr(_value, "__module__", "") == _module.name and _name[0] != "_":

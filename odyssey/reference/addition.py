@@ -9,12 +9,12 @@ def add(a, b):
 
 
 def add_backward(grad_output, a, b):
-    """Return grad_a and grad_b: an element used in many places sums their gradients."""
+    """Return grad_a and grad_b: an element that was repeated sums the gradients."""
     return _sum_to(a.shape, grad_output), _sum_to(b.shape, grad_output)
 
 
 def _sum_to(shape, grad):
-    """Undo broadcasting from shape to grad.shape; the result is always a new array."""
+    """Sum grad over the axes that broadcasting repeated; the result is a new array."""
     grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
     stretched = tuple(axis for axis, size in enumerate(shape) if size == 1)
     return np.array(grad.sum(axis=stretched, keepdims=True))

@@ -10,9 +10,9 @@ def batch_norm2d(
 
     xhat = (x - mean) / sqrt(var + eps),  out = gamma * xhat + beta
 
-    Training takes mean and (biased) variance over N, H, W, and moves the running
-    statistics a step towards them, the variance unbiased; evaluation uses the running
-    ones.  Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167
+    In training, mean and (biased) variance are those over N, H, W, and the running
+    statistics move towards them, with the unbiased variance.  In inference, mean and
+    variance are the running ones.  Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167
     """
     xhat, _, mean, var = _normalize(x, running_mean, running_var, training, eps)
     out = gamma[:, None, None] * xhat + beta[:, None, None]
@@ -35,8 +35,8 @@ def batch_norm2d_backward(
     grad_xhat = grad_output * gamma[:, None, None]
     # xhat = (x - mean) * rstd
     if training:
-        # Mean and rstd depend on every x of the channel.  They undo whatever shifts all
-        # of xhat or stretches it, so these two components of the gradient vanish.
+        # Mean and rstd depend on every x of the channel.  They undo any shift and any
+        # stretch of the channel, so these two components of the gradient vanish.
         shift = grad_xhat.mean(axis=(0, 2, 3), keepdims=True)
         stretch = (grad_xhat * xhat).mean(axis=(0, 2, 3), keepdims=True)
         grad_xhat = grad_xhat - shift - stretch * xhat

@@ -1,4 +1,4 @@
-"""Convolution, a tap of the kernel at a time."""
+"""Convolution, one tap of the kernel at a time."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def conv2d(x, kernel, bias=None, stride=1, padding=0):
     x_pad = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
     out = np.zeros((N, K, P, Q), x.dtype)
     for r, s in np.ndindex(R, S):
-        # The pixels under tap (r, s), one for each place of the kernel: (N, C, P, Q).
+        # The pixels under tap (r, s), one for each output pixel: (N, C, P, Q).
         taps = np.s_[:, :, r : r + P * stride : stride, s : s + Q * stride : stride]
         out += np.einsum("ncpq,kc->nkpq", x_pad[taps], kernel[:, :, r, s])
     return out if bias is None else out + bias[:, None, None]
@@ -24,8 +24,8 @@ def conv2d(x, kernel, bias=None, stride=1, padding=0):
 def conv2d_backward(grad_output, x, kernel, stride=1, padding=0):
     """Return grad_input, grad_kernel and grad_bias of :func:`conv2d`.
 
-    The forward sums products of a pixel and a weight.  Each product is visited again:
-    the weight receives grad_output * pixel, the pixel grad_output * weight.
+    The forward sums products of a pixel and a weight.  For each of these products the
+    weight receives grad_output * pixel, and the pixel receives grad_output * weight.
     """
     (_, _, H, W), (_, _, R, S), (_, _, P, Q) = x.shape, kernel.shape, grad_output.shape
     x_pad = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
@@ -37,7 +37,7 @@ def conv2d_backward(grad_output, x, kernel, stride=1, padding=0):
         grad_input_pad[taps] += np.einsum(
             "nkpq,kc->ncpq", grad_output, kernel[:, :, r, s]
         )
-    # x_pad = np.pad(x, ...): what reached the padding is dropped
+    # x_pad = np.pad(x, ...): the gradient of the padding is dropped
     grad_input = grad_input_pad[:, :, padding : padding + H, padding : padding + W]
     # out + bias[:, None, None]
     return grad_input, grad_kernel, grad_output.sum(axis=(0, 2, 3))

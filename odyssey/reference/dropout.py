@@ -12,5 +12,5 @@ def dropout(x, p, rng, training=True):
 
 
 def dropout_backward(grad_output, mask):
-    """Return grad_input; the scaled mask, whose mean is 1, weighs it as it did x."""
+    """Return grad_input: grad_output times the mask that x was multiplied by."""
     return grad_output * mask

@@ -7,5 +7,5 @@ def linear(x, weights, bias=None):
 
 
 def linear_backward(grad_output, x, weights):
-    """Return grad_input, grad_weights, grad_bias: each product's factors swap roles."""
+    """Return grad_input, grad_weights and grad_bias of :func:`linear`."""
     return grad_output @ weights, grad_output.T @ x, grad_output.sum(axis=0)

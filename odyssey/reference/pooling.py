@@ -1,10 +1,10 @@
-"""Pooling, a window at a time."""
+"""Pooling, one window at a time."""
 
 import numpy as np
 
 
 def avgpool2d(x, kernel_size, stride=None, padding=0):
-    """Return the mean of every window of x; the zeros of the padding count in it."""
+    """Return the mean of every window of x, in which the padding counts as zeros."""
     rows, cols = _windows(x, kernel_size, stride, padding)
     out = np.zeros((*x.shape[:2], len(rows), len(cols)), x.dtype)
     for p, q in np.ndindex(len(rows), len(cols)):
@@ -13,7 +13,7 @@ def avgpool2d(x, kernel_size, stride=None, padding=0):
 
 
 def avgpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
-    """Return grad_input: an output hands an equal share to each pixel of its window."""
+    """Return grad_input: each pixel of a window gets an equal share."""
     rows, cols = _windows(x, kernel_size, stride, padding)
     grad_input = np.zeros_like(x)
     for p, q in np.ndindex(len(rows), len(cols)):
@@ -24,7 +24,7 @@ def avgpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
 
 
 def maxpool2d(x, kernel_size, stride=None, padding=0):
-    """Return the maximum of every window of x; padding never wins, NaN always does."""
+    """Return the maximum of every window of x: never padding, NaN if there is one."""
     rows, cols = _windows(x, kernel_size, stride, padding)
     out = np.zeros((*x.shape[:2], len(rows), len(cols)), x.dtype)
     for p, q in np.ndindex(len(rows), len(cols)):
@@ -33,7 +33,7 @@ def maxpool2d(x, kernel_size, stride=None, padding=0):
 
 
 def maxpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
-    """Return grad_input: the first maximum of a window, row by row, takes it all."""
+    """Return grad_input: the first maximum of a window, row by row, gets all of it."""
     rows, cols = _windows(x, kernel_size, stride, padding)
     grad_input = np.zeros_like(x)
     for n, c, p, q in np.ndindex(grad_output.shape):
@@ -45,7 +45,7 @@ def maxpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
 
 
 def _windows(x, size, stride, padding):
-    """Return the rows and the columns of x that each window spans, padding left out."""
+    """Return the rows and the columns of x in each window, without padding."""
     spans, stride = [], size if stride is None else stride
     for length in x.shape[2:]:
         starts = range(-padding, length + padding - size + 1, stride)

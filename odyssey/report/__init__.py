@@ -1,1 +1,1 @@
-"""A run as one page of HTML, from what its folder holds: see `odyssey.report.page`."""
+"""The report of a run as one HTML page, made from its folder."""

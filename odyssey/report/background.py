@@ -1,4 +1,4 @@
-"""What a run was made of: time, choices, versions and machine."""
+"""Sections of a report about the run itself: times, recipe, versions, machine."""
 
 import json
 import shlex
@@ -14,11 +14,11 @@ from odyssey.report.tables import Shaded, definitions, percent, table
 from odyssey.training.learning_rate import SHAPES
 from odyssey.training.profile import PHASES
 
-#: What is told of each session; the rest, of the last.
+#: Entries shown for each session; others are shown for the last session only.
 _OF_SESSIONS = ("command", "started", "ended", "first_step", "last_step")
 _OF_THE_MODEL = ("parameters",)
 
-#: What is not a layer in a step is timed by its function's name, which says little.
+#: Titles of functions that are timed in a step but are no layers.
 _CALLED = {
     "add": "addition",
     "avgpool2d": "average pooling",
@@ -39,7 +39,7 @@ _CALLED = {
 
 
 def subtitle(folder: Path) -> str:
-    """Return model, parameters, data set and date, as far as they are known."""
+    """Return model, number of parameters, data set and date, as far as known."""
     facts = []
     with suppress(Absent):
         values = stored.recipe(folder)
@@ -87,13 +87,13 @@ def layers(folder: Path) -> str:
     head = ["layer", *PHASES, "share"]
     note = (
         '<p class="note">Measured after training, by clocks around the calls of each '
-        "layer, in the median of a few steps; no data are loaded in that time.</p>"
+        "layer, in the median of a few steps, without the loading of data.</p>"
     )
     return note + table(caption, head, rows, "bars layers")
 
 
 def recipe(folder: Path) -> str:
-    """Return the choices of the run, but for those of other schedules than its own."""
+    """Return the run's recipe without the fields of other schedules."""
     values = stored.recipe(folder)
     left_out = _of_other_schedules(values)
     pairs = [
@@ -101,12 +101,12 @@ def recipe(folder: Path) -> str:
         for name, value in ({"model": "", "dataset": ""} | values).items()
         if name in values and name not in left_out
     ]
-    note = '<p class="note">What decides its numbers.</p>'
+    note = '<p class="note">The choices that decide the run\'s numbers.</p>'
     return note + definitions(pairs, "pairs")
 
 
 def _of_other_schedules(values: Mapping[str, object]) -> set[str]:
-    """Return the names of the choices that the run's schedule does not look at."""
+    """Return the names of the fields that the run's schedule does not use."""
     own = SHAPES.get(str(values.get("lr_scheduler")))
     if own is None:
         return set()
@@ -117,7 +117,7 @@ def _of_other_schedules(values: Mapping[str, object]) -> set[str]:
 
 
 def environment(folder: Path) -> str:
-    """Return versions and machine of the last session, and commands of all."""
+    """Return versions and machine of the last session, and the commands of all."""
     sessions = stored.sessions(folder)
     known = dict(sessions[-1])
     versions = known.pop("versions").items()

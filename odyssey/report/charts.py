@@ -1,15 +1,15 @@
-"""Curves as SVG, for a page without scripts: axes, ticks, marks with values."""
+"""Line charts as SVG, for a page without scripts: axes, ticks, marks with values."""
 
 import math
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
-#: Size of a drawing and of the part between its axes, in units of its viewBox.  Shown
-#: at the width of a phone, a unit is a little less than a pixel.
+#: Size of a drawing and of its plot area, in units of its viewBox.  At the width of a
+#: phone a unit is a little less than a pixel.
 WIDTH, HEIGHT = 420, 260
 LEFT, RIGHT, TOP, BOTTOM = 50, 394, 12, 222
-#: Points of a curve that are drawn, and up to which their marks can be seen.
+#: Most points drawn of a curve, and most points with visible marks.
 MOST_POINTS, MOST_MARKS = 400, 60
 
 
@@ -21,14 +21,14 @@ class Series(NamedTuple):
 
 
 class Axis:
-    """From values to places; it ends where the values end, with ticks at round numbers.
+    """Maps values to coordinates; has ticks at round numbers.
 
     Parameters
     ----------
-    values : all that is to be shown
-    start, stop : places of the lowest and of the highest end
-    whole : whether only whole numbers make sense
-    room : part of the length to leave free at each end, but not beyond zero
+    values : all values to show
+    start, stop : coordinates of the lower and the upper end
+    whole : whether ticks must be whole numbers
+    room : fraction of the length to leave free at each end, but not below zero
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Axis:
         self._scale = (stop - start) / (high - low)
 
     def place(self, value: float) -> float:
-        """Return where ``value`` is drawn."""
+        """Return the coordinate of ``value``."""
         return round(self._start + (value - self._low) * self._scale, 1)
 
 
 def ticks(low: float, high: float, whole: bool = False, most: int = 6) -> list[float]:
-    """Return the multiples of a round number from ``low`` to ``high``, up to ``most``.
+    """Return at most ``most`` multiples of a step between ``low`` and ``high``.
 
-    It is 1, 2 or 5 times a power of ten, at least 1 if it must be ``whole``.
+    The step is 1, 2 or 5 times a power of ten, and at least 1 if ``whole``.
     """
     exponent = math.floor(math.log10(high - low)) - 1
     power = 10.0 ** (max(exponent, 0) if whole else exponent)
@@ -68,7 +68,7 @@ def ticks(low: float, high: float, whole: bool = False, most: int = 6) -> list[f
 
 
 def thinned(points: Sequence, most: int = MOST_POINTS) -> list:
-    """Return at most ``most`` of the points, evenly, with the first and the last."""
+    """Return at most ``most`` points, evenly spaced, with the first and the last."""
     if len(points) <= most:
         return list(points)
     return [points[i * (len(points) - 1) // (most - 1)] for i in range(most)]
@@ -82,13 +82,13 @@ def line_chart(
     mark: bool = True,
     from_zero: bool = False,
 ) -> str:
-    """Return a figure with a heading, the curves, and a legend with their last values.
+    """Return a figure with a title, the curves, and a legend with the last values.
 
     Parameters
     ----------
-    show : how to write a value of y
-    mark : whether the points have marks, which say their values
-    from_zero : whether the lower end of the scale is zero
+    show : formats a value of y
+    mark : whether the points have marks with their values
+    from_zero : whether the y axis begins at zero
     """
     x_axis = Axis([x for s in series for x, _ in s.points], LEFT, RIGHT, True)
     ys = [y for s in series for _, y in s.points]

@@ -1,4 +1,4 @@
-"""Figures by Matplotlib, which is an extra, as the bytes of a PNG image."""
+"""Figures by Matplotlib, an optional package, as PNG images."""
 
 import io
 from typing import Any
@@ -6,19 +6,13 @@ from typing import Any
 from odyssey.errors import InputError
 
 
-def new_figure(wanted_by: str, width: float) -> Any:
-    """Return an empty Matplotlib figure, ``width`` by 4.5 inches.
-
-    Raises
-    ------
-    InputError
-        Without Matplotlib; says that ``wanted_by`` needs it.
-    """
+def new_figure(width: float) -> Any:
+    """Return an empty figure of ``width`` by 4.5 inches, or raise `InputError`."""
     try:
         from matplotlib.figure import Figure  # without pyplot: no window, no state
     except ImportError:
         raise InputError(
-            f"{wanted_by} needs Matplotlib: pip install matplotlib "
+            "a figure needs Matplotlib: pip install matplotlib "
             "(the extra odyssey-by-hand[plot])"
         ) from None
     return Figure(figsize=(width, 4.5), layout="constrained")

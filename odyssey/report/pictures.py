@@ -1,4 +1,4 @@
-"""What can be looked at: images classified wrongly, and the first layer's filters."""
+"""Sections with pictures: images classified wrongly, the first layer's filters."""
 
 from html import escape
 from pathlib import Path
@@ -18,23 +18,23 @@ def mistakes(folder: Path) -> str:
         figures = []
         for index, picture in zip(part.mistakes, part.pictures, strict=True):
             true = escape(names[part.labels[index]])
-            taken = escape(names[part.predicted[index]])
-            sure = percent(part.probability[index])
+            predicted = escape(names[part.predicted[index]])
+            probability = percent(part.probability[index])
             figures.append(
                 f'<figure><img src="{data_uri(picture)}" '
-                f'alt="image {index}: {true}, taken for {taken}">'
-                f"<figcaption>{true}, taken for <b>{taken}</b>, {sure}</figcaption>"
-                "</figure>"
+                f'alt="image {index}: {true}, taken for {predicted}">'
+                f"<figcaption>{true}, taken for <b>{predicted}</b>, {probability}"
+                "</figcaption></figure>"
             )
         heading = f"<h3>{escape(title)}</h3>"
-        none = "<p>All images were classified rightly.</p>"
+        none = "<p>All images were classified correctly.</p>"
         shown = f'<div class="pictures">{"".join(figures)}</div>' if figures else none
         parts.append(heading + shown)
     return "".join(parts)
 
 
 def filters(folder: Path) -> str:
-    """Return the first layer's filters as pictures, one scale for all."""
+    """Return the first layer's filters as pictures with a common scale."""
     name, kernels = stored.first_filters(folder)
     largest = float(np.abs(kernels).max()) or 1.0
     pictures = np.rint(127.5 + 127.5 * kernels / largest).astype(np.uint8)

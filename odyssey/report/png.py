@@ -1,6 +1,6 @@
-"""Pictures as PNG, in the few lines that small ones need.
+"""A minimal PNG encoder for small pictures: eight bits a channel, no filter.
 
-ISO/IEC 15948, https://www.w3.org/TR/png-3/: eight bits a channel, no filter.
+The format is ISO/IEC 15948, https://www.w3.org/TR/png-3/.
 """
 
 import base64
@@ -13,11 +13,11 @@ _GREY, _RGB = 0, 2
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Return a PNG file.
+    """Return an image as the bytes of a PNG file.
 
     Parameters
     ----------
-    image : (H, W) grey or (H, W, 3) red, green, blue, of uint8
+    image : (H, W) grey, or (H, W, 3) red, green, blue; uint8
     """
     if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] not in ((), (3,)):
         raise ValueError(
@@ -47,9 +47,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def data_uri(planes: np.ndarray) -> str:
-    """Return colour planes (3, H, W), or one plane (1, H, W), as an image's address.
+    """Return a picture (3, H, W), or grey (1, H, W), as a data URI for HTML.
 
-    The picture is the address: no file and no network is needed to show it.
+    The URI contains the picture itself, so no file or network is needed to show it.
     """
     image = planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)
     return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()

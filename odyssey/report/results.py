@@ -1,4 +1,4 @@
-"""What came out of a run: figures, curves, and what became of each class."""
+"""Sections with the results of a run: figures, curves, classes."""
 
 from pathlib import Path
 
@@ -6,16 +6,17 @@ import numpy as np
 
 from odyssey.report import stored
 from odyssey.report.charts import Series, line_chart
-from odyssey.report.stored import Absent, Part
+from odyssey.report.stored import Absent
 from odyssey.report.tables import Shaded, definitions, percent, table
-from odyssey.training.log_lines import listed, missing
+from odyssey.training.evaluation import confusion_matrix
+from odyssey.training.log_lines import first_and_last, missing
 
-#: Classes up to which the columns of a confusion matrix have room for their names.
+#: Most classes for which the columns of a confusion matrix have room for names.
 MOST_ROOMY = 12
 
 
 def summary(folder: Path) -> str:
-    """Return the figures that one looks for first."""
+    """Return the most important figures."""
     rows = stored.metrics(folder)
     last = rows[-1]
     figures = [
@@ -35,12 +36,16 @@ def summary(folder: Path) -> str:
         (f"time of {which}", duration(sum(row["seconds"] for row in rows))),
         ("training images/s", f"{last['images_per_second']:,.0f}"),
     ]
-    note = f"<p>metrics.csv has no row of epoch {listed(lost)}.</p>" if lost else ""
+    note = (
+        f"<p>metrics.csv has no row of epoch {first_and_last(lost)}.</p>"
+        if lost
+        else ""
+    )
     return f"<p>After the last epoch:</p>{definitions(figures, 'figures')}{note}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a duration as text: "3 min 20 s"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)
@@ -49,7 +54,7 @@ def duration(seconds: float) -> str:
 
 
 def curves(folder: Path) -> str:
-    """Return the curves of loss, accuracy and learning rate, and their numbers."""
+    """Return the curves of loss, accuracy and learning rate, and a table of metrics."""
     rows = stored.metrics(folder)
     kinds = [
         kind
@@ -82,9 +87,9 @@ def curves(folder: Path) -> str:
         ([f"{value:.5g}" for value in row.values()] for row in rows),
     )
     note = (
-        '<p class="note">Training loss and accuracy are of images and labels as they '
-        "were trained on, augmented, mixed or smoothed, over an epoch in which the "
-        "weights moved; the others are of whole images after it.</p>"
+        '<p class="note">Training loss and accuracy are means over the epoch, while '
+        "the weights changed, on augmented images and mixed or smoothed labels. The "
+        "others are measured after the epoch on unchanged images.</p>"
     )
     return (
         f'<div class="charts">{loss}{accuracy}{rate}</div>{note}'
@@ -92,23 +97,17 @@ def curves(folder: Path) -> str:
     )
 
 
-def confusion_of(part: Part, K: int) -> np.ndarray:
-    """Return how many images of each class (rows) were taken for which (columns)."""
-    cells = part.labels.astype(np.int64) * K + part.predicted
-    return np.bincount(cells, minlength=K * K).reshape(K, K)
-
-
 def confusion(folder: Path) -> str:
-    """Return the confusion matrices, coloured by the share in the true class.
+    """Return the confusion matrices, coloured by the share of the true class.
 
-    Mistakes have a scale of their own, up to the most frequent: beside nine of ten
-    right answers none of them could be seen.
+    Mistakes have a scale of their own, up to the most frequent one: on the scale of the
+    correct answers they would be invisible.
     """
     run = stored.evaluated(folder)
     names = run.class_names
     tables = []
     for title, part in run.parts.items():
-        counts = confusion_of(part, len(names))
+        counts = confusion_matrix(part.labels, part.predicted, len(names))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         wrong = shares * ~np.eye(len(names), dtype=bool)
         wrong /= wrong.max() or 1.0
@@ -123,9 +122,9 @@ def confusion(folder: Path) -> str:
         roomy = " roomy" if len(run.parts) == 1 and len(names) <= MOST_ROOMY else ""
         tables.append(table(caption, ["", *names], rows, f"confusion{roomy}"))
     note = (
-        f'<p class="note">After epoch {run.epoch}. The stronger a colour, the more of '
-        "the true class: blue are right answers, orange mistakes, of which the most "
-        "frequent has the full colour.</p>"
+        f'<p class="note">After epoch {run.epoch}. The stronger the colour, the larger '
+        "the share of the true class. Correct answers are blue. Mistakes are orange; "
+        "the most frequent one has the full colour.</p>"
     )
     return note + f'<div class="side">{"".join(tables)}</div>'
 
@@ -135,7 +134,7 @@ def classes(folder: Path) -> str:
     run = stored.evaluated(folder)
     K, tables = len(run.class_names), []
     for title, part in run.parts.items():
-        counts = confusion_of(part, K)
+        counts = confusion_matrix(part.labels, part.predicted, K)
         right, count, answers = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
         rows = [
             [
@@ -150,9 +149,9 @@ def classes(folder: Path) -> str:
         head = ["class", "precision", "recall", "F1", "images"]
         tables.append(table(title, head, rows, "bars"))
     note = (
-        '<p class="note">Precision: of the images taken for the class, the share that '
-        "is of it. Recall: of the images of the class, the share that was taken for "
-        "it. F1: the harmonic mean of both.</p>"
+        '<p class="note">Precision: of the images predicted as the class, the share '
+        "that is of it. Recall: of the images of the class, the share that was "
+        "predicted as it. F1: the harmonic mean of both.</p>"
     )
     return note + f'<div class="side">{"".join(tables)}</div>'
 

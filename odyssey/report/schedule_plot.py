@@ -1,4 +1,4 @@
-"""Curves of learning rates, drawn in characters or by Matplotlib."""
+"""Curves of learning rates, drawn as text or by Matplotlib."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,20 @@ from odyssey.report.figures import new_figure, png_bytes
 from odyssey.training.learning_rate import LearningRate
 from odyssey.weights.files import atomic_write_bytes
 
-#: What each schedule does, for the line above its drawing.
+#: Description of each schedule, for the line above its drawing.
 MEANING = {
-    "constant": "lr throughout",
+    "constant": "lr at every step",
     "step": "lr * lr_decay_factor ** (epochs done // lr_decay_epochs)",
-    "multistep": "lr * lr_gamma ** (how many of lr_milestones have been reached)",
+    "multistep": "lr * lr_gamma ** (number of lr_milestones reached)",
     "cosine": "half a cosine wave from lr to lr_min at the end of the run",
-    "cosine-restarts": "half cosine waves, each lr_restart_mult times as long",
-    "one-cycle": "straight up to lr, straight down to lr_min",
+    "cosine-restarts": "half cosine waves, each lr_restart_mult times longer",
+    "one-cycle": "up to lr linearly, then down to lr_min linearly",
 }
-#: Steps of a run that are looked at: all of 200 epochs of CIFAR-10 by 128.
+#: Most steps that are evaluated: all of 200 epochs of CIFAR-10 with batches of 128.
 MOST_STEPS = 100_000
-#: Lines of a drawing, from its highest rate to zero.
+#: Lines of a drawing, from the highest rate to zero.
 ROWS = 13
-#: Columns for the numbers beside a drawing; and how narrow it may become itself.
+#: Columns for the numbers beside a drawing, and its own least width.
 LABEL, NARROWEST = 9, 16
 
 
@@ -33,14 +33,14 @@ def show(
 
     Parameters
     ----------
-    image : file to write a PNG of them all to, or None
+    image : file for a PNG of all curves, or None
 
     Raises
     ------
     InputError
-        If there is to be an image and Matplotlib is not there.
+        If an image is wanted and Matplotlib is not installed.
     OSError
-        If it cannot be written.
+        If the image cannot be written.
     """
     epochs = choices[0].epochs
     steps = sample_steps(epochs * steps_per_epoch)
@@ -49,7 +49,7 @@ def show(
         choice.lr_scheduler: [choice.lr_at(step, steps_per_epoch) for step in steps]
         for choice in choices
     }
-    if image is not None:  # first, for printing may end with its reader
+    if image is not None:  # first, because printing may end the program
         atomic_write_bytes(image, png(curves, [s / steps_per_epoch for s in steps]))
     for choice in choices:
         rates = curves[choice.lr_scheduler]
@@ -64,9 +64,9 @@ def show(
 
 
 def sample_steps(total: int, most: int = MOST_STEPS) -> list[int]:
-    """Return all steps from 0 to ``total - 1``, or ``most`` of them spread evenly.
+    """Return the steps from 0 to ``total - 1``, or ``most`` of them, evenly spaced.
 
-    The first and the last are always among them.
+    They always include the first and the last.
     """
     if total <= most:
         return list(range(total))
@@ -74,16 +74,16 @@ def sample_steps(total: int, most: int = MOST_STEPS) -> list[int]:
 
 
 def draw(rates: Sequence[float], epochs: int, columns: int) -> list[str]:
-    """Return lines of plain text that show the rates of a run.
+    """Draw the rates of a run as lines of text.
 
-    A column stands for a span of time and is marked from its lowest rate to its
-    highest, so that a drop is a vertical line and a short peak can be seen.
+    A column is a span of time, marked from its lowest to its highest rate, so that a
+    drop is a vertical line and a short peak is visible.
 
     Parameters
     ----------
-    rates : learning rates at even distances from the first to the last update
+    rates : learning rates at evenly spaced updates, from the first to the last
     epochs : length of the run
-    columns : characters a line may have; at least 27 are used
+    columns : most characters of a line; at least 27 are used
     """
     width = max(NARROWEST, columns - LABEL - 2)
     highest = max(rates) or 1.0
@@ -104,30 +104,25 @@ def draw(rates: Sequence[float], epochs: int, columns: int) -> list[str]:
 
 
 def _epoch_axis(epochs: int, width: int) -> str:
-    """Return numbers of epochs, each under the column where its epoch begins."""
+    """Return the axis: numbers of epochs, each under the column where it begins."""
     end = f"{epochs} epochs"
     axis = [" "] * (width - len(end)) + list(end)
     for quarter in range(4):
-        text, place = f"{epochs * quarter / 4:g}", quarter * width // 4
-        if place + len(text) < width - len(end):
-            axis[place : place + len(text)] = text
+        text, column = f"{epochs * quarter / 4:g}", quarter * width // 4
+        if column + len(text) < width - len(end):
+            axis[column : column + len(text)] = text
     return "".join(axis)
 
 
 def png(curves: Mapping[str, Sequence[float]], epochs: Sequence[float]) -> bytes:
-    """Return a PNG image of all ``curves``, named in its legend.
+    """Return a PNG of all ``curves``, with a legend.
 
     Parameters
     ----------
     curves : learning rates by the name of their schedule
-    epochs : when each of them holds, in epochs done
-
-    Raises
-    ------
-    InputError
-        Without Matplotlib.
+    epochs : time of each rate, in epochs done
     """
-    figure = new_figure("a figure", 8)
+    figure = new_figure(8)
     axes = figure.add_subplot(xlabel="epochs done", ylabel="learning rate")
     for name, rates in curves.items():
         axes.plot(epochs, rates, label=name)

@@ -1,7 +1,7 @@
-"""What a run's folder holds, checked as it is read.
+"""The content of a run's folder, checked as it is read.
 
-Each part is one function of the folder.  It raises `Absent`, with the reason, where the
-run has not stored the part, and `InputError`, with the file, where it is damaged.
+Each function reads one part of the folder.  It raises `Absent`, with the reason, if the
+run has not stored the part, and `InputError`, with the file, if the part is damaged.
 """
 
 import io
@@ -23,7 +23,7 @@ from odyssey.weights.folder import has_manifest, read_listed
 from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
 from odyssey.weights.strict_json import parse_json
 
-#: Parts that can have been evaluated, as they are called in files and for people.
+#: Evaluated parts of the data: their names in files and their titles.
 PARTS = {"test": "test images", "val": "validation images"}
 MAX_BYTES = 256 << 20
 
@@ -33,25 +33,25 @@ class Absent(Exception):
 
 
 class Part(NamedTuple):
-    """What became of a set of images that is not trained on."""
+    """The predictions for the test or validation images."""
 
     labels: np.ndarray  # (N,) true classes
     predicted: np.ndarray  # (N,)
     probability: np.ndarray  # (N,) of the predicted class
-    mistakes: np.ndarray  # (M,) indices of images, the surest mistake first
+    mistakes: np.ndarray  # (M,) indices of images, the most probable first
     pictures: np.ndarray  # (M, C, H, W) uint8
 
 
 class Evaluated(NamedTuple):
-    """What became of all images that are not trained on."""
+    """The predictions for all images that are not trained on."""
 
     class_names: list[str]
     epoch: int
-    parts: dict[str, Part]  # by what people call them
+    parts: dict[str, Part]  # by title, see `PARTS`
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of ``metrics.csv``, at least one; epochs rise, some may lack."""
+    """Return the rows of ``metrics.csv``, at least one; some epochs may be missing."""
     lines = _log(folder / "metrics.csv", read_metrics)
     if not lines:
         raise Absent("no epoch is finished yet")
@@ -67,7 +67,7 @@ def learning_rates(folder: Path) -> list[tuple[int, float]]:
 
 
 def _log(path: Path, read: Callable[[bytes], Log]) -> list[Line]:
-    """Return the lines of a log; the last may still be being written."""
+    """Return the lines of a log; an incomplete last line is left out."""
     _size(path, "it was never written")
     log = read(path.read_bytes())
     if log.damaged:
@@ -78,10 +78,10 @@ def _log(path: Path, read: Callable[[bytes], Log]) -> list[Line]:
 def evaluated(folder: Path) -> Evaluated:
     """Return ``evaluation.npz``, see `odyssey.training.keepsakes.encode`."""
     path = folder / EVALUATION
-    _size(path, "the run is from before it was stored, or has finished no epoch")
-    file = io.BytesIO(path.read_bytes())  # so that an OSError is one of the disk's
+    _size(path, "the run was made by an older version, or has finished no epoch")
+    file = io.BytesIO(path.read_bytes())  # errors of the disk are raised here
     with _damage(path):
-        with zipfile.ZipFile(file) as members:  # may unpack to more than is there
+        with zipfile.ZipFile(file) as members:  # may unpack to far more bytes
             if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
                 raise ValueError(f"over {MAX_BYTES} bytes")
         file.seek(0)
@@ -121,7 +121,7 @@ def _part(found: Mapping[str, np.ndarray], part: str, K: int) -> Part:
 def profile(folder: Path) -> dict[str, Any]:
     """Return ``profile.json``, see `odyssey.training.profile.profile`."""
     path = folder / PROFILE
-    why = "the run is from before it was stored, or has not come to its end"
+    why = "the run was made by an older version, or has not reached its end"
     value = _json(path, why)
     with _damage(path):
         numbers = [value["seconds"], value["batch_size"], value["threads"]]
@@ -136,7 +136,7 @@ def profile(folder: Path) -> dict[str, Any]:
 def sessions(folder: Path) -> list[dict[str, Any]]:
     """Return the sessions of training, from ``environment.json``."""
     path = folder / ENVIRONMENT
-    found = _json(path, "the run is from before it was stored, or finished no epoch")
+    found = _json(path, "the run was made by an older version, or finished no epoch")
     with _damage(path):
         for session in found["sessions"]:
             _require(
@@ -148,7 +148,7 @@ def sessions(folder: Path) -> list[dict[str, Any]]:
 
 
 def recipe(folder: Path) -> dict[str, Any]:
-    """Return the recipe of the newest checkpoint, or ``recipe.yml`` without any."""
+    """Return the recipe of the newest checkpoint, or else of ``recipe.yml``."""
     checkpoints = list_checkpoints(folder)
     if not checkpoints:
         return _recipe_file(RunFolder(folder).recipe)
@@ -163,7 +163,7 @@ def recipe(folder: Path) -> dict[str, Any]:
 
 
 def _recipe_file(path: Path) -> dict[str, Any]:
-    """Return what `odyssey.training.recipe_file.recipe_text` has written."""
+    """Read a file written by `odyssey.training.recipe_file.recipe_text`."""
     text = _text(path, "nor is there a checkpoint, which would tell")
     lines = [line for line in text.split("\n") if line and line[0] != "#"]
     with _damage(path):
@@ -172,17 +172,17 @@ def _recipe_file(path: Path) -> dict[str, Any]:
 
 
 def first_filters(folder: Path) -> tuple[str, np.ndarray]:
-    """Return name and values (K, C, R, S) of the first kernels that see an image."""
+    """Return the name and values (K, C, R, S) of the kernel applied to the images."""
     if not has_manifest(folder):
         raise Absent(
-            "no weights are saved yet: every ten epochs, at a stop, at the end"
+            "no weights are saved yet: that is every ten epochs, at a stop, at the end"
         )
     for name, tensor in read_listed(folder).tensors.items():
         if tensor.ndim == 4 and tensor.shape[1] in (1, 3) and min(tensor.shape[2:]) > 1:
             if not np.isfinite(tensor).all():
                 raise Absent(f"{name} has values that are not finite")
             return name, tensor
-    raise Absent("no tensor of the weights is a set of filters for images")
+    raise Absent("no tensor of the weights is a kernel for images")
 
 
 def _size(path: Path, why: str) -> None:
@@ -209,12 +209,12 @@ def _json(path: Path, why: str) -> Any:
 
 def _require(condition: bool, name: str) -> None:
     if not condition:
-        raise ValueError(f"{name} is not as it must be")
+        raise ValueError(f"bad {name}")
 
 
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Name the file in what a damaged one leads to."""
+    """Turn the errors of a damaged file into an `InputError` that names it."""
     try:
         yield
     except KeyError as error:
@@ -224,7 +224,7 @@ def _damage(path: Path) -> Iterator[None]:
         AttributeError,
         EOFError,
         MemoryError,
-        NotImplementedError,  # a method of packing that zipfile does not know
+        NotImplementedError,  # a compression that zipfile does not know
         RecursionError,
         RuntimeError,  # a ZIP file with a password
         TypeError,

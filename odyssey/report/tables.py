@@ -1,4 +1,4 @@
-"""Tables of a report, with captions and headings of rows and columns."""
+"""Tables of a report as HTML, with captions and headings."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 
 class Shaded(NamedTuple):
-    """A cell with a colour, or a bar, as strong or long as its share of the whole."""
+    """A cell with a colour or a bar for its share of the whole."""
 
     text: object
     share: float  # 0 to 1
-    kind: str = ""  # class of the style sheet
+    kind: str = ""  # CSS class
 
 
 def table(
     caption: str, head: Sequence[str], rows: Iterable[Sequence], kind: str = ""
 ) -> str:
-    """Return a table that scrolls if it is too wide.
+    """Return a table, which scrolls if it is too wide.
 
     Parameters
     ----------
     head : names of the columns
     rows : of text, numbers or `Shaded`; the first of each is its heading
-    kind : classes of the style sheet
+    kind : CSS classes
     """
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     body = "".join(
@@ -38,9 +38,9 @@ def table(
 
 
 def definitions(pairs: Iterable[tuple[object, object]], kind: str) -> str:
-    """Return names with a value each, in as many columns as there is room for.
+    """Return pairs of name and value as a list in several columns.
 
-    ``kind`` is a class of the style sheet.
+    ``kind`` is a CSS class.
     """
     items = "".join(
         f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>"

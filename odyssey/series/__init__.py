@@ -1,1 +1,1 @@
-"""Series of runs: processes that train one after the other, and what comes of them."""
+"""Series of runs: processes that train one after the other, and their results."""

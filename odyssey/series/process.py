@@ -1,4 +1,4 @@
-"""A run of train.py as a process: its output in a file, our signals passed on to it."""
+"""A training run as a process: its output goes to a file, signals are passed on."""
 
 import errno
 import os
@@ -10,12 +10,12 @@ from odyssey.training.signals import STOP_WITH_STDIN, StopFlag
 
 
 class Child(StopFlag):
-    """The process at work; the signals that this one gets are passed on to it.
+    """The running process; signals to this process are passed on to it.
 
-    It has a session of its own, for the terminal sends Ctrl-C to all processes of one:
-    the child would get it twice, and the second quits without a checkpoint.  So that it
-    does not train on when this process is killed, it is told to stop when its standard
-    input ends, which is a pipe that this process holds.
+    It has a session of its own.  Otherwise a terminal would send Ctrl-C to it as well:
+    it would get the signal twice, and the second one quits without a checkpoint.  Its
+    standard input is a pipe from this process, and it stops when the pipe ends; so it
+    does not continue if this process is killed.
     """
 
     process: subprocess.Popen | None = None
@@ -26,17 +26,17 @@ class Child(StopFlag):
         super()._handle(signum, frame)
 
     def run(self, command: list[str], log: Path) -> tuple[int, str]:
-        """Run a command to its end; return its exit status and what it printed.
+        """Run a command to its end; return its exit status and its output.
 
-        That is appended to ``log`` at once, line by line.
+        The output is appended to ``log`` while the command runs.
 
         Raises
         ------
         StopRequested
-            If a signal came, when the child has ended on it.
+            If a signal came; the child has ended then.
         """
         self.check()
-        if log.is_fifo():  # to open one waits for a reader
+        if log.is_fifo():  # opening one waits for a reader
             raise OSError(errno.EINVAL, "not a regular file", str(log))
         with open(log, "ab") as file:
             start = file.tell()
@@ -48,7 +48,7 @@ class Child(StopFlag):
                 start_new_session=True,
                 env={**os.environ, STOP_WITH_STDIN: "1"},
             )
-        if self.signum is not None:  # it came before there was a process
+        if self.signum is not None:  # it came before the process started
             self.process.send_signal(self.signum)
         status = self.process.wait()
         if self.process.stdin is not None:

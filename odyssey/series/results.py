@@ -1,8 +1,8 @@
-"""What a series of runs comes to: a table for terminal, Markdown and CSV, a figure.
+"""The results of a series: a table as text, Markdown and CSV, and a figure.
 
-The accuracy of a run is that of its last epoch on the test set.  "Best" is that of the
-epoch which is best on images held out for validation: there is none without
-held-out images, for to choose an epoch on the test set is to fit to it.
+The accuracy of a run is that of its last epoch on the test set.  "Best" is its best
+accuracy on a validation set; without one there is no best, because choosing an epoch by
+the test set would be fitting to the test set.
 """
 
 import csv
@@ -21,7 +21,7 @@ from odyssey.training.log_lines import describe, read_log, read_metrics
 from odyssey.weights.files import atomic_write_bytes, atomic_write_text
 
 Epochs = list[dict[str, Any]]  # the rows of a run's metrics.csv
-COLUMNS = ("epoch", "train_loss", "test_accuracy", "seconds")  # without which none
+COLUMNS = ("epoch", "train_loss", "test_accuracy", "seconds")  # required ones
 
 HEADER = (
     "row",
@@ -32,9 +32,8 @@ HEADER = (
     "published last, %",
     "published best, %",
 )
-CSV_COLUMNS = (
-    "row",
-    "seeds",
+#: Columns of the CSV after the row's name and its seeds.
+NUMBERS = (
     "val_best_mean",
     "val_best_deviation",
     "test_last_mean",
@@ -46,46 +45,47 @@ CSV_COLUMNS = (
 
 
 NOTES = """\
-Mean ± sample deviation over the seeds of which the run is finished. The time is that of
-its epochs, training and evaluation.
+Mean ± sample standard deviation over the seeds whose run is finished. The time is that
+of all epochs of a run, training and evaluation.
 """
 
 
 class Result(NamedTuple):
-    """A row of the ablations and its runs that are finished, by their seeds."""
+    """A row of the series and its finished runs, by seed."""
 
     name: str
     wanted: int  # runs asked for
     runs: dict[int, Epochs]
     published: Published | None = None
 
-    def last_on_test(self) -> list[float]:
-        """Return the accuracy of each run's last epoch on the test set."""
-        return [epochs[-1]["test_accuracy"] for epochs in self.runs.values()]
-
-    def best_on_validation(self) -> list[float]:
-        """Return each run's best accuracy on its validation set, [] without any."""
-        return [
-            max(epoch["val_accuracy"] for epoch in epochs)
-            for epochs in self.runs.values()
-            if "val_accuracy" in epochs[-1]
+    def numbers(self) -> list[float | None]:
+        """Return the values of `NUMBERS`, None where there is none."""
+        runs = self.runs.values()
+        best = [
+            max(epoch["val_accuracy"] for epoch in run)
+            for run in runs
+            if "val_accuracy" in run[-1]
         ]
-
-    def seconds(self) -> list[float]:
-        """Return what the epochs of each run took, training and evaluation."""
-        return [sum(epoch["seconds"] for epoch in e) for e in self.runs.values()]
+        last = [run[-1]["test_accuracy"] for run in runs]
+        seconds = [sum(epoch["seconds"] for epoch in run) for run in runs]
+        return [
+            *mean_and_deviation(best),
+            *mean_and_deviation(last),
+            mean_and_deviation(seconds)[0],
+            *(self.published or (None, None)),
+        ]
 
 
 def read_epochs(folder: Path) -> Epochs:
-    """Return the rows of a run's ``metrics.csv`` but for one that is being written.
+    """Return the complete rows of a run's ``metrics.csv``.
 
     Raises
     ------
     InputError
-        If a row is damaged or a column is missing; names the file, the line and what
-        is wrong.
+        If a row is damaged or a column is missing; names the file, the line and the
+        reason.
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
     """
     path = folder / "metrics.csv"
     log = read_metrics(read_log(path), COLUMNS)
@@ -97,7 +97,7 @@ def read_epochs(folder: Path) -> Epochs:
 def mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Return mean and sample deviation, sqrt(sum((x - mean)^2) / (n - 1)).
 
-    One value has no deviation, none has no mean: None.
+    The deviation of one value is None; for no values both are None.
     """
     return (
         mean(values) if values else None,
@@ -106,18 +106,19 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | N
 
 
 def cells(results: Sequence[Result]) -> list[list[str]]:
-    """Return the table as text: the header, then a list of cells for each row."""
+    """Return the table's cells as text: the header, then a list for each row."""
     table = [list(HEADER)]
     for result in results:
-        seconds, _ = mean_and_deviation(result.seconds())
+        best, best_deviation, last, last_deviation, seconds, *published = (
+            result.numbers()
+        )
         missing = len(result.runs) < result.wanted
-        published = result.published or (None, None)
         table.append(
             [
                 result.name,
                 f"{len(result.runs)}{f' of {result.wanted}' if missing else ''}",
-                _percent(*mean_and_deviation(result.best_on_validation()), digits=2),
-                _percent(*mean_and_deviation(result.last_on_test()), digits=2),
+                _percent(best, best_deviation, digits=2),
+                _percent(last, last_deviation, digits=2),
                 "-" if seconds is None else str(timedelta(seconds=round(seconds))),
                 *(_percent(value, digits=1) for value in published),
             ]
@@ -135,7 +136,7 @@ def _percent(
 
 
 def text_table(table: list[list[str]]) -> str:
-    """Return cells as lines for the terminal, numbers to the right."""
+    """Return a table of cells as lines of text, numbers aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for name, *others in table:
@@ -146,39 +147,34 @@ def text_table(table: list[list[str]]) -> str:
 
 
 def markdown_table(table: list[list[str]]) -> str:
-    """Return cells as a table of Markdown."""
+    """Return a table of cells in Markdown."""
     header, *rows = (f"| {' | '.join(row)} |" for row in table)
     return "\n".join([header, "|---" + "|---:" * len(HEADER[1:]) + "|", *rows]) + "\n"
 
 
 def csv_table(results: Sequence[Result]) -> str:
-    """Return the numbers themselves as CSV; accuracies are fractions, unknown empty."""
+    """Return the unrounded numbers as CSV; accuracies are fractions, None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(("row", "seeds", *NUMBERS))
     for result in results:
-        numbers = [
-            *mean_and_deviation(result.best_on_validation()),
-            *mean_and_deviation(result.last_on_test()),
-            mean_and_deviation(result.seconds())[0],
-            *(result.published or (None, None)),
-        ]
-        writer.writerow([result.name, " ".join(map(str, result.runs)), *numbers])
+        seeds = " ".join(map(str, result.runs))
+        writer.writerow([result.name, seeds, *result.numbers()])
     return text.getvalue()
 
 
 def report(
     results: Sequence[Result], folder: Path, options: str, source: str = ""
 ) -> None:
-    """Print the table, and write it and the figure into ``folder``.
+    """Print the table; write the table and the figure into ``folder``.
 
     Parameters
     ----------
-    options : what all runs were given, for the heading
-    source : whose the published figures are
+    options : options of all runs, for the heading
+    source : of the published figures
     """
     table = cells(results)
-    notes = NOTES + (f"\nPublished is somebody else's: {source}.\n" if source else "")
+    notes = NOTES + (f"\nPublished figures: {source}.\n" if source else "")
     say(f"\n{text_table(table)}\n{notes}")
     text = f"Runs with `{options}`.\n\n{markdown_table(table)}\n{notes}"
     atomic_write_text(folder / "results.md", text)
@@ -188,22 +184,18 @@ def report(
         if any(result.runs for result in results):
             atomic_write_bytes(folder / "curves.png", figure(results))
             written = "results.md, results.csv and curves.png"
-    except InputError as error:  # the tables are there all the same
+    except InputError as error:  # the tables are written nevertheless
         say(f"no curves.png: {error}")
     say(f"{written} are in {folder}")
 
 
 def figure(results: Sequence[Result]) -> bytes:
-    """Return a PNG of training loss and test accuracy, the mean over a row's seeds.
+    """Return a PNG of training loss and test accuracy, each the mean over the seeds.
 
-    With several seeds the lowest and the highest of an epoch bound a lighter band.
-
-    Raises
-    ------
-    InputError
-        Without Matplotlib.
+    With several seeds a lighter band goes from the lowest to the highest value.
+    `InputError` is raised without Matplotlib.
     """
-    picture = new_figure("a figure", 11)
+    picture = new_figure(11)
     panels = picture.subplots(1, 2)
     for panel, (column, label) in zip(
         panels,

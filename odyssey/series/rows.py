@@ -1,22 +1,22 @@
-"""What a series is made of: rows, each with the options that make its runs."""
+"""The definition of a series: rows, each with the options of its runs."""
 
 import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-#: Options of the program that trains, by the names they have in a recipe.
+#: Options of the training program, by their names in a recipe.
 Options = dict[str, Any]
 
 
 class Published(NamedTuple):
-    """Accuracies that somebody else reports, as fractions; both on the test set."""
+    """Published accuracies on the test set, as fractions."""
 
     last: float
     best: float  # of all epochs
 
 
 class Row(NamedTuple):
-    """What a row changes of the base, what for, and what others found."""
+    """The options that a row changes, its purpose, and published results."""
 
     options: Options
     shows: str
@@ -24,27 +24,24 @@ class Row(NamedTuple):
 
 
 class Ablations(NamedTuple):
-    """A base and the rows that change something of it.
-
-    A row is the base with the options of the row.
-    """
+    """A base of options, and rows that change some of them."""
 
     base: Options
     rows: Mapping[str, Row]
-    sets: Mapping[str, list[str]]  # names for several rows
-    epochs: int  # the length of a run unless it is told
-    source: str = ""  # whose the published figures are
+    sets: Mapping[str, list[str]]  # names for groups of rows
+    epochs: int  # the default length of a run
+    source: str = ""  # of the published figures
 
     def options(
         self, name: str, epochs: int | None = None, model: str | None = None
     ) -> Options:
-        """Return the options that make a row, with drops of the rate in proportion.
+        """Return all options of a row; drops of the learning rate scale with epochs.
 
         Parameters
         ----------
-        name : of the rows
-        epochs : length of the run; None for the usual one
-        model : for rows that are not about the model; None for the program's own
+        name : the row's
+        epochs : length of the run; None for the default
+        model : for rows that set no model; None for the program's default
         """
         epochs = self.epochs if epochs is None else epochs
         chosen = {"model": model} if model else {}
@@ -55,7 +52,7 @@ class Ablations(NamedTuple):
         return options
 
     def describe(self) -> str:
-        """Return a text that lists the rows, with their options, and the sets."""
+        """Return a text that lists the rows with their options, and the sets."""
         width = max(map(len, self.rows))
         lines = []
         for name, row in self.rows.items():
@@ -68,9 +65,9 @@ class Ablations(NamedTuple):
 
 
 def words(options: Options) -> list[str]:
-    """Return options as a command has them; None is left out.
+    """Return options as words of a command; options that are None are left out.
 
-    A truth value makes a flag, of which the name begins with "no" if it is False.
+    A bool becomes a flag, whose name begins with "no-" if it is False.
     """
     found = []
     for name, value in options.items():

@@ -1,4 +1,4 @@
-"""Runs one after the other, each a process of its own, and what came of each."""
+"""Does the runs of a series, each in a process of its own."""
 
 import signal
 import sys
@@ -11,29 +11,29 @@ from odyssey.output import say
 from odyssey.series.process import Child
 from odyssey.series.results import Epochs, Result, read_epochs
 from odyssey.series.rows import Row
-from odyssey.training.log_lines import listed, missing
+from odyssey.training.log_lines import first_and_last, missing
 from odyssey.training.signals import StopRequested
 
 LAST_LINES = 5  # of the log of a run that failed
 
 
 class Run(NamedTuple):
-    """One run of the series, and the options of the program that make it."""
+    """One run of the series."""
 
     name: str
     seed: int
     folder: Path
-    options: list[str]
-    program: Path  # that trains
+    options: list[str]  # of the program
+    program: Path  # train.py
 
     @property
     def command(self) -> list[str]:
-        """The words of the command, to which no shell adds anything."""
+        """The words of the command, which is run without a shell."""
         return [sys.executable, str(self.program), *self.options]
 
 
 def epochs_of(run: Run) -> tuple[Epochs, str]:
-    """Return the epochs of a run, and why there are none if they cannot be read."""
+    """Return the epochs of a run; if they cannot be read, [] and the reason."""
     try:
         return read_epochs(run.folder), ""
     except InputError as error:
@@ -43,7 +43,7 @@ def epochs_of(run: Run) -> tuple[Epochs, str]:
 
 
 def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None:
-    """Bring a run to its end and say how it went; return its epochs, None if it failed.
+    """Do a run and print its outcome; return its epochs, None if it failed.
 
     Raises
     ------
@@ -59,11 +59,11 @@ def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None
     if status == 0 and len(metrics) == epochs and not lost:
         outcome = "was finished before" if metrics == before else "done"
         accuracy = metrics[-1]["test_accuracy"]
-        say(f"{number} {run.folder.name}: {outcome}, {accuracy:.2%} on test at the end")
+        say(f"{number} {run.folder.name}: {outcome}, last test accuracy {accuracy:.2%}")
         return metrics
     reason = f"exit status {status}"
     if status == 0:
-        without = f", without {listed(lost)}" if lost else ""
+        without = f", without {first_and_last(lost)}" if lost else ""
         counted = f"metrics.csv has {len(metrics)} of {epochs} epochs{without}"
         reason = damage or counted
     elif status < 0:
@@ -75,12 +75,12 @@ def train_one(run: Run, number: str, epochs: int, child: Child) -> Epochs | None
 
 
 def train_all(runs: list[Run], epochs: int, rows: Mapping[str, Row]) -> list[Result]:
-    """Do all runs, also after one that fails; return what came of each row.
+    """Do all runs, even if some fail; return the result of each row.
 
     Raises
     ------
     Interrupted
-        After a signal, when the run at work has saved its checkpoint.
+        After a signal, when the current run has saved its checkpoint.
     """
     results = {r.name: Result(r.name, 0, {}, rows[r.name].published) for r in runs}
     with Child() as child:
@@ -88,9 +88,9 @@ def train_all(runs: list[Run], epochs: int, rows: Mapping[str, Row]) -> list[Res
             try:
                 metrics = train_one(run, f"{number}/{len(runs)}", epochs, child)
             except StopRequested:
-                goes_on = "the same command goes on where it stopped"
-                assert child.signum is not None  # that is why
-                raise Interrupted(child.signum, goes_on) from None
+                advice = "the same command continues from there"
+                assert child.signum is not None  # it caused StopRequested
+                raise Interrupted(child.signum, advice) from None
             result = results[run.name]
             done = result.runs | ({run.seed: metrics} if metrics else {})
             results[run.name] = result._replace(wanted=result.wanted + 1, runs=done)

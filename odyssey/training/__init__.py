@@ -1,4 +1,4 @@
-"""What every example's training needs: recipe, loop, metrics, logs."""
+"""Training, the same for every example: recipe, loop, metrics, logs."""
 
 from odyssey import lazy
 

@@ -1,12 +1,12 @@
-"""The exponential moving average of what a run learns.
+"""The exponential moving average of a run's weights.
 
     average = decay * average + (1 - decay) * value        after every update
 
-It is an average over about the last 1 / (1 - decay) updates, calmer than the weights
+It averages over about the last 1 / (1 - decay) updates and varies less than the weights
 themselves: Polyak and Juditsky 1992, "Acceleration of stochastic approximation by
-averaging".  Running statistics of batch norm are averaged with the same decay as the
-parameters, for they belong to the weights that made them; so they are in torchvision's
-``references/classification/utils.py`` (``ExponentialMovingAverage``).
+averaging".  Running statistics of batch norm are averaged with the same decay, because
+they belong to the weights, as in torchvision's ``references/classification/utils.py``
+(``ExponentialMovingAverage``).
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,9 @@ def update_average_inplace(averages: Tensors, values: Tensors, decay: float) -> 
     decay = checks.check_number(op, "decay", decay, 0.0, 1.0)
     if averages.keys() != values.keys():
         odd = sorted(averages.keys() ^ values.keys())
-        raise ValueError(f"{op}: values must have the names of averages, got {odd} odd")
+        raise ValueError(
+            f"{op}: values must have the names of averages, they differ in {odd}"
+        )
     for name, average in averages.items():
         value = values[name]
         checks.check_floating(op, **{f"averages[{name!r}]": average, name: value})

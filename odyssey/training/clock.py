@@ -1,21 +1,21 @@
-"""Seconds for durations: of a clock that never goes back, and that is checked."""
+"""A clock for durations that never goes back."""
 
 import time
 
-_seen = time.perf_counter()
+_last = time.perf_counter()
 _seconds = 0.0
 
 
 def clock() -> float:
-    """Return seconds since a moment that never changes, never fewer than before.
+    """Return the seconds since a fixed moment, never fewer than before.
 
-    `time.perf_counter` promises that too, but not every machine keeps it: a virtual
-    one that is moved to another may lose time.  A step back counts as no time at all.
+    `time.perf_counter` promises that too, but on some machines it goes back: on a
+    virtual one that moves to another host, for example.  A step back counts as 0 s.
     """
-    global _seen, _seconds
+    global _last, _seconds
     now = time.perf_counter()
-    _seconds += max(0.0, now - _seen)
-    _seen = now
+    _seconds += max(0.0, now - _last)
+    _last = now
     return _seconds
 
 

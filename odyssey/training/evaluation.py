@@ -7,19 +7,19 @@ import numpy as np
 
 from odyssey.ops.loss import cross_entropy, softmax
 
-#: Images in a batch of evaluation; results do not depend on it but for rounding.
+#: Images in a batch of evaluation; it changes results by rounding only.
 BATCH_SIZE = 100
 
 
 class Evaluation(NamedTuple):
-    """Counts are of images; every image is counted once."""
+    """The result of an evaluation; every image is counted once."""
 
     loss: float  # mean over the images
-    correct: int
-    total: int
+    correct: int  # number of images
+    total: int  # number of images
     confusion: np.ndarray  # (K, K) int64: row the true class, column the predicted
     predicted: np.ndarray  # (total,) int64: class of the greatest logit, by image
-    probability: np.ndarray  # (total,) that the softmax gives it
+    probability: np.ndarray  # (total,): the softmax's probability of that class
 
     def __repr__(self) -> str:
         right = f"{self.correct} of {self.total} right"
@@ -27,20 +27,26 @@ class Evaluation(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Return the fraction of images classified rightly."""
+        """Return the fraction of images that were classified correctly."""
         return self.correct / self.total
 
 
 def count_correct(logits: np.ndarray, labels: np.ndarray) -> int | float:
     """Return how many rows of ``logits`` (N, K) are largest at their label.
 
-    Of labels (N,) whole rows are counted; of distributions (N, K), as mixing makes
-    them, the share that a row's label has of the class predicted.
+    Labels are (N,) integers, or (N, K) distributions, as mixing makes them.  Then a row
+    counts by the share of the predicted class in its distribution.
     """
     if labels.ndim == 2:
         shares = labels[np.arange(len(labels)), logits.argmax(axis=1)]
         return float(shares.sum(dtype=np.float64))
     return int(np.count_nonzero(logits.argmax(axis=1) == labels))
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, K: int) -> np.ndarray:
+    """Return the number of images (K, K) by true class (row) and predicted (column)."""
+    cells = labels.astype(np.int64) * K + predicted
+    return np.bincount(cells, minlength=K * K).reshape(K, K)
 
 
 def evaluate(
@@ -52,16 +58,9 @@ def evaluate(
 
     Parameters
     ----------
-    predict : callable
-        From images (N, C, H, W) to logits (N, K); must not change the model.
-    batches : iterable of (images, labels)
-        At least one; labels (N,) are 0 to K - 1.
-    before_batch : callable
-        Called before each batch; may raise to stop.
-
-    Returns
-    -------
-    Evaluation
+    predict : maps images (N, C, H, W) to logits (N, K); must not change the model
+    batches : at least one pair of images and labels (N,), which are 0 to K - 1
+    before_batch : called before each batch; may raise to stop
     """
     loss_sum, predicted, probability = 0.0, [], []
     confusion: Any = 0  # an array from the first batch on
@@ -72,8 +71,7 @@ def evaluate(
         loss_sum += cross_entropy(logits, labels) * len(labels)
         predicted.append(logits.argmax(axis=1))
         probability.append(softmax(logits).max(axis=1))
-        cells = labels.astype(np.int64) * K + predicted[-1]
-        confusion = confusion + np.bincount(cells, minlength=K * K).reshape(K, K)
+        confusion = confusion + confusion_matrix(labels, predicted[-1], K)
     total = int(confusion.sum())
     return Evaluation(
         loss_sum / total,

@@ -1,7 +1,7 @@
-"""The event files of TensorBoard: their names, and what stands in those there are.
+"""The event files of TensorBoard: their names and their records.
 
-TensorBoard reads the files of a folder in the order of their names, which begin with
-the time in seconds, and never goes back to an earlier one.
+TensorBoard reads the files of a folder in the order of their names, which contain the
+time in seconds, and never goes back to an earlier file.
 """
 
 import os
@@ -16,15 +16,15 @@ _NAME = re.compile(r"events\.out\.tfevents\.([0-9]{10})\..*", re.ASCII)
 
 
 def event_files(directory: Path) -> list[Path]:
-    """Return the event files of a folder in the order in which they are read."""
+    """Return the event files of a folder in the order of reading."""
     found = directory.glob("events.out.tfevents.*")
-    return sorted(path for path in found if not path.is_fifo())  # to open one may hang
+    return sorted(path for path in found if not path.is_fifo())  # opening one may hang
 
 
 def next_event_file(directory: Path) -> Path:
-    """Return a name that sorts after all there are, also if the clock is behind them.
+    """Return a path that sorts after all event files of a folder.
 
-    Two sessions may begin within a second, too.
+    The clock may be behind them, and two sessions may begin within a second.
     """
     matches = (_NAME.fullmatch(path.name) for path in event_files(directory))
     times = [int(match[1]) for match in matches if match]
@@ -34,10 +34,10 @@ def next_event_file(directory: Path) -> Path:
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """Yield the records of an event file that are there as a whole.
+    """Yield the complete records of an event file.
 
-    A record is its length (uint64, little-endian), 4 bytes of checksum, its content and
-    4 bytes of checksum: the format TFRecord.
+    The format is TFRecord: a record is its length (uint64, little-endian), 4 bytes of
+    checksum, its content and 4 bytes of checksum.
     """
     with open(path, "rb") as file:
         left = os.fstat(file.fileno()).st_size

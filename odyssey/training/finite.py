@@ -1,4 +1,4 @@
-"""Checks that nothing NaN or infinite is trained on, saved or loaded unseen."""
+"""Checks that NaN and infinity are not trained on, saved or loaded unnoticed."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import numpy as np
 
 from odyssey.errors import InputError, NonFiniteError, remedy
 from odyssey.optim import global_grad_norm
-from odyssey.weights.changed_files import listed as listed
+from odyssey.weights.changed_files import listed
 
 
 def nonfinite_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
@@ -16,12 +16,12 @@ def nonfinite_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def check_step(loss: float, grads: Mapping[str, np.ndarray]) -> float:
-    """Return the gradient's 2-norm; to be called before the update.
+    """Check a step before its update; return the 2-norm of the gradients.
 
     Raises
     ------
     NonFiniteError
-        If the loss or the norm is NaN or infinite; names the gradients that are.
+        If the loss or the norm is NaN or infinite; the message names the gradients.
     """
     norm = global_grad_norm(grads.values())
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -34,15 +34,9 @@ def check_step(loss: float, grads: Mapping[str, np.ndarray]) -> float:
 def refuse_nonfinite(
     tensors: Mapping[str, np.ndarray], origin: str, allow: bool = False
 ) -> None:
-    """Raise `InputError` naming the loaded tensors that are not finite.
+    """Raise `InputError` that names ``origin`` and its tensors that are not finite.
 
-    Parameters
-    ----------
-    tensors : mapping of str to ndarray
-    origin : str
-        Where they come from, for the message.
-    allow : bool
-        Let them pass.
+    With ``allow`` they are accepted.
     """
     bad = [] if allow else nonfinite_names(tensors)
     if bad:

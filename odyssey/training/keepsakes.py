@@ -1,13 +1,13 @@
-"""What a run keeps for its report, in small files beside the metrics.
+"""Small files that a run writes for its report, beside the metrics.
 
 ::
 
-    evaluation.npz    what became of each image that is not trained on, see `encode`
+    evaluation.npz    prediction for each test and validation image, see `encode`
     environment.json  each session: command, times, steps, versions, processor
     profile.json      time per layer in a step
 
-The first two are written after every epoch, so that a run can be looked at while it is
-at work, the last one at the end.
+The first two are written after every epoch, so that a report can be made of a run in
+progress, the last one at the end.
 """
 
 import io
@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,20 @@ from odyssey.training.state import TrainingState
 from odyssey.weights.files import atomic_write_bytes, atomic_write_text, file_size
 from odyssey.weights.strict_json import parse_json
 
-#: Pictures kept of the images that were classified wrongly with most confidence.
+#: Most pictures stored of images that were classified wrongly with high probability.
 MOST_MISTAKES = 24
 
 
 class Keepsakes(Observer):
-    """Writes what `odyssey.report` reads.
+    """Writes the files that `odyssey.report` reads.
 
     Parameters
     ----------
     folder : of the run
-    train_step : the model's, see `odyssey.training.loop.Model`
-    held_out : by "test" and perhaps "val" images (N, C, H, W) uint8 and labels (N,), in
-        the order in which they are evaluated
-    class_names : one for each label; outputs beyond them are numbered
+    train_step : the model's, see `odyssey.training.model.Model`
+    held_out : for "test", and for "val" if there is one, images (N, C, H, W) uint8 and
+        labels (N,) in the order of evaluation
+    class_names : one for each label; further outputs are numbered
     """
 
     def __init__(
@@ -61,9 +62,7 @@ class Keepsakes(Observer):
         self._first_step: int | None = None
         # (x, labels, lr) of the largest batch of this session
         self._batch: tuple[np.ndarray, np.ndarray, float] | None = None
-        # earlier sessions, and this one
-        self._earlier: list[dict[str, Any]] | None = None
-        self._session: dict[str, Any] | None = None
+        self._session: dict[str, Any] | None = None  # what stays the same in it
 
     def step(
         self,
@@ -73,7 +72,7 @@ class Keepsakes(Observer):
         result: StepResult,
         lr: float,
     ) -> None:
-        """Keep a batch to measure with; the last of an epoch may be a short one."""
+        """Keep the largest batch for `end`; the last of an epoch may be short."""
         if self._batch is None:
             self._first_step = state.step
         if self._batch is None or len(x) > len(self._batch[0]):
@@ -85,10 +84,9 @@ class Keepsakes(Observer):
         row: Mapping[str, Any],
         results: Mapping[str, Evaluation],
     ) -> None:
-        """Write what was evaluated, and by whom."""
+        """Write the evaluation and the sessions."""
         data = encode(results, self._held_out, self._class_names, row["epoch"])
         atomic_write_bytes(self._folder / EVALUATION, data)
-        earlier = self._earlier_sessions()
         if self._session is None:
             size = sum(param.size for param in state.params.values())
             self._session = {"command": command(), "parameters": size, **machine()}
@@ -98,30 +96,29 @@ class Keepsakes(Observer):
             "first_step": self._first_step or state.step,
             "last_step": state.step,
         }
-        write_json(self._folder / ENVIRONMENT, {"sessions": [*earlier, session]})
+        write_json(self._folder / ENVIRONMENT, {"sessions": [*self._earlier, session]})
 
     def has_epoch(self, state: TrainingState) -> bool:
-        """Tell whether the newest session says that it came as far, the last thing."""
-        *_, newest = [{}, *self._earlier_sessions()]
+        """Return whether both files of this epoch were written."""
+        *_, newest = [{}, *self._earlier]
         written = (self._folder / EVALUATION).exists()
         return written and newest.get("last_step") == state.step
 
     def end(self, state: TrainingState) -> None:
-        """Measure the layers with a copy of the state, unless nothing was trained."""
+        """Time the layers on a copy of the state, unless nothing was trained."""
         if self._batch is None:
             return
         scratch, (x, labels, lr) = state.copy_tensors(), self._batch
         try:
             times = profile(lambda: self._train_step(scratch, x, labels, lr))
-        except NonFiniteError:  # of a step that the run did not take
+        except NonFiniteError:  # the run did not do this step
             return
         about = {"batch_size": len(x), "threads": numba.get_num_threads()}
         write_json(self._folder / PROFILE, about | times)
 
-    def _earlier_sessions(self) -> list[dict[str, Any]]:
-        if self._earlier is None:
-            self._earlier = earlier_sessions(self._folder / ENVIRONMENT)
-        return self._earlier
+    @cached_property
+    def _earlier(self) -> list[dict[str, Any]]:
+        return earlier_sessions(self._folder / ENVIRONMENT)
 
 
 def encode(
@@ -134,7 +131,7 @@ def encode(
 
     ======================== ===================== ================================
     class_names              (K,) text             one for each output of the model
-    epoch                    () int64              after which was evaluated, from 1
+    epoch                    () int64              the last one trained, from 1
     ``<part>``_labels        (N,) int64            true classes
     ``<part>``_predicted     (N,) int64            classes of the greatest probability
     ``<part>``_probability   (N,) float32          that probability
@@ -143,7 +140,7 @@ def encode(
     ``<part>``_pictures      (M, C, H, W) uint8    those images
     ======================== ===================== ================================
 
-    where ``<part>`` is "test" and perhaps "val".
+    where ``<part>`` is "test", or "val" if there is a validation set.
     """
     K = max(len(result.confusion) for result in results.values())
     numbered = (f"class {k}" for k in range(len(class_names), K))
@@ -167,9 +164,9 @@ def encode(
 
 
 def earlier_sessions(path: Path) -> list[dict[str, Any]]:
-    """Return the sessions that ``environment.json`` lists; none if it is unreadable."""
+    """Return the sessions that ``environment.json`` lists; none if it is damaged."""
     try:
-        file_size(path)  # refuses a pipe, which may hang
+        file_size(path)  # refuses a pipe: reading it may hang
         found = parse_json(path.read_bytes())["sessions"]
         if not all(isinstance(session, dict) for session in found):
             raise TypeError
@@ -177,17 +174,17 @@ def earlier_sessions(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):
-        warn(f"{path}: damaged, earlier sessions of this run are forgotten")
+        warn(f"{path}: damaged, earlier sessions of this run are lost")
         return []
 
 
 def command() -> list[str]:
-    """Return the program's name, without its folder, and arguments."""
+    """Return the program's name without its folder, and its arguments."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def machine() -> dict[str, Any]:
-    """Return what `odyssey.info` knows but for places on the disk."""
+    """Return the facts of `odyssey.info` without paths."""
     known = collect()
     blas = [f"{library['name']} {library['version']}" for library in known["blas"]]
     names = ("versions", "platform", "cpu", "simd", "cores", "threads")

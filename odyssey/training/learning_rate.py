@@ -1,6 +1,6 @@
-"""The learning rate of a run: a choice of schedule, in epochs, and its value at a step.
+"""The learning rate of a run: a schedule, given in epochs, and its value at a step.
 
-The pure functions are those of `odyssey.schedules`, which count in updates.
+The schedules are the functions of `odyssey.schedules`, which count updates.
 """
 
 import math
@@ -10,8 +10,8 @@ from odyssey import schedules
 from odyssey.checks import check_int, check_number
 from odyssey.schedules import check_milestones
 
-#: The schedules, each with the fields that shape it; ``lr`` is for all of them, and
-#: the warmup for all but one-cycle.
+#: The schedules, each with its own fields; ``lr`` belongs to all of them, the warmup to
+#: all but one-cycle.
 SHAPES: dict[str, tuple[str, ...]] = {
     "constant": (),
     "step": ("lr_decay_epochs", "lr_decay_factor"),
@@ -22,24 +22,23 @@ SHAPES: dict[str, tuple[str, ...]] = {
 }
 SCHEDULERS = tuple(SHAPES)
 
-#: Those of which the curve ends with the run: with other epochs it is another one.
+#: Schedules whose curve depends on ``epochs``.
 NEED_EPOCHS = ("cosine", "one-cycle")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRate:
-    """How the learning rate goes through a run; a pure function of the position.
+    """The learning rate as a function of the number of updates done.
 
-    With ``lr_warmup_epochs`` the rate is multiplied with a factor that rises linearly
-    from ``lr_warmup_decay`` to 1 in them.  Drops of "step" and "multistep" stay at
-    their epochs, counted from the beginning of the run; the cosines begin when the
-    warmup is over.  Names are those of torchvision's
-    ``references/classification/train.py`` where it has the thing.
+    In the first ``lr_warmup_epochs`` the rate is multiplied by a factor that rises
+    linearly from ``lr_warmup_decay`` to 1.  The drops of "step" and "multistep" count
+    epochs from the beginning of the run; the cosines start after the warmup.  Names are
+    those of torchvision's ``references/classification/train.py`` where it has them.
 
     Raises
     ------
     TypeError, ValueError
-        For a field of another type; outside its range, or not to be combined.
+        For a field of a wrong type, out of range, or in conflict with another.
     """
 
     epochs: int = 200
@@ -52,10 +51,10 @@ class LearningRate:
     lr_min: float = 0.0
     lr_restart_epochs: int = 50
     lr_restart_mult: int = 1
-    lr_cycle_peak: float = 0.3  # part of the run
-    lr_cycle_start: float = 0.04  # part of lr
+    lr_cycle_peak: float = 0.3  # fraction of the run
+    lr_cycle_start: float = 0.04  # fraction of lr
     lr_warmup_epochs: int = 0
-    lr_warmup_decay: float = 0.01  # part of lr
+    lr_warmup_decay: float = 0.01  # fraction of lr
 
     def __post_init__(self) -> None:
         op = type(self).__name__
@@ -73,7 +72,7 @@ class LearningRate:
         numbers("lr_cycle_peak", "lr_cycle_start", "lr_warmup_decay")
         numbers("lr_min", high=self.lr)
         milestones = check_milestones(op, "lr_milestones", self.lr_milestones)
-        object.__setattr__(self, "lr_milestones", milestones)  # from JSON it is a list
+        object.__setattr__(self, "lr_milestones", milestones)  # JSON gives a list
         if self.lr_scheduler not in SCHEDULERS:
             raise ValueError(
                 f"{op}: lr_scheduler must be one of {', '.join(SCHEDULERS)}, "
@@ -103,7 +102,7 @@ class LearningRate:
         epoch = step // steps_per_epoch
         total = self.epochs * steps_per_epoch
         warmup = self.lr_warmup_epochs * steps_per_epoch
-        warm = max(0, step - warmup)  # updates since the warmup was over
+        warm = max(0, step - warmup)  # updates since the end of the warmup
         match self.lr_scheduler:
             case "constant":
                 lr = schedules.constant_lr(step, self.lr)

@@ -1,8 +1,8 @@
-"""What the two logs of a run say, line by line: one reader for all who want to know.
+"""The one reader of a run's two logs, line by line.
 
 Other programs write these files too: a spreadsheet changes line ends, adds a byte order
-mark, quotes or columns.  What still says the same is read; a line that does not is
-named, with the reason, and costs no other line.
+mark, quotes or columns.  Lines with the same meaning are still read; any other line is
+reported with its number and the reason, and does not affect the rest.
 """
 
 import csv
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _HEADER = ",".join((*METRICS, *VALIDATION)).encode()
 _BEGUN_STEP = re.compile(rb'\{("(s(t(e(p(".{,300})?)?)?)?)?)?')
 _BEGUN_ROW = re.compile(rb"[-+.,;eE\t\d]{,300}")
-_LONGEST = 40  # characters quoted of a value that cannot be
+_LONGEST = 40  # characters quoted of a wrong value
 
 
 class Line(NamedTuple):
@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
     number: int  # of the line in the file, from 1
     place: int  # its step or epoch
-    text: bytes  # as the trainer writes it, with the line's end
+    text: bytes  # as the trainer writes it, with the line end
     values: dict[str, Any]
 
 
@@ -58,11 +58,11 @@ class Damage(NamedTuple):
 
 
 class Log(NamedTuple):
-    """What a log holds."""
+    """The content of a log."""
 
     lines: list[Line]  # intact; their steps or epochs rise
     damaged: list[Damage]
-    torn: Damage | None = None  # the last line, if it has no end: it is being written
+    torn: Damage | None = None  # the last line, if it is incomplete: being written
 
 
 def read_log(path: str | os.PathLike) -> bytes:
@@ -71,7 +71,7 @@ def read_log(path: str | os.PathLike) -> bytes:
     Raises
     ------
     OSError
-        If it cannot be read, or is a pipe or device, of which the reading may not end.
+        If it cannot be read, or is a pipe or device, whose reading may never end.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
@@ -80,18 +80,18 @@ def read_log(path: str | os.PathLike) -> bytes:
 
 
 def read_steps(data: bytes) -> Log:
-    """Return what ``steps.jsonl`` says: step, epoch, lr, loss and loss_hex."""
+    """Parse ``steps.jsonl``: step, epoch, lr, loss and loss_hex of each line."""
     return _read(data.removeprefix(_BOM), _step, 1, _BEGUN_STEP)
 
 
 def read_metrics(data: bytes, columns: Sequence[str] = METRICS) -> Log:
-    """Return what ``metrics.csv`` says, in its own columns; others are left out.
+    """Parse ``metrics.csv``; unknown columns are ignored.
 
     Parameters
     ----------
     data : content of the file
-    columns : needed; without one of them no row is intact.  ``text`` of a line has
-        these and no other.
+    columns : required ones; without one of them no row is intact.  The ``text`` of a
+        line has exactly these.
     """
     first, _, rest = data.removeprefix(_BOM).partition(b"\n")
     try:
@@ -108,7 +108,7 @@ def read_metrics(data: bytes, columns: Sequence[str] = METRICS) -> Log:
     except ValueError as error:
         damage = Damage(1, _reason(error))
         if b"\n" not in data and _HEADER.startswith(first):
-            return Log([], [], damage)  # it is being written
+            return Log([], [], damage)  # the header is being written
         return Log([], [damage])
     row = partial(_row, names=names, known=known, columns=columns, delimiter=delimiter)
     return _read(rest, row, 2, _BEGUN_ROW)
@@ -127,15 +127,15 @@ def missing(places: Iterable[int], done: int) -> list[int]:
 
 
 def describe(damaged: Sequence[Damage], most: int = 3) -> str:
-    """Return which lines are damaged and why, the first few of them."""
+    """Return the numbers of damaged lines and the reasons; the first few of them."""
     text = "; ".join(f"line {number}: {reason}" for number, reason in damaged[:most])
     if (more := len(damaged) - most) > 0:
         text += f"; and {more} more, to line {damaged[-1].number}"
     return text
 
 
-def listed(places: Sequence[int], most: int = 5) -> str:
-    """Return numbers as text, the first few of them."""
+def first_and_last(places: Sequence[int], most: int = 5) -> str:
+    """Return numbers as text; if there are many, the first few and the last."""
     text = ", ".join(map(str, places[:most]))
     return text if len(places) <= most else f"{text} ... {places[-1]}"
 
@@ -150,10 +150,10 @@ def _read(
 
     Parameters
     ----------
-    parse : returns a line as the trainer writes it, and what it says, with the step or
-        epoch as first value; or raises ``ValueError``
+    parse : returns a line as the trainer writes it and its values, of which the first
+        is the step or epoch; raises ``ValueError`` if it is damaged
     first : number of the first line in the file
-    begun : what a last line may be that is still being written
+    begun : matches a last line that may be still being written
     """
     lines, damaged, torn = [], [], None
     *whole, last = data.split(b"\n")
@@ -179,22 +179,22 @@ def _read(
         for i, line in enumerate(lines):
             if i not in indices:
                 name = next(iter(line.values))
-                what = "there twice" if line.place in places else "out of order"
-                damaged.append(Damage(line.number, f"{name} {line.place} is {what}"))
+                fault = "a duplicate" if line.place in places else "out of order"
+                damaged.append(Damage(line.number, f"{name} {line.place} is {fault}"))
         damaged.sort()
     return Log(kept, damaged, torn)
 
 
 def _rising(values: Sequence[int]) -> list[int]:
-    """Return the indices of the longest part of ``values`` that rises.
+    """Return the indices of a longest rising subsequence of ``values``.
 
-    So one wrong number among many costs one line, be it too large or too small.
+    So one wrong number, too large or too small, removes one line only.
     """
     if all(a < b for a, b in pairwise(values)):
         return list(range(len(values)))
-    ends: list[int] = []  # the least last value of a rising part of each length
-    at: list[int] = []  # its index
-    before: list[int] = []  # of each value, the index of the one before it
+    ends: list[int] = []  # for each length, the least last value of a subsequence
+    at: list[int] = []  # for each length, the index of that value
+    before: list[int] = []  # for each value, the index of its predecessor
     for i, value in enumerate(values):
         length = bisect_left(ends, value)
         ends[length : length + 1] = [value]
@@ -208,22 +208,22 @@ def _rising(values: Sequence[int]) -> list[int]:
 
 
 def _step(line: str) -> tuple[str, dict[str, Any]]:
-    """Return a line of ``steps.jsonl`` and what it says; `ValueError` if damaged."""
+    """Parse a line of ``steps.jsonl``, see `_read`."""
     try:
         record = parse_json(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg}") from None
+        raise ValueError(f"not JSON: {error.msg}") from None
     if not isinstance(record, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     values = {}
     for name in ("step", "epoch"):
         value = values[name] = _get(record, name)
         if type(value) is not int or not 0 < value < 1 << 53:
-            raise ValueError(f"{name} is {_quoted(value)}, no count from 1")
+            raise ValueError(f"{name} is {_quoted(value)}, not an integer from 1 on")
     for name in ("lr", "loss"):
         value = _get(record, name)
         if type(value) not in (int, float) or not abs(value) <= 1e308:
-            raise ValueError(f"{name} is {_quoted(value)}, no finite number")
+            raise ValueError(f"{name} is {_quoted(value)}, not a finite number")
         values[name] = float(value)
     written = _get(record, "loss_hex")
     if written != values["loss"].hex():
@@ -240,7 +240,7 @@ def _row(
     columns: Sequence[str],
     delimiter: str,
 ) -> tuple[str, dict[str, Any]]:
-    """Return a row in its own columns and what it says; `ValueError` if damaged."""
+    """Parse a row of ``metrics.csv``, see `_read`."""
     cells = [cell.strip() for cell in _cells(line, delimiter)]
     if len(cells) != len(names):
         raise ValueError(f"{len(cells)} values under {len(names)} columns")
@@ -250,13 +250,15 @@ def _row(
         text = texts[name]
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{name} is {_quoted(text)}, no finite number")
+            raise ValueError(f"{name} is {_quoted(text)}, not a finite number")
         if name.endswith("_accuracy") and not 0 <= value <= 1 + 1e-6:
             raise ValueError(f"{name} is {_quoted(text)}, not from 0 to 1")
         values[name] = value
     epoch = values["epoch"]
     if not 0 < epoch < 1 << 53 or epoch != int(epoch):
-        raise ValueError(f"epoch is {_quoted(texts['epoch'])}, no count from 1")
+        raise ValueError(
+            f"epoch is {_quoted(texts['epoch'])}, not an integer from 1 on"
+        )
     values["epoch"] = int(epoch)
     return csv_line(texts[name] for name in columns), values
 
@@ -265,7 +267,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
     try:
         (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
     except csv.Error as error:
-        raise ValueError(f"no CSV: {error}") from None
+        raise ValueError(f"not CSV: {error}") from None
     return cells
 
 
@@ -276,7 +278,7 @@ def _get(record: Mapping[str, Any], name: str) -> Any:
 
 
 def _quoted(value: object) -> str:
-    """Return what a value looks like; the beginning, if it is long."""
+    """Return a value as text, shortened if it is long."""
     text = ascii(value) if not isinstance(value, int) or abs(value) < 1e40 else "huge"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

@@ -1,9 +1,9 @@
 """The two logs of a run: a JSON line for each step, a CSV row for each epoch.
 
-Both only ever grow at their end.  A run that resumes from a checkpoint first takes back
-what was logged after it, by shortening the file to the last line that still holds: one
-system call, which no crash can leave half done.  A log that was damaged, or written by
-another program, is set aside under another name, and what of it is intact goes on.
+Lines are only appended.  A run that resumes from a checkpoint first removes the lines
+logged after it, by truncating the file: one system call, which a crash cannot leave
+half done.  A log that was damaged, or changed by another program, is stored under
+another name, and its intact lines are written to a new file.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from odyssey.training.log_lines import (
     Log,
     csv_line,
     describe,
-    listed,
+    first_and_last,
     missing,
     read_log,
     read_metrics,
@@ -41,14 +41,13 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 
 class AppendLog:
-    """A text file of complete lines, written through at once.
+    """A text file of complete lines; each is handed to the system at once.
 
     Parameters
     ----------
-    path : path
-    read : returns what the content of an older file says
-    done : steps or epochs of which the lines still hold; later ones are taken back
-    unit : what a line is of, for `warning`
+    read : parses the content of an existing file
+    done : steps or epochs whose lines are valid; later lines are removed
+    unit : "steps" or "epochs", for `warning`
     header : the first line, if there is one
     """
 
@@ -61,17 +60,17 @@ class AppendLog:
         header: bytes = b"",
     ) -> None:
         self.path = path
-        #: What a user should know of lines that were lost, None if there is nothing.
+        #: What the user should know about lost lines; None if there are none.
         self.warning: str | None = None
         old = read_log(path) if path.exists() else b""
-        # There may be nothing yet, or half a header.
+        # An earlier run may have written nothing, or part of the header.
         begun = old.startswith(header) or not header.startswith(old)
         log = read(old) if begun else Log([], [])
         kept = [line for line in log.lines if line.place <= done]
         content = b"".join([header * begun, *(line.text for line in kept)])
         self.kept = len(kept)
         if lost := missing((line.place for line in kept), done):
-            which = f"{len(lost)} of {done} {unit} missing: {listed(lost)}"
+            which = f"{len(lost)} of {done} {unit} missing: {first_and_last(lost)}"
             self.warning = f"{path}: {which}"
         damaged = _damaged_before_the_rest(log, done)
         if damaged or not old.startswith(content):
@@ -80,7 +79,7 @@ class AppendLog:
             why = describe(damaged) or "changed by another program"
             self.warning = (
                 f"{path}: {why}; {len(kept)} of {done} {unit} are intact and kept, the "
-                f"file as it was is {aside.name}"
+                f"original is {aside.name}"
             )
         elif len(old) > len(content):
             os.truncate(path, len(content))
@@ -90,13 +89,13 @@ class AppendLog:
             self._file.flush()
 
     def write(self, line: str) -> None:
-        """Append a line and hand it to the operating system."""
+        """Append a line and flush it to the operating system."""
         with naming(self.path):
             self._file.write(line.encode())
             self._file.flush()
 
     def sync(self) -> None:
-        """Bring all lines to the disk itself."""
+        """Write all lines to the disk."""
         with naming(self.path):
             os.fsync(self._file.fileno())
 
@@ -135,16 +134,16 @@ class MetricsLog(AppendLog):
         super().__init__(path, read, rows_done, "epochs", header)
 
     def append(self, row: Mapping[str, int | float | str]) -> None:
-        """Append the row of one epoch and bring it to the disk."""
+        """Append the row of one epoch and write it to the disk."""
         self.write(csv_line([row[column] for column in self.columns]))
         self.sync()
 
 
 def set_aside(path: Path, content: bytes) -> Path:
-    """Keep ``content`` beside ``path`` as ``NAME.old``, and return where.
+    """Write ``content`` to ``NAME.old`` beside ``path``, and return that path.
 
-    No file is overwritten: the name has a number if need be.  What lies there already,
-    word for word, is not written again.
+    No file is overwritten: if need be, the name gets a number.  A file with the same
+    content is not written again.
     """
     number = -1
     while True:
@@ -159,9 +158,9 @@ def set_aside(path: Path, content: bytes) -> Path:
 
 
 def _damaged_before_the_rest(log: Log, done: int) -> list[Damage]:
-    """Return the damage in front of the lines that are to be taken back.
+    """Return the damage before the lines that are to be removed.
 
-    These begin after the line of ``done``, or with the first that is later.
+    These begin after the line of ``done``, or with the first later one.
     """
     if not done:
         return []

@@ -1,11 +1,11 @@
 """The training loop: epochs of batches, evaluated, logged and saved.
 
-The loop knows a model only as the three functions of `Model`.  It keeps the order in
-which things reach the disk: the lines of the logs, then the weights, then the
-checkpoint.  So whatever a checkpoint says was done is on the disk, and what was logged
-after the newest one is taken back by the resume that does it over again.  Only then is
-an epoch printed and told to the observers, neither of which may cost what was learned;
-if a kill comes in between, the next session tells those who have not heard of it.
+The loop knows a model only as the three functions of `Model`.  It writes to the disk in
+a fixed order: the lines of the logs, then the weights, then the checkpoint.  So
+everything before a checkpoint is on the disk, and a resume removes the lines logged
+after it and repeats those steps.  Only then is the epoch printed and passed to the
+observers, because an error there must not lose what was learned.  If the run is killed
+in between, the next session passes the epoch to the observers that missed it.
 """
 
 import math
@@ -21,10 +21,9 @@ from odyssey.errors import Interrupted, NonFiniteError, os_reason, remedy, warn
 from odyssey.output import goes_on_unheard, say
 from odyssey.training.clock import Stopwatch
 from odyssey.training.evaluation import Evaluation, evaluate
-from odyssey.training.finite import listed, nonfinite_names
+from odyssey.training.finite import nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
-from odyssey.training.model import Model as Model
-from odyssey.training.model import StepResult as StepResult
+from odyssey.training.model import Model, StepResult
 from odyssey.training.observers import Observer, Observers
 from odyssey.training.progress import Progress
 from odyssey.training.readiness import ready_kernels
@@ -32,10 +31,11 @@ from odyssey.training.recipe import Recipe
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
 from odyssey.training.state import TrainingState
+from odyssey.weights.changed_files import listed
 from odyssey.weights.checkpoint import save_checkpoint
 from odyssey.weights.files import WeightsError
 
-#: Epochs between two savings of the weights, besides those at a stop and at the end.
+#: The weights are saved every so many epochs, at a stop and at the end.
 WEIGHTS_EVERY = 10
 
 
@@ -50,10 +50,10 @@ class Trainer:
     train: BatchLoader
     evaluated: dict[str, BatchLoader]  # "test" and perhaps "val"
     stop: StopFlag
-    checkpoint_path: Path | None = None  # the newest, from which ``state`` is
-    max_steps: int | None = None  # updates in all after which to stop
-    keep: int = 2  # newest checkpoints to keep
-    log_interval: int = 20  # steps between two plain lines
+    checkpoint_path: Path | None = None  # the newest; ``state`` was read from it
+    max_steps: int | None = None  # stop after this number of updates in all
+    keep: int = 2  # number of checkpoints to keep
+    log_interval: int = 20  # steps between two printed lines
     bar: bool | None = None  # see `Progress`
     observers: Sequence[Observer] = ()
 
@@ -75,18 +75,18 @@ class Trainer:
         )
 
     def finished(self) -> bool:
-        """Tell whether there is nothing left to do."""
+        """Return whether nothing is left to do."""
         return self.state.step >= self.last_step and not self.state.unreported
 
     def run(self) -> None:
-        """Train to the end, watched by the observers.
+        """Train to the end and call the observers.
 
         Raises
         ------
         Interrupted
-            After a signal, with a checkpoint and the weights written.
+            After a signal, when the checkpoint and the weights are written.
         NonFiniteError
-            Before a loss, gradient or weight that is not finite does harm.
+            If a loss, gradient or weight is not finite; nothing of it is saved.
         """
         with goes_on_unheard(), Observers(self.observers) as self._observers:
             self._run()
@@ -106,7 +106,7 @@ class Trainer:
         self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
         try:
             for log in (self.steps_log, self.metrics_log):
-                if log.warning:  # of lines that no resume can bring back
+                if log.warning:  # about lines that are lost
                     warn(log.warning)
             self._tell_what_was_missed()
             while not self.finished():
@@ -118,7 +118,7 @@ class Trainer:
             self.checkpoint()
             self._save_weights_of_a_stop()
             kept = f"checkpoint in {self.checkpoint_path}{remedy('stopped')}"
-            assert self.stop.signum is not None  # that is why
+            assert self.stop.signum is not None  # it caused StopRequested
             raise Interrupted(self.stop.signum, kept) from None
         finally:
             self.progress.end_epoch()
@@ -126,19 +126,19 @@ class Trainer:
             self.metrics_log.close()
 
     def warm_up(self) -> str:
-        """Have the kernels compiled before the clock starts; return what to say."""
+        """Compile the kernels before any step is timed; return a line to print."""
         x, labels = next(self.train.epoch(0))
         return ready_kernels(self.model, self.state, x, labels, self.recipe.lr)
 
     def _bring_weights_up_to_date(self) -> None:
-        """Save the weights unless those of this very position lie there whole."""
+        """Save the weights unless those of this position are there and intact."""
         if self.folder.saved_position() != (self.state.step, self.state.epoch):
             with naming(self.folder.path):
                 self.model.save(self.state)
             say(f"weights saved from {self.checkpoint_path}")
 
     def _save_weights_of_a_stop(self) -> None:
-        """Save what was learned so far; whatever comes of it, a checkpoint is there."""
+        """Save the weights after a stop; an error is a warning: a checkpoint exists."""
         if not self.state.step:
             return
         try:
@@ -148,7 +148,7 @@ class Trainer:
             warn(f"the weights are not saved: {reason}")
 
     def train_epoch(self) -> None:
-        """Do the epoch's batches that are left, or as many as ``max_steps`` allows."""
+        """Train on the epoch's remaining batches, at most up to ``max_steps``."""
         state = self.state
         self.stop.check()
         self.progress.begin_epoch(state.epoch + 1, state.batch)
@@ -173,7 +173,7 @@ class Trainer:
         """Return the learning rate of the update after ``step`` others."""
         return self.recipe.lr_at(step, self.train.num_batches)
 
-    @np.errstate(all="ignore")  # what is not finite is refused, and by name
+    @np.errstate(all="ignore")  # NaN and infinity are reported by name instead
     def _step(self, x: np.ndarray, labels: np.ndarray) -> StepResult:
         try:
             return self.model.train_step(self.state, x, labels, self._lr)
@@ -188,17 +188,8 @@ class Trainer:
             f"last good checkpoint: {self.checkpoint_path or 'none yet'}"
         )
 
-    @np.errstate(all="ignore")
-    def evaluate(self, loader: BatchLoader) -> Evaluation:
-        """Return loss and accuracy on images that are not trained on."""
-        return evaluate(
-            self.model.predictor(self.state),
-            loader.epoch(0),
-            before_batch=self.stop.check,
-        )
-
     def finish_epoch(self) -> None:
-        """Evaluate, add the row of metrics, save weights and checkpoint; then tell."""
+        """Evaluate, log metrics, save weights and checkpoint, then call observers."""
         state, sums = self.state, self.state.sums
         self._refuse_nonfinite_state()
         watch = Stopwatch()
@@ -233,20 +224,25 @@ class Trainer:
         self.progress.epoch_done(row)
         self._observers.tell("epoch", state, row, results)
 
+    @np.errstate(all="ignore")
     def _evaluate_all(self) -> dict[str, Evaluation]:
-        return {name: self.evaluate(s) for name, s in self.evaluated.items()}
+        predict = self.model.predictor(self.state)
+        return {
+            name: evaluate(predict, loader.epoch(0), before_batch=self.stop.check)
+            for name, loader in self.evaluated.items()
+        }
 
     def _tell_what_was_missed(self) -> None:
-        """Tell of the newest epoch whom an earlier session did not come to tell."""
+        """Pass the newest epoch to observers that an earlier session did not reach."""
         state = self.state
         if state.row is None:
             return
         if missed := self._observers.without_epoch(state):
             results = self._evaluate_all()
-            self._observers.tell("epoch", state, state.row, results, whom=missed)
+            self._observers.tell("epoch", state, state.row, results, to=missed)
 
     def checkpoint(self) -> None:
-        """Save all that a resume needs, unless the newest checkpoint has it already."""
+        """Save a checkpoint unless the newest one is of the same position."""
         state = self.state
         if self._saved == state.position:
             return
@@ -267,7 +263,7 @@ class Trainer:
         self._saved = state.position
 
     def _refuse_nonfinite_state(self) -> None:
-        """Raise before weights that can learn no more replace a good checkpoint."""
+        """Raise if the state is not finite, before it replaces a good checkpoint."""
         if bad := nonfinite_names(self.state.tensors()):
             raise self._nonfinite(
                 f"not finite after step {self.state.step}: {listed(bad)}, "

@@ -1,4 +1,4 @@
-"""What training knows of a model: three functions, and what a step reports."""
+"""A model as training sees it: three functions, and the result of a step."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,10 +10,10 @@ from odyssey.training.state import Tensors, TrainingState
 
 
 class StepResult(NamedTuple):
-    """What a training step reports."""
+    """The result of a training step."""
 
     loss: float  # mean over the batch
-    correct: float  # of the batch's images before the update, see `count_correct`
+    correct: float  # images classified correctly before the update, see `count_correct`
     grad_norm: float  # 2-norm of all gradients together
     grads: Tensors | None = None  # as the update used them, for observers
 
@@ -23,13 +23,14 @@ class StepResult(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What training knows of a model.
+    """A model as training sees it.
 
     ``train_step(state, x, labels, lr)`` does one update of the tensors of ``state``, or
     raises `NonFiniteError` before it.  ``predictor(state)`` returns a function from
-    images to logits (N, K), good until the state changes.  ``save(state)`` writes the
+    images to logits (N, K), valid until the state changes.  ``save(state)`` writes the
     weights into the run's folder, with ``step`` and ``epoch`` in their manifest.
-    ``origin``, JSON, goes into each checkpoint: what a recipe does not say, as classes.
+    ``origin`` is JSON for each checkpoint: facts that the recipe lacks, such as the
+    names of the classes.
     """
 
     train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]

@@ -1,4 +1,4 @@
-"""What watches a run: told of each step and epoch, changes nothing, costs no run."""
+"""Observers of a run: called after each step and epoch; their errors do not stop it."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,10 @@ from odyssey.training.state import TrainingState
 
 
 class Observer:
-    """Base of what watches a run; its methods do nothing.
+    """Base class of observers; its methods do nothing.
 
-    An observer reads what it is given and changes none of it.  After a resume it is
-    told again of what came after the checkpoint.  What it spends in `step` counts as
-    training time.
+    An observer must not change its arguments.  After a resume it is called again for
+    the steps after the checkpoint.  Time spent in `step` counts as training time.
     """
 
     def step(
@@ -29,9 +28,9 @@ class Observer:
         result: StepResult,
         lr: float,
     ) -> None:
-        """Take note of an update, of which ``state.step`` is the number, from 1.
+        """Observe an update; its number, from 1, is ``state.step``.
 
-        Keeping ``result`` keeps all gradients in memory.
+        A reference to ``result`` keeps all gradients in memory.
         """
 
     def epoch(
@@ -40,71 +39,70 @@ class Observer:
         row: Mapping[str, Any],
         results: Mapping[str, Evaluation],
     ) -> None:
-        """Take note of an epoch, number ``row["epoch"]`` from 1, or a part of one.
+        """Observe an epoch, or the part of one that ends the run.
 
         Its row of metrics, its weights and its checkpoint are on the disk.
 
         Parameters
         ----------
-        row : the row of ``metrics.csv``
-        results : of the evaluations, by "test" and perhaps "val"
+        row : the row of ``metrics.csv``; ``row["epoch"]`` counts from 1
+        results : the evaluations "test" and, if there is a validation set, "val"
         """
 
     def has_epoch(self, state: TrainingState) -> bool:
-        """Tell whether `epoch` was called with this state, in an earlier session too.
+        """Return whether an earlier session has called `epoch` with this state.
 
-        Asked once, at a resume: a run can be killed when its checkpoint is written and
-        its observers have not heard yet.  If not, `epoch` is called before any `step`;
-        a call that was cut short must then leave nothing twice.
+        Called once, at a resume: a run may be killed after its checkpoint was written
+        and before its observers were called.  If False, `epoch` is called before any
+        `step`.  If the earlier call was cut short, nothing may then be written twice.
         """
         return True
 
     def end(self, state: TrainingState) -> None:
-        """Take note that the last weights are saved, even if there was nothing to do.
+        """Observe the end of the run, when the last weights are saved.
 
-        Not told to a run that is stopped on its way.
+        This is called even if nothing was left to train, but not after a stop.
         """
 
     def close(self) -> None:
-        """Let go of files; called once, whatever ends the run."""
+        """Close files; called once, however the run ends."""
 
 
 class Observers:
-    """Tells several observers, and goes on without one that fails.
+    """Calls several observers, and continues without one that fails.
 
-    Hours of training are worth more than their picture: any `Exception` of an observer
-    but a request to stop, a full disk or a mistake of its own, becomes a warning, and
-    that observer is closed.
+    Training matters more than what observes it: any `Exception` of an observer, except
+    a request to stop, becomes a warning, and that observer is closed.
     """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
     def tell(
-        self, what: str, *args: Any, whom: Iterable[Observer] | None = None
+        self, method: str, *args: Any, to: Iterable[Observer] | None = None
     ) -> None:
-        """Call the method ``what`` of each, or of those in ``whom``."""
-        for observer in tuple(self._observers if whom is None else whom):
-            self._call(observer, what, *args)
+        """Call the method of this name of all observers, or of those in ``to``."""
+        for observer in tuple(self._observers if to is None else to):
+            self._call(observer, method, *args)
 
     def without_epoch(self, state: TrainingState) -> list[Observer]:
-        """Return those who have not heard of the epoch that ended in ``state``."""
+        """Return the observers that missed the epoch that ended in ``state``."""
         return [
             observer
             for observer in tuple(self._observers)
             if self._call(observer, "has_epoch", state) is False
         ]
 
-    def _call(self, observer: Observer, what: str, *args: Any) -> Any:
+    def _call(self, observer: Observer, method: str, *args: Any) -> Any:
         try:
-            return getattr(observer, what)(*args)
+            return getattr(observer, method)(*args)
         except StopRequested:
             raise
         except Exception as error:
             self._observers.remove(observer)
             name = type(observer).__name__
             warn(f"{name} failed, the run goes on without it: {reason(error)}")
-            if what != "close":
+            if method != "close":
                 with contextlib.suppress(Exception):
                     observer.close()
 

@@ -1,7 +1,7 @@
-"""What a model keeps of the data that it learnt from: enough to classify more images.
+"""What is stored about a model's training data: enough to classify other images.
 
-It stands in the manifest of the weights and in checkpoints.  What is as in CIFAR-10 is
-left out, so that manifests without it, as all old ones are, mean the same.
+It is part of the weights' manifest and of checkpoints.  Values equal to CIFAR-10's are
+left out, so that old manifests, which have none, keep their meaning.
 """
 
 import math
@@ -14,21 +14,21 @@ from odyssey.data.sets import PUBLISHED
 from odyssey.errors import InputError
 
 IMAGE_SHAPE = (3, 32, 32)  # CIFAR's
-MAX_SIDE = 65_536  # pixels, to be believed from a manifest
+MAX_SIDE = 65_536  # pixels; a manifest with more is refused
 
 
 class Origin(NamedTuple):
-    """The images that a model learnt from, and their classes."""
+    """The data that a model was trained on."""
 
-    dataset: str | None  # None: it is not known
-    classes: list[str]  # names of the first outputs; none if they are not known
+    dataset: str | None  # None: unknown
+    classes: list[str]  # names of the first outputs; empty if unknown
     mean: tuple[float, ...]  # of each channel, for the normalisation
-    std: tuple[float, ...]
+    std: tuple[float, ...]  # likewise
     image_shape: tuple[int, int, int]  # (C, H, W)
 
 
 def origin_metadata(dataset: str, data: Dataset) -> dict[str, Any]:
-    """Return what a manifest says of the data that a model learns from, as JSON."""
+    """Return the part of a manifest that describes a model's training data, as JSON."""
     metadata: dict[str, Any] = {"dataset": dataset, "classes": list(data.class_names)}
     if (tuple(data.mean), tuple(data.std)) != (CIFAR10_MEAN, CIFAR10_STD):
         metadata |= {"mean": list(data.mean), "std": list(data.std)}
@@ -40,10 +40,10 @@ def origin_metadata(dataset: str, data: Dataset) -> dict[str, Any]:
 def origin_of(
     metadata: Mapping[str, Any], num_classes: int, weights_dir: str | os.PathLike
 ) -> Origin:
-    """Return what a manifest says of the data that the model learnt from.
+    """Return what a manifest says about the model's training data.
 
-    Where it has no names of classes, no mean or deviation, they are those of the data
-    set that it names, or of CIFAR-10.
+    Missing class names, means or deviations are those of the data set that it names, or
+    of CIFAR-10.
 
     Parameters
     ----------
@@ -54,18 +54,18 @@ def origin_of(
     Raises
     ------
     InputError
-        If something in the manifest is not as it must be.
+        If a value in the manifest is invalid; names the entry.
     """
 
-    def require(condition: bool, what: str) -> None:
+    def require(condition: bool, name: str) -> None:
         if not condition:
-            raise InputError(f"{weights_dir}: bad {what} in the manifest")
+            raise InputError(f"{weights_dir}: bad {name} in the manifest")
 
     dataset = metadata.get("dataset")
     published = PUBLISHED.get(dataset if isinstance(dataset, str) else "")
     published = published or PUBLISHED["cifar10"]
-    usual = list(published.class_names) if num_classes == published.num_classes else []
-    classes = metadata.get("classes", usual)
+    known = list(published.class_names) if num_classes == published.num_classes else []
+    classes = metadata.get("classes", known)
     require(
         isinstance(classes, list)
         and all(isinstance(name, str) and name.isprintable() for name in classes),

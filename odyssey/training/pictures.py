@@ -1,4 +1,4 @@
-"""Pictures of what training sees and does, as pixels (height, width, 3) uint8."""
+"""Pictures of training images and confusion matrices, (height, width, 3) uint8."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ import numpy as np
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 
 MARGIN = 2  # pixels between the images of a sheet
-CELL_HEIGHT, CELL_WIDTH = 24, 68  # pixels of a cell of the confusion matrix, at least
-MOST_NAMED = 30  # classes whose names and counts are written; of more, colours alone
+CELL_HEIGHT, CELL_WIDTH = 24, 68  # least pixels of a cell of the confusion matrix
+MOST_NAMED = 30  # classes up to which names and counts are written
 SMALL_CELL = 8  # pixels of a cell's side without text
-DARKEST = np.array([8, 48, 107])  # blue, of a cell that has all of its row
+DARKEST = np.array([8, 48, 107])  # blue: the cell has all images of its row
 
 
 def denormalize(
@@ -19,13 +19,13 @@ def denormalize(
     mean: Sequence[float] = CIFAR10_MEAN,
     std: Sequence[float] = CIFAR10_STD,
 ) -> np.ndarray:
-    """Return normalised images (N, C, H, W) as uint8 again."""
+    """Return normalised images (N, C, H, W) as the uint8 images that they were."""
     shift, scale = (np.array(m)[:, None, None] for m in (mean, std))
     return np.rint((x * scale + shift) * 255).clip(0, 255).astype(np.uint8)
 
 
 def contact_sheet(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Return images side by side on white, in colour.
+    """Arrange images in columns on a white sheet; return it in colour.
 
     Parameters
     ----------
@@ -43,14 +43,17 @@ def contact_sheet(columns: Sequence[np.ndarray]) -> np.ndarray:
         left = MARGIN + j * (W + MARGIN)
         for i, image in enumerate(column.transpose(0, 2, 3, 1)):
             top = MARGIN + i * (H + MARGIN)
-            sheet[top : top + H, left : left + W] = image  # a grey in all colours
+            sheet[top : top + H, left : left + W] = (
+                image  # grey is repeated in all channels
+            )
     return sheet
 
 
 def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    """Return a confusion matrix as a table of counts, the darker the more of its row.
+    """Draw a confusion matrix as a table; the larger a cell's share, the darker.
 
-    Needs Pillow, for the text.  More than `MOST_NAMED` classes have colours alone.
+    The share is of the images of the row.  Text needs Pillow; with more than
+    `MOST_NAMED` classes there are only colours.
 
     Parameters
     ----------
@@ -63,11 +66,11 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.n
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     if K > MOST_NAMED:
         return _coloured(share, SMALL_CELL, SMALL_CELL)
-    # The width of text is measured on a picture of its own, before there is the table.
+    # The width of the names decides the size of the table, so it is measured first.
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength
     widest = max((measure(name) for name in class_names), default=0)
     cell_width = max(CELL_WIDTH, math.ceil(widest) + 4)
-    table = np.zeros((K + 1, K + 1))  # a row and a column of names, on white
+    table = np.zeros((K + 1, K + 1))  # the first row and column are for names, on white
     table[1:, 1:] = share
     image = Image.fromarray(_coloured(table, CELL_HEIGHT, cell_width))
     draw = ImageDraw.Draw(image)
@@ -89,6 +92,6 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.n
 
 
 def _coloured(table: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return a table of shares, 0 to 1, as cells of white to blue."""
+    """Return a table of shares, 0 to 1, as cells from white to blue."""
     pixels = np.rint(255 + table[..., None] * (DARKEST - 255)).astype(np.uint8)
     return pixels.repeat(height, axis=0).repeat(width, axis=1)

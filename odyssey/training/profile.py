@@ -1,42 +1,45 @@
 """How long each layer and each operation takes in a step of training.
 
-Python tells a function of each call that begins and ends (`sys.setprofile`), and that
-one stops the time of those that are known: the layers, which `odyssey.layers.names`
-lists, and the public functions of operations and updates.  They are known by their
-code, so it does not matter under which name, or by whom, they were imported.
+Python calls a function at the beginning and the end of each call (`sys.setprofile`).
+Here it times the layers, which `odyssey.layers.names` lists, and the public functions
+of operations and updates.  They are recognised by their code, so it does not matter
+where, or under which name, they were imported.
 """
 
 import inspect
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import odyssey
 from odyssey.layers.names import NAMINGS
 from odyssey.training.clock import clock
 
-#: Parts of a step that a layer can have a share in; the update and checks are "other".
+#: Parts of a step; the update and the checks are "other".
 PHASES = ("forward", "backward", "other")
 Times = dict[str, dict[str, float]]  # seconds by layer, then by phase
 
 
-class Call(NamedTuple):
+@dataclass
+class Call:
     """A call that is being timed."""
 
     frame: FrameType
     name: str
     phase: str
     started: float
+    within: float = 0.0  # seconds of timed calls within it
 
 
 class Clocks:
-    """Within its context the calls of layers and operations are timed.
+    """Times the calls of layers and operations within its context.
 
-    A call's time does not contain that of timed calls within it, so that all times add
-    up to no more than the step.  Within a layer, and within an operation, operations
-    are not told apart: their time is that of what called them.
+    A call's time does not include that of timed calls within it, so the sum of all
+    times is at most that of the step.  Operations called by a layer or by another
+    operation are not timed: their time belongs to the caller.
 
     Attributes
     ----------
@@ -47,8 +50,7 @@ class Clocks:
         self.times: Times = defaultdict(lambda: defaultdict(float))
         self._operations = operations()
         self._calls: list[Call] = []
-        self._previous: Any = None  # a function, or a profiler in C
-        self._within: list[float] = []  # seconds of timed calls within each of those
+        self._previous: Any = None  # a function, or cProfile's profiler
 
     def __enter__(self) -> "Clocks":
         self.times.clear()
@@ -65,7 +67,6 @@ class Clocks:
         else:
             sys.setprofile(self._previous)
         self._calls.clear()
-        self._within.clear()
 
     def _event(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":
@@ -82,33 +83,32 @@ class Clocks:
             name, phase = self._operations[code]
         else:
             return
-        self.times[name]  # its place is that of the call's beginning
-        self._within.append(0.0)
+        self.times[name]  # makes the entry now, so that entries are in order of calls
         self._calls.append(Call(frame, name, phase, clock()))
 
     def _end(self) -> None:
         call = self._calls.pop()
         seconds = clock() - call.started
-        self.times[call.name][call.phase] += seconds - self._within.pop()
-        if self._within:
-            self._within[-1] += seconds
+        self.times[call.name][call.phase] += seconds - call.within
+        if self._calls:
+            self._calls[-1].within += seconds
 
 
 def _is_c_profiler(profiler: Any) -> bool:
-    """Tell whether this is cProfile's, which `sys.setprofile` cannot put back.
+    """Return whether this is cProfile's, which `sys.setprofile` cannot set again.
 
-    Up to Python 3.11 it shows itself there, but cannot be called.
+    Up to Python 3.11 `sys.getprofile` returns it, but it cannot be called.
     """
     return hasattr(profiler, "enable") and not callable(profiler)
 
 
 def layer_name(argument: Any) -> str:
-    """Return the name that a layer's argument is or has; that of a relu has none."""
+    """Return the layer's name: the argument itself or its ``name``, else "relu"."""
     return argument if isinstance(argument, str) else getattr(argument, "name", "relu")
 
 
 def operations() -> dict[CodeType, tuple[str, str]]:
-    """Return name and phase of each public function, by its code."""
+    """Return name and phase of each public function by its code object."""
     found = {}
     for name in odyssey.__all__:
         function = getattr(odyssey, name)
@@ -122,19 +122,19 @@ def operations() -> dict[CodeType, tuple[str, str]]:
 
 
 def profile(step: Callable[[], object], repeats: int = 3) -> dict[str, Any]:
-    """Return seconds of a step, and of each layer in it, in the order of first calls.
+    """Time a step and each layer in it; layers are in the order of first calls.
 
     Parameters
     ----------
     step : does one step of training; kernels should be compiled already
-    repeats : of the step; the figures are those of the one with the median time, so
-        that they add up
+    repeats : number of steps; the result is that of the step with the median time, so
+        that its parts add up
 
     Returns
     -------
     dict
-        Plain JSON: ``seconds`` of the step and ``rows``, each with ``name`` and the
-        seconds of those `PHASES` in which there were calls.
+        Plain JSON: ``seconds`` of the step, and ``rows``, each with ``name`` and the
+        seconds of the `PHASES` in which it was called.
     """
     clocks = Clocks()
     steps: list[dict[str, Any]] = []

@@ -1,82 +1,59 @@
-"""Where a run stands: a bar on a terminal, plain lines anywhere else."""
+"""Progress of a run: a bar on a terminal, plain lines anywhere else."""
 
-import shutil
 import statistics
 import sys
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
 
-from odyssey.output import is_terminal, say
+from odyssey.output import is_terminal, progress_bar, say
 from odyssey.training.state import TrainingState
 
-#: Steps that the time left is estimated from.
+#: Number of steps from which the remaining time is estimated.
 RECENT = 101
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as ``1:02:03``, with days before it from one day on."""
+    """Return a duration as ``1:02:03``, or ``2 d 1:02:03`` if it has days."""
     minutes, s = divmod(round(max(0.0, seconds)), 60)
     hours, m = divmod(minutes, 60)
     days, h = divmod(hours, 24)
     return (f"{days} d " if days else "") + f"{h}:{m:02}:{s:02}"
 
 
+@dataclass
 class Progress:
-    """Shows epoch, step, loss, accuracy, images/s and the time left (ETA).
+    """Shows epoch, step, loss, accuracy, images/s and the remaining time (ETA)."""
 
-    Parameters
-    ----------
-    epochs, steps_per_epoch : int
-    last_step : int
-        Updates done when the run ends.
-    interval : int
-        Steps between two plain lines.
-    bar : bool or None
-        Draw a bar on stderr; None: if stderr is a terminal.
-    mixed : bool
-        Say of the accuracy in training that it is that of mixed labels.
-    """
+    epochs: int
+    steps_per_epoch: int
+    last_step: int  # number of the run's last update, from 1
+    interval: int = 20  # steps between two plain lines
+    bar: bool | None = None  # draw a bar on stderr; None: if it is a terminal
+    mixed: bool = False  # whether the training accuracy is that of mixed labels
 
-    def __init__(
-        self,
-        epochs: int,
-        steps_per_epoch: int,
-        last_step: int,
-        interval: int = 20,
-        bar: bool | None = None,
-        mixed: bool = False,
-    ) -> None:
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.last_step = last_step
-        self.interval = interval
-        self.use_bar = is_terminal(sys.stderr) if bar is None else bar
-        self._of = " of mixed labels" if mixed else ""
+    def __post_init__(self) -> None:
+        self.use_bar = is_terminal(sys.stderr) if self.bar is None else self.bar
+        self._of = " of mixed labels" if self.mixed else ""
         self._bar: tqdm | None = None
         self._seconds: deque[float] = deque(maxlen=RECENT)  # of the newest steps
         self._evaluation_seconds = 0.0
 
     def begin_epoch(self, epoch: int, batch: int) -> None:
-        """Start the bar of an epoch (from 1) of which ``batch`` batches are done."""
+        """Start the bar of an epoch (from 1) after ``batch`` of its batches."""
         if self.use_bar:
-            # tqdm draws nothing on a terminal that does not know its size; this does.
-            columns, rows = shutil.get_terminal_size()
-            self._bar = tqdm(
+            self._bar = progress_bar(
                 total=self.steps_per_epoch,
                 initial=batch,
                 desc=f"epoch {epoch}/{self.epochs}",
                 bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
-                file=sys.stderr,
-                ncols=columns,
-                nrows=rows,
-                leave=False,
             )
 
     def step(self, state: TrainingState, seconds: float) -> None:
-        """Show a step that took ``seconds``; loss and accuracy are the epoch's."""
+        """Show a step that took ``seconds``, and the epoch's loss and accuracy."""
         self._seconds.append(seconds)
         sums = state.sums
         numbers = f"loss {sums.mean_loss:.4f}, accuracy {sums.accuracy:.2%}{self._of}, "
@@ -89,10 +66,10 @@ class Progress:
             say(f"{epoch}, step {state.step}/{self.last_step}: {numbers}")
 
     def eta(self, step: int) -> str:
-        """Return the time that the steps and evaluations after ``step`` will take.
+        """Estimate the time of the steps and evaluations after ``step``.
 
-        It is the median of recent steps that counts: neither the first ones, which are
-        slow, nor what else the machine did an hour ago.
+        The median of recent steps counts, so that neither slow first steps nor a busy
+        hour before affect it.
         """
         left = self.last_step - step
         steps = left * statistics.median(self._seconds or [0.0])
@@ -100,17 +77,17 @@ class Progress:
         return duration(steps + evaluations)
 
     def evaluation(self, seconds: float) -> None:
-        """Take note of how long an evaluation took."""
+        """Record the duration of an evaluation, for the remaining time."""
         self._evaluation_seconds = seconds
 
     def end_epoch(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def epoch_done(self, row: Mapping[str, Any]) -> None:
-        """Print the line of a finished epoch from its row of metrics."""
+        """Print the row of metrics of a finished epoch as a line."""
         parts = [f"lr {row['lr']:g}"]
         for name in ("train", "val", "test"):
             if f"{name}_loss" in row:

@@ -1,4 +1,4 @@
-"""Kernels are compiled before the clock of a run starts, and that is said."""
+"""Compilation of a run's kernels before its first step is timed."""
 
 import contextlib
 
@@ -16,10 +16,10 @@ from odyssey.training.state import TrainingState
 def ready_kernels(
     model: Model, state: TrainingState, x: np.ndarray, labels: np.ndarray, lr: float
 ) -> str:
-    """Compile or load the kernels that a run will need; return what to say of it.
+    """Compile or load the kernels that a run needs; return a line to print.
 
-    A step and a prediction are done with a copy of the state and thrown away.  What is
-    not finite, or too large, in them is for the first real step to say.
+    A step and a prediction are done on a copy of the state and discarded.  Values that
+    are not finite are ignored here: the first real step reports them.
     """
     watch = Stopwatch()
     scratch = state.copy_tensors()

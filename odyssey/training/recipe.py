@@ -1,4 +1,4 @@
-"""The recipe of a run: every choice that decides its numbers, and nothing else."""
+"""The recipe of a run: all choices that decide its numbers, and no others."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,12 +17,11 @@ _MISSING = "not given"
 
 @dataclass(frozen=True)
 class Recipe(LearningRate):
-    """Choices that decide the weights a run ends with, bit for bit.
+    """All choices that decide a run's final weights, bit for bit.
 
-    Number of threads, places of files and what is logged do not belong here: a run may
-    be resumed with others.  The learning rate, whose fields and ``epochs`` are those of
-    `LearningRate`, is a pure function of the step; where it does not depend on
-    ``epochs``, they may grow as well.
+    The number of threads, the folders and the logging are not part of it: they may
+    differ after a resume.  ``epochs`` and the fields of the learning rate are those of
+    `LearningRate`; ``epochs`` may grow at a resume, unless the schedule depends on it.
     """
 
     model: str
@@ -33,10 +32,10 @@ class Recipe(LearningRate):
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
-    norm_weight_decay: float | None = None  # None: as weight_decay
+    norm_weight_decay: float | None = None  # None: equal to weight_decay
     label_smoothing: float = 0.0
     clip_grad_norm: float | None = None
-    ema_decay: float = 0.0  # of the average of weights, 0 for none
+    ema_decay: float = 0.0  # of the moving average of weights; 0 for none
     augment: bool = True
     pad_mode: str = "zero"  # of augment.PAD_MODES
     flip: str = "random"  # of augment.FLIPS
@@ -91,30 +90,30 @@ class Recipe(LearningRate):
 
     @property
     def mixes(self) -> bool:
-        """Tell whether images are mixed, so that labels are distributions."""
+        """Return whether images are mixed, so that labels are distributions."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0
 
     def weight_decay_of(self, param: np.ndarray) -> float:
         """Return the weight decay of a parameter.
 
-        Those of one axis, gamma and beta of batch norm and biases, may have their own;
-        ``set_weight_decay`` of torchvision's ``references/classification/utils.py``
-        tells norms from biases.
+        Parameters with one axis (gamma and beta of batch norm, biases) may have their
+        own.  ``set_weight_decay`` of torchvision's
+        ``references/classification/utils.py`` treats norms and biases separately.
         """
         if param.ndim == 1 and self.norm_weight_decay is not None:
             return self.norm_weight_decay
         return self.weight_decay
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values, the model's options among them."""
-        values = _with_lists(asdict(self))
+        """Return the recipe, with the model's options, as plain JSON values."""
+        values = with_lists(asdict(self))
         return values.pop("model_options") | values
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
-        """Return a line for each choice that ``saved``, another recipe, made otherwise.
+        """Return a line for each choice that differs from ``saved``, another recipe.
 
-        A field that came to recipes after ``saved`` was written had its default.
-        ``epochs`` may change where the learning rate does not depend on them, see
+        A field that ``saved`` lacks, because it is older, had its default.  ``epochs``
+        may differ, unless the schedule is in
         `odyssey.training.learning_rate.NEED_EPOCHS`.
         """
         now, saved = _with_usual(self.to_dict()), _with_usual({**_defaults(), **saved})
@@ -134,21 +133,21 @@ class Recipe(LearningRate):
 
 
 def _defaults() -> dict[str, Any]:
-    """Return the fields that have a plain default, as `Recipe.to_dict` has them."""
-    return _with_lists(
+    """Return the defaults of all fields that have one, in the form of `to_dict`."""
+    return with_lists(
         {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
     )
 
 
 def _with_usual(values: dict[str, Any]) -> dict[str, Any]:
-    """Return ``values`` with a norm_weight_decay only where it is one of its own."""
+    """Return ``values`` with None for a norm_weight_decay equal to weight_decay."""
     if values["norm_weight_decay"] == values["weight_decay"]:
         return values | {"norm_weight_decay": None}
     return values
 
 
-def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
-    """Return ``values`` with lists for tuples, as JSON gives them back."""
+def with_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with lists instead of tuples, as JSON has them."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()
@@ -156,7 +155,7 @@ def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def said(name: str) -> str:
-    """Return what a field of the recipe is called in messages."""
+    """Return the name of a recipe's field for messages."""
     if name == "data_sha256":
         return "the training images (sha256)"
     return remedy("field", option=name.replace("_", "-")) or name
@@ -175,7 +174,7 @@ def _shown(value: Any) -> str:
 
 
 def data_digest(images: np.ndarray, labels: np.ndarray) -> str:
-    """Return the SHA-256 of the training set, so that a resume can tell another one.
+    """Return the SHA-256 of the training set, so that a resume detects another one.
 
     Parameters
     ----------
@@ -183,7 +182,7 @@ def data_digest(images: np.ndarray, labels: np.ndarray) -> str:
     labels : ndarray of integers, shape (N,)
     """
     digest = hashlib.sha256(repr(images.shape).encode())
-    # Channels-last memory is what the loaders give: no copy is made of it.
+    # The loaders give channels-last memory, for which this makes no copy.
     digest.update(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).data)
     digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
     return digest.hexdigest()

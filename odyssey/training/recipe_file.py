@@ -1,6 +1,6 @@
-"""Recipes as YAML files: read with suspicion, written so that they read back equal.
+"""Recipes as YAML files: read strictly, and written so that they read back equal.
 
-A recipe file is one flat mapping, from names of options with underscores to values::
+A recipe file is one flat mapping from names of options, with underscores, to values::
 
     description: 26 epochs, a triangle of the learning rate
     epochs: 26
@@ -8,10 +8,10 @@ A recipe file is one flat mapping, from names of options with underscores to val
     nesterov: true
     lr_milestones: [100, 150]
 
-YAML 1.1, which PyYAML reads, has surprises: ``1e-4`` is text there, ``010`` eight, and
-``1:30`` ninety.  Here only decimal numbers are numbers; all others stay text, and where
-a number is wanted text is refused.  What an option may be is not known here but to the
-command that has it, see `odyssey.cli.config_option`.
+YAML 1.1, which PyYAML reads, has surprises: ``1e-4`` is text, ``010`` is 8 and
+``1:30`` is 90.  Here only decimal numbers are numbers; everything else stays text,
+which is refused if a number is expected.  The values of an option are checked by its
+command, see `odyssey.cli.config_option`.
 """
 
 import json
@@ -25,10 +25,10 @@ import odyssey
 from odyssey.errors import InputError, os_reason, remedy
 from odyssey.weights.files import WeightsError, file_size
 
-MAX_BYTES = 65_536  # far more than a recipe has
+MAX_BYTES = 65_536  # far more than a recipe needs
 SUFFIXES = (".yml", ".yaml")
 
-#: Fields that count epochs, with the least that each may be.
+#: Fields that count epochs, with the least value of each.
 EPOCH_COUNTS = {"lr_decay_epochs": 1, "lr_restart_epochs": 1, "lr_warmup_epochs": 0}
 
 #: What YAML 1.1 takes for true and false.
@@ -36,7 +36,7 @@ TRUTH_VALUES = dict.fromkeys(("true", "yes", "on"), True)
 TRUTH_VALUES |= dict.fromkeys(("false", "no", "off"), False)
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
-_KINDS = {  # by the form of a node, what YAML sees in it without being told
+_KINDS = {  # for each form of a node, the types that YAML finds without a tag
     "mapping": ("map",),
     "sequence": ("seq",),
     "scalar": ("str", "null", "bool", "int", "float", "timestamp", "merge", "value"),
@@ -47,10 +47,10 @@ _EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
 
 
 def find_recipe(name: str, folder: Path) -> Path:
-    """Return the file that ``name`` stands for.
+    """Return the path of the recipe file ``name``.
 
-    A name without a path is that of a recipe in ``folder``, where it may do without
-    its ending; with the ending, a file of that name in the working directory wins.
+    A name without a path is that of a recipe in ``folder``; the suffix may be omitted.
+    With a suffix, a file of that name in the working directory comes first.
     """
     path = Path(name)
     if path.name != name:
@@ -66,14 +66,14 @@ def recipe_names(folder: Path) -> list[str]:
 
 
 def read_recipe(path: str | os.PathLike) -> dict[str, Any]:
-    """Return what a recipe file says: None, bool, int, float, str, or a list of those.
+    """Return a recipe file's options: None, bool, int, float, str or a list of these.
 
     Nothing in the file is executed, whatever its tags say.
 
     Raises
     ------
     InputError
-        Without PyYAML; if the file cannot be read, is no flat mapping, or has a key
+        Without PyYAML, or if the file cannot be read, is no flat mapping, or has a key
         twice.
     """
     try:
@@ -92,27 +92,27 @@ def read_recipe(path: str | os.PathLike) -> dict[str, Any]:
     except (yaml.YAMLError, WeightsError, ValueError) as error:
         reason = " ".join(str(error).split()).removeprefix(f"{path}: ")
     except RecursionError:
-        reason = "lists within lists without end"
+        reason = "lists are nested too deeply"
     except OSError as error:
         raise InputError(os_reason(error)) from None
     raise InputError(f"{os.fspath(path)}: {reason}")
 
 
 def _content(path: str | os.PathLike) -> bytes:
-    """Return the bytes of a file that is not too large to be a recipe."""
-    file_size(path)  # refuses a pipe, which may hang
+    """Return the content of a file; refuse one that is too large for a recipe."""
+    file_size(path)  # refuses a pipe: reading it may hang
     with open(path, "rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES:,} bytes are no recipe")
+        raise ValueError(f"no recipe, it has more than {MAX_BYTES:,} bytes")
     return content
 
 
 def _items(root: Any) -> Iterator[tuple[str, Any]]:
-    """Yield keys and values of the tree that YAML's composer has made of a file."""
+    """Yield the keys and values of a file from the tree of YAML's composer."""
     if root is None or _kind(root) != "map":
         raise ValueError("must have lines of the form 'option: value'")
-    lines: dict[str, int] = {}  # where each key is
+    lines: dict[str, int] = {}  # the line of each key
     for key, value in root.value:
         line = key.start_mark.line + 1
         if key.id != "scalar":
@@ -132,7 +132,7 @@ def _items(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _kind(node: Any) -> str:
-    """Return what YAML takes a node for; a tag that would make an object is refused."""
+    """Return the YAML type of a node; refuse a tag that would create an object."""
     kind = node.tag.removeprefix(_STANDARD_TAG)
     if kind not in _KINDS[node.id]:
         raise ValueError(f"must be a plain value, without the tag {node.tag}")
@@ -140,7 +140,7 @@ def _kind(node: Any) -> str:
 
 
 def _scalar(node: Any) -> Any:
-    """Return what a leaf of the tree stands for."""
+    """Return the value of a leaf of the tree."""
     kind, text = _kind(node), node.value
     if node.id != "scalar":
         raise ValueError("must be a value or a list of values")
@@ -152,11 +152,11 @@ def _scalar(node: Any) -> Any:
         return int(text)
     if kind == "float" and (_FLOAT.fullmatch(text) or _INT.fullmatch(text)):
         return float(text)
-    return text  # of which YAML 1.1 makes a date, perhaps, or a number to another base
+    return text  # also what YAML 1.1 reads as a date or in another base
 
 
 def with_point(number: str) -> str:
-    """Return a number in the one form with an exponent that YAML 1.1 knows: 1.0e-4."""
+    """Return a number with an exponent in the form that YAML 1.1 requires: 1.0e-4."""
     if parts := _EXPONENT.fullmatch(number):
         whole, fraction, sign, exponent = parts.groups()
         return f"{whole}{fraction or '.0'}e{sign or '+'}{exponent}"
@@ -164,7 +164,7 @@ def with_point(number: str) -> str:
 
 
 def written(value: Any) -> str:
-    """Return a value as `read_recipe` reads it: as JSON, but for numbers like 1e-4."""
+    """Return a value as text for `read_recipe`: JSON, except for numbers like 1e-4."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(written, value))}]"
     if isinstance(value, float):
@@ -173,12 +173,12 @@ def written(value: Any) -> str:
 
 
 def recipe_text(values: Mapping[str, Any]) -> str:
-    """Return the file of a recipe that ran, from what `Recipe.to_dict` gives."""
+    """Return the text of a run's recipe file; ``values`` is from `Recipe.to_dict`."""
     values = {"model": values["model"], **values}
     digest = values.pop("data_sha256")
     lines = [
         f"# The recipe of the run in this folder, by odyssey {odyssey.__version__}.",
-        *(f"# {how}" for how in [remedy("repeat")] if how),
+        *(f"# {advice}" for advice in [remedy("repeat")] if advice),
         f"# Training images: sha256 {digest}",
         *(f"{name}: {written(value)}" for name, value in values.items()),
     ]
@@ -186,11 +186,11 @@ def recipe_text(values: Mapping[str, Any]) -> str:
 
 
 def rescaled(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Return the numbers of epochs in a recipe as they are when the run has ``epochs``.
+    """Return a recipe's counts of epochs, rescaled to a run of ``epochs``.
 
-    Milestones, warmup, epochs to a drop or a restart keep their part of the run,
-    rounded to whole epochs; milestones still rise.  A recipe that does not say how many
-    epochs it is made for has none to rescale.
+    Milestones, warmup and the epochs between drops or restarts keep their fraction of
+    the run, rounded to whole epochs; milestones still rise.  Without ``epochs`` in the
+    recipe, nothing is rescaled.
     """
     if "epochs" not in values:
         return {}
@@ -209,5 +209,5 @@ def rescaled(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
 
 
 def _scaled(count: int, epochs: int, of: int) -> int:
-    """Return ``count * epochs / of``, rounded to the nearest, halves up."""
+    """Return ``count * epochs / of``, rounded to the nearest integer, halves up."""
     return (2 * count * epochs + of) // (2 * of)

@@ -1,4 +1,4 @@
-"""How a run begins: afresh, or where its newest usable checkpoint left off."""
+"""The start of a run: from the beginning, or from its newest intact checkpoint."""
 
 from pathlib import Path
 
@@ -24,31 +24,29 @@ def begin(
     overwrite: bool = False,
     allow_nonfinite: bool = False,
 ) -> Path | None:
-    """Prepare a run's folder and bring ``state`` to where training is to go on.
+    """Prepare a run's folder and set ``state`` to where training continues.
 
-    The recipe is written into the folder, at a resume too: ``epochs`` may have grown.
+    The recipe is written to the folder, also at a resume: ``epochs`` may have grown.
 
     Parameters
     ----------
-    folder : RunFolder
-        Open.
-    state : TrainingState
-        Fresh; takes the checkpoint's values if there is one.
-    resume : bool
-        Go on from the newest usable checkpoint; without any, start afresh.
-    overwrite : bool
-        Delete the run that lies in the folder.
+    folder : open
+    state : fresh; gets the checkpoint's values if there is one
+    recipe : the run's
+    resume : continue from the newest intact checkpoint, or from the beginning if there
+        is none
+    overwrite : delete the run that is in the folder
+    allow_nonfinite : accept NaN and infinity in the weights
 
     Returns
     -------
-    Path or None
-        The checkpoint gone on from.
+    checkpoint : the one that the run continues from, or None
 
     Raises
     ------
     InputError
-        If the folder holds a run that is neither to be resumed nor overwritten, or one
-        with another recipe.
+        If the folder holds a run but neither ``resume`` nor ``overwrite`` is set, or a
+        run with another recipe.
     WeightsError
         If there are checkpoints and all are damaged.
     """
@@ -68,10 +66,7 @@ def begin(
 def _restore_newest(
     folder: RunFolder, state: TrainingState, recipe: Recipe, allow_nonfinite: bool
 ) -> Path | None:
-    checkpoint = load_newest_checkpoint(
-        folder.path,
-        lambda path, error: warn(f"damaged, trying the one before: {error}"),
-    )
+    checkpoint = load_newest_checkpoint(folder.path)
     if checkpoint is None:
         say(f"{folder.path} has no checkpoint to resume from: starting afresh")
         return None
@@ -82,7 +77,7 @@ def _restore_newest(
         state.restore(checkpoint.tensors, counters)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{checkpoint.path}: no checkpoint of a training run ({error!r})"
+            f"{checkpoint.path}: not a checkpoint of a training run ({error!r})"
         ) from None
     refuse_nonfinite(state.tensors(), str(checkpoint.path), allow_nonfinite)
     if version != odyssey.__version__:
@@ -98,7 +93,7 @@ def _refuse_other_recipe(
 ) -> None:
     lines = recipe.differences(saved)
     epochs, steps = counters["epoch"], counters["batch"]
-    # What was trained beyond ``epochs`` would be in the weights, and not in the recipe.
+    # Training beyond ``epochs`` would be in the weights, but not in the recipe.
     if recipe.epochs < epochs + (steps > 0):
         done = f"{epochs} are done"
         if steps:
@@ -107,7 +102,7 @@ def _refuse_other_recipe(
     if lines:
         there = folder.recipe.exists()
         raise InputError(
-            "this run was begun with another recipe: "
+            "this run was started with another recipe: "
             + "; ".join(lines)
             + (remedy("recipe of the run", path=folder.recipe) if there else "")
         )

@@ -1,15 +1,15 @@
-"""A run's folder: who may write in it, and what of an older run lies there.
+"""A run's folder: its lock, and the files of an earlier run.
 
 ::
 
     <weights-dir>/
       *.weights, manifest.json     the model: every few epochs, at a stop, at the end
-      recipe.yml                   every choice that decides the run's numbers
-      metrics.csv  steps.jsonl     what was measured
-      checkpoints/step-00001234/   all that a resume needs
+      recipe.yml                   all choices that decide the run's numbers
+      metrics.csv  steps.jsonl     the measurements
+      checkpoints/step-00001234/   everything that a resume needs
       evaluation.npz  environment.json  profile.json   for the report, see keepsakes.py
       report.html                  by ``python -m odyssey report``
-      .lock                        held by the trainer that is running
+      .lock                        held by the running trainer
 """
 
 import os
@@ -27,18 +27,13 @@ from odyssey.weights.files import (
 )
 from odyssey.weights.folder import PENDING, read_listed
 
-#: What is kept for the report, and the report.
+#: The files for the report, and the report.
 EVALUATION, ENVIRONMENT = "evaluation.npz", "environment.json"
 PROFILE, REPORT = "profile.json", "report.html"
 
 
 class RunFolder:
-    """The folder of one run, locked from `open` until `close`.
-
-    Parameters
-    ----------
-    directory : path
-    """
+    """The folder of one run, locked from `open` until `close`."""
 
     def __init__(self, directory: str | os.PathLike) -> None:
         self.path = Path(directory)
@@ -50,14 +45,14 @@ class RunFolder:
         self._lock_fd: int | None = None
 
     def open(self) -> "RunFolder":
-        """Make the folder if need be, take its lock and try that it can be written.
+        """Create the folder if needed, take its lock and check that it is writable.
 
         Raises
         ------
         ProgramError
-            If another process trains here (its pid is named).
+            If another process trains here; the message has its pid.
         OSError
-            If the folder cannot be made or written.
+            If the folder cannot be created or written.
         """
         make_directory(self.path)
         try:
@@ -85,13 +80,13 @@ class RunFolder:
                 f"{self.path}: another trainer is at work in this folder "
                 f"(pid {holder or 'unknown'})"
             ) from None
-        # The pid is for that message alone: the kernel drops the lock itself when its
-        # holder dies, however it dies.
+        # The pid is only for that message: the kernel releases the lock when its holder
+        # ends, however it ends.
         os.ftruncate(self._lock_fd, 0)
         os.pwrite(self._lock_fd, b"%d\n" % os.getpid(), 0)
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
@@ -103,7 +98,7 @@ class RunFolder:
         self.close()
 
     def saved_position(self) -> tuple[int, int] | None:
-        """Return step and epoch of the weights here, None unless they are whole."""
+        """Return step and epoch of the weights here, None unless they are intact."""
         try:
             manifest = read_listed(self.path, with_tensors=False).manifest
         except (WeightsError, OSError):
@@ -118,7 +113,7 @@ class RunFolder:
         weights = sorted(self.path.glob("*.weights"))
         manifests = [self.path / "manifest.json", self.path / PENDING]
         manifests = [p for p in manifests if p.exists()]
-        # What is left under a temporary name is no run: the next save clears it away.
+        # Temporary names are not of a run: the next save deletes them.
         checkpoints = sorted(
             (p for p in self.checkpoints.glob("*") if not p.name.startswith(TEMPORARY)),
             reverse=True,
@@ -130,14 +125,14 @@ class RunFolder:
         if found := self.old_run():
             names = ", ".join(str(p.relative_to(self.path)) for p in found[:3])
             raise InputError(
-                f"{self.path} holds a run already ({names}{', …' * (len(found) > 3)})"
+                f"{self.path} already holds a run ({names}{', …' * (len(found) > 3)})"
                 + remedy("a run is there")
             )
 
     def clear(self) -> None:
-        """Delete the run that lies here, and nothing else in the folder.
+        """Delete the run in this folder, and nothing else.
 
-        Manifests go last: until then what is left of the weights does not load.
+        Manifests go last: while one exists, an incomplete set of weights does not load.
         """
         for path in self.old_run():
             with naming(path):

@@ -1,8 +1,8 @@
-"""The model that a run has left: its weights, or what is in one of its checkpoints.
+"""The model of a run, from its weights or from one of its checkpoints.
 
 Weights are saved every ten epochs, when a run is stopped and at its end.  A run that
-was killed, or is at work, may have none yet, or older ones than its newest checkpoint,
-which holds the same tensors among others.
+was killed, or is still running, may have none yet, or older ones than its newest
+checkpoint.  A checkpoint contains the same tensors and more.
 """
 
 import os
@@ -13,6 +13,7 @@ from odyssey.errors import InputError, os_reason, remedy, warn
 from odyssey.network import Network
 from odyssey.output import say
 from odyssey.training.finite import refuse_nonfinite
+from odyssey.training.recipe import with_lists
 from odyssey.training.state import learned_tensors
 from odyssey.weights.checkpoint import (
     CHECKPOINTS,
@@ -32,41 +33,41 @@ from odyssey.weights.tensor_set import weight_files
 def open_model(
     network: Network, weights_dir: str, allow_nonfinite: bool = False
 ) -> LoadedWeights:
-    """Load a model; whatever is the matter with it is an `InputError`.
+    """Load a model; every fault of its files is an `InputError`.
 
     Parameters
     ----------
     network : the family
-    weights_dir : a folder of weights, of a run or of a checkpoint
-    allow_nonfinite : take NaN and infinity as well
+    weights_dir : folder of weights, of a run or of a checkpoint
+    allow_nonfinite : accept NaN and infinity
     """
     try:
         model = load_model(network, Path(weights_dir))
     except OSError as error:
-        if what := dead_link(weights_dir):
-            raise InputError(f"{weights_dir}: {what}") from error
+        if reason := dead_link(weights_dir):
+            raise InputError(f"{weights_dir}: {reason}") from error
         if os.path.exists(weights_dir):
             raise InputError(os_reason(error)) from error
         raise InputError(
             f"{weights_dir}: no such folder of weights{remedy('no weights')}"
         ) from error
     if not model.has_statistics:
-        how = remedy("no statistics")
-        warn(f"the running statistics are those of an untrained model{how}")
+        advice = remedy("no statistics")
+        warn(f"the running statistics are those of an untrained model{advice}")
     refuse_nonfinite({**model.params, **model.state}, weights_dir, allow_nonfinite)
     return model
 
 
 def load_model(network: Network, directory: Path) -> LoadedWeights:
-    """Load a folder's weights, or without any those of its newest checkpoint.
+    """Load a folder's weights, or those of its newest checkpoint if it has none.
 
-    If it is a checkpoint that is read, stderr has which; if the weights are older than
-    the newest, there is a warning.
+    The name of a checkpoint that is read is printed on stderr.  There is a warning if
+    the weights are older than the newest checkpoint.
 
     Raises
     ------
     WeightsError
-        As `load_weights`, and if there are checkpoints and none is intact.
+        As `load_weights`, and if there are checkpoints but none is intact.
     FileNotFoundError
         If there is no such folder.
     """
@@ -79,9 +80,7 @@ def load_model(network: Network, directory: Path) -> LoadedWeights:
     run = directory
     if directory.resolve().name == CHECKPOINTS:
         run = directory.parent
-    newest = load_newest_checkpoint(
-        run, lambda path, error: warn(f"damaged, trying the one before: {error}")
-    )
+    newest = load_newest_checkpoint(run)
     if newest is None:
         raise WeightsError(f"{directory}: holds no weights and no checkpoints")
     return _model_of_checkpoint(network, newest)
@@ -93,43 +92,43 @@ def _model_of_checkpoint(
     """Return the model in a checkpoint: the average, if there is one."""
     metadata, path = checkpoint.metadata, checkpoint.path
     recipe, counters = metadata.get("recipe"), metadata.get("counters")
-    origin = metadata.get("origin", {})  # before there was any: none
+    origin = metadata.get("origin", {})  # old checkpoints have none
     if not (
         isinstance(recipe, dict)
         and isinstance(counters, dict)
         and isinstance(origin, dict)
     ):
-        raise WeightsError(f"{path}: no checkpoint of a training run")
+        raise WeightsError(f"{path}: not a checkpoint of a training run")
     position = {name: counters.get(name) for name in ("step", "epoch")}
     manifest = {**origin, **position, "dataset": recipe.get("dataset")}
     manifest |= _options(network, recipe)
     model = model_of(network, learned_tensors(checkpoint.tensors), manifest, path)
     step, epoch = position.values()
     say(
-        f"weights of the checkpoint {path}: step {step}, whole epochs {epoch}", err=True
+        f"weights of the checkpoint {path}: step {step}, epochs finished {epoch}",
+        err=True,
     )
     return model
 
 
 def _options(network: Network, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the model's options as the manifest of weights has them.
+    """Return the model's options in the form of the weights' manifest.
 
-    A recipe leaves out what is usual for the model, see `odyssey.cli.model_options`.
+    A recipe leaves out the model's defaults, see `odyssey.cli.model_options`.
     """
     model = recipe.get("model")
     models = network.models
-    usual = models[model]._asdict() if model in list(models) else {}
-    usual.pop("num_classes", None)  # as many as the data had: the shapes tell
+    defaults = models[model]._asdict() if model in list(models) else {}
+    defaults.pop("num_classes", None)  # that of the data, which the shapes show
     given = {name: recipe[name] for name in network.option_names if name in recipe}
-    options = {"model": model, **usual, **given}
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in options.items()}
+    return with_lists({"model": model, **defaults, **given})
 
 
 def _warn_if_older(model: LoadedWeights, directory: Path) -> None:
-    """Say if a checkpoint of the same run has learned more than its weights."""
+    """Warn if a checkpoint of the same run is newer than its weights."""
     step, checkpoints = model.metadata.get("step"), list_checkpoints(directory)
     newest = step_number(checkpoints[-1]) if checkpoints else None
     if isinstance(step, int) and newest is not None and newest > step:
         path = checkpoints[-1]
-        how = remedy("newer checkpoint", path=path) or f"; {path} has newer ones"
-        warn(f"the weights are those of step {step}{how}")
+        advice = remedy("newer checkpoint", path=path) or f"; {path} has newer ones"
+        warn(f"the weights are those of step {step}{advice}")

@@ -1,4 +1,4 @@
-"""Signals that ask a program to stop: a flag that is looked at between batches."""
+"""Signals that ask a program to stop: a flag that is checked between batches."""
 
 import contextlib
 import os
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TypeVar
 
-#: Ctrl-C, `kill`, a lost connection or closed terminal, a batch system whose time is
-#: nearly up; Windows lacks the last two.
+#: Sent by Ctrl-C, by `kill`, for a lost connection or closed terminal, and by a batch
+#: system shortly before its time limit; Windows lacks the last two.
 SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
     if hasattr(signal, name)
 )
 
-#: Environment variable: where it is set, the end of standard input is a SIGTERM.  So a
-#: run ends with the program that holds the other end of that pipe, however this ended.
+#: Environment variable: if it is set, the end of standard input acts as a SIGTERM.  So
+#: a run stops when the program at the other end of that pipe ends, however it ends.
 STOP_WITH_STDIN = "ODYSSEY_STOP_WITH_STDIN"
 
 _NOTICE = b"\nstopping at the next batch; a second signal quits at once\n"
@@ -28,22 +28,22 @@ Flag = TypeVar("Flag", bound="StopFlag")
 
 
 class StopRequested(Exception):
-    """Leave the loop: a signal came in."""
+    """Raised to leave the loop after a signal."""
 
 
 @contextlib.contextmanager
 def handling(
     handler: Callable[[int, FrameType | None], object], *signums: int
 ) -> Iterator[None]:
-    """Have signals call ``handler`` for a while, but for those that are ignored.
+    """Set ``handler`` for signals within this context, except for ignored ones.
 
-    A shell has SIGINT ignored in what a script starts with ``&``, nohup SIGHUP.
-    In another thread than the main one, where Python has no handlers, nothing changes.
+    A shell ignores SIGINT for programs that a script starts with ``&``, nohup ignores
+    SIGHUP.  Outside the main thread, where Python has no handlers, nothing changes.
     """
     previous = {}
     try:
         for signum in signums:
-            # None: somebody's handler that is not Python's and could not be put back.
+            # None: a handler that was not set by Python and could not be restored.
             if signal.getsignal(signum) not in (signal.SIG_IGN, None):
                 with contextlib.suppress(ValueError):  # another thread
                     previous[signum] = signal.signal(signum, handler)
@@ -54,15 +54,15 @@ def handling(
 
 
 class StopFlag:
-    """Turn the first of `SIGNALS` into a flag; let the second one quit at once.
+    """Sets a flag at the first of `SIGNALS`; ends the process at the second.
 
-    The handler does nothing but raise the flag, so no file is ever left half written
-    by the first signal; files are replaced atomically, so the second one is safe too.
+    The first signal only sets the flag, so it leaves no file half written; files are
+    replaced atomically, so the second one is safe too.
 
     Attributes
     ----------
     signum : int or None
-        The signal that came, once one has.
+        The first signal that came.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class StopFlag:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
             if signum == signal.SIGINT and hasattr(sys, "ps1"):
-                raise KeyboardInterrupt  # a session, IPython's say, is not ours to end
+                raise KeyboardInterrupt  # do not end an interactive session
             os._exit(128 + signum)
         self.signum = signum
         try:

@@ -1,4 +1,4 @@
-"""What a run consists of at a batch boundary, to and from a checkpoint."""
+"""The state of a run between two batches, to and from a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,26 +7,29 @@ from typing import Any
 import numpy as np
 
 from odyssey.errors import InputError
-from odyssey.training.finite import listed
+from odyssey.weights.changed_files import listed
 from odyssey.weights.tensor_set import summary
 
 Tensors = dict[str, np.ndarray]
 
-#: Goes before a parameter's name to name its momentum buffer in a checkpoint.
+#: Prefix of momentum buffers in a checkpoint, before the parameter's name.
 VELOCITY = "momentum."
 
-#: Goes before a parameter's or running statistic's name to name its average.
+#: Prefix of averages in a checkpoint, before the parameter's or statistic's name.
 AVERAGE = "ema."
+
+#: Fields of `TrainingState` that are stored as they are.
+COUNTERS = ("step", "epoch", "batch", "unreported")
 
 
 @dataclass
 class EpochSums:
-    """What an epoch has added up so far; exact in JSON, since a float reads back."""
+    """Sums over the epoch so far; JSON keeps the floats exactly."""
 
     loss: float = 0.0  # sum over images of the losses of their batches
     correct: float = 0  # a whole number unless labels are mixed
     images: int = 0
-    seconds: float = 0.0  # spent in training steps and their batches
+    seconds: float = 0.0  # of the training steps and their batches
 
     @property
     def mean_loss(self) -> float:
@@ -35,32 +38,32 @@ class EpochSums:
 
     @property
     def accuracy(self) -> float:
-        """Return the fraction of the images so far that were classified rightly."""
+        """Return the fraction of the images so far that were classified correctly."""
         return self.correct / self.images
 
     @property
     def images_per_second(self) -> float:
-        """Return the speed of training alone; 0 if the clock did not move."""
+        """Return the speed of the training steps; 0 if no time has passed."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(repr=False)
 class TrainingState:
-    """All that the next step depends on, besides the recipe and the data.
+    """Everything that the next step depends on, besides the recipe and the data.
 
-    Data order, augmentation and learning rate are pure functions of the recipe and of
-    the position, so no generator's state is kept.
+    Data order, augmentation and learning rate are pure functions of the recipe and the
+    position, so the state of no random generator is stored.
     """
 
     params: Tensors
     running: Tensors  # batch norm's running statistics
-    velocities: Tensors  # momentum buffers, named as the parameters
+    velocities: Tensors  # momentum buffers, with the parameters' names
     step: int = 0  # updates done in all
     epoch: int = 0  # epochs finished
-    batch: int = 0  # batches done of the epoch at hand
-    unreported: bool = False  # updates were done since the last row of metrics
+    batch: int = 0  # batches done of the current epoch
+    unreported: bool = False  # whether there were updates since the last row of metrics
     sums: EpochSums = field(default_factory=EpochSums)
-    row: dict[str, Any] | None = None  # the newest of metrics, up to the next update
+    row: dict[str, Any] | None = None  # the last row of metrics; None after an update
     averages: Tensors = field(default_factory=dict)  # of params and running, or empty
 
     def __repr__(self) -> str:
@@ -72,20 +75,20 @@ class TrainingState:
     def fresh(
         cls, params: Tensors, running: Tensors, averaged: bool = False
     ) -> "TrainingState":
-        """Return the state before the first step, momentum zero."""
+        """Return the state before the first step, with zero momentum."""
         zeros = {name: np.zeros_like(param) for name, param in params.items()}
         averages = _copies({**params, **running}) if averaged else {}
         return cls(params, running, zeros, averages=averages)
 
     @property
     def position(self) -> tuple[int, int, bool]:
-        """Return what tells two states of one run apart."""
+        """Return a key that differs between any two states of one run."""
         return self.step, self.epoch, self.unreported
 
     def learned(self) -> tuple[Tensors, Tensors]:
         """Return the parameters and running statistics to evaluate and to save.
 
-        Those are the averages, if there are any.
+        If there are averages, these are returned.
         """
         source = self.averages or {**self.params, **self.running}
         return (
@@ -100,18 +103,17 @@ class TrainingState:
         return {**self.params, **self.running, **velocities, **averages}
 
     def counters(self) -> dict[str, Any]:
-        """Return all that is no tensor, as plain JSON values."""
-        names = ("step", "epoch", "batch", "unreported")
-        counters = {name: getattr(self, name) for name in names}
+        """Return everything besides the tensors, as plain JSON values."""
+        counters = {name: getattr(self, name) for name in COUNTERS}
         return {**counters, "sums": asdict(self.sums), "row": self.row}
 
     def restore(
         self, tensors: Mapping[str, np.ndarray], counters: Mapping[str, Any]
     ) -> None:
-        """Take over a checkpoint of a run with the same recipe.
+        """Restore a checkpoint of a run with the same recipe.
 
-        Values are copied into the arrays there are, so that a resumed run keeps their
-        layouts in memory too, and with them the order of every sum.
+        Values are copied into the existing arrays, so that a resumed run has the same
+        memory layouts, and with them the same order of every sum.
 
         Raises
         ------
@@ -128,10 +130,10 @@ class TrainingState:
             and (tensors[n].dtype, tensors[n].shape) != (t.dtype, t.shape)
         ]
         if problems:
-            raise InputError(f"the checkpoint is another model's: {listed(problems)}")
+            raise InputError(f"the checkpoint is of another model: {listed(problems)}")
         for name, tensor in own.items():
             np.copyto(tensor, tensors[name])
-        for name in ("step", "epoch", "batch", "unreported"):
+        for name in COUNTERS:
             setattr(self, name, counters[name])
         self.sums = EpochSums(**counters["sums"])
         self.row = counters.get("row")  # older checkpoints have none
@@ -146,7 +148,7 @@ class TrainingState:
         )
 
     def count_step(self, loss: float, correct: float, images: int) -> None:
-        """Take note of an update; ``loss`` is the mean over its ``images``."""
+        """Count an update; ``loss`` is the mean over its ``images``."""
         self.step += 1
         self.batch += 1
         self.unreported, self.row = True, None
@@ -155,18 +157,18 @@ class TrainingState:
         self.sums.images += images
 
     def finish_row(self, row: dict[str, Any]) -> None:
-        """Take note that the updates so far have their row of metrics."""
+        """Record the row of metrics of the updates so far."""
         self.unreported, self.row = False, row
 
     def finish_epoch(self) -> None:
-        """Go on to the first batch of the next epoch."""
+        """Move on to the first batch of the next epoch."""
         self.epoch += 1
         self.batch = 0
         self.sums = EpochSums()
 
 
 def learned_tensors(tensors: Mapping[str, np.ndarray]) -> Tensors:
-    """Return those of a checkpoint that `TrainingState.learned` gives, by their names.
+    """Return a checkpoint's tensors that `TrainingState.learned` gives, by their names.
 
     Parameters
     ----------
@@ -185,5 +187,5 @@ def learned_tensors(tensors: Mapping[str, np.ndarray]) -> Tensors:
 
 
 def _copies(tensors: Tensors) -> Tensors:
-    """Return copies in the same memory orders."""
+    """Return copies with the same memory layouts."""
     return {name: tensor.copy(order="K") for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""One step of training: forward, loss, backward, update.  All of learning is here."""
+"""One training step: forward, loss, backward, update."""
 
 from collections.abc import Callable
 
@@ -32,18 +32,15 @@ def training_step(
 
     Parameters
     ----------
-    state : TrainingState
-        Parameters, momentum buffers and averages are updated in place, running
-        statistics replaced.
+    state : parameters, momentum buffers and averages are updated in place; running
+        statistics are replaced
     x : (N, C, H, W) float32, normalised images
     labels : (N,) integers; with mixing (N, K), shares of the classes
-    lr : float
-        The learning rate.
-    network, config : what is trained
-    recipe : Recipe
-    reduce : callable, optional
-        Called with the gradients between backward and update, to replace them in place:
-        by their mean over several processes, say.
+    lr : the learning rate
+    network, config : the network and its options
+    recipe : the run's
+    reduce : called with the gradients between backward and update, to change them in
+        place: to their mean over several processes, for example
 
     Raises
     ------
@@ -51,7 +48,7 @@ def training_step(
         Before the update, if the loss or a gradient is NaN or infinite.
     """
     params = state.params
-    rng = noise_generator(recipe.seed, state.step)  # drop path and dropout draw from it
+    rng = noise_generator(recipe.seed, state.step)  # for stochastic depth and dropout
     logits, running, cache = network.forward(
         params, state.running, x, config, True, rng
     )
@@ -85,7 +82,7 @@ def training_step(
 def predictor(
     state: TrainingState, *, network: Network, config: Config
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from images to logits (N, K), by the running statistics."""
+    """Return the function from images to logits (N, K) for the learned tensors."""
     return inference(network, *state.learned(), config)
 
 
@@ -98,9 +95,9 @@ def inference(
 
 
 def noise_generator(seed: int, step: int) -> np.random.Generator:
-    """Return the random numbers of a step, for stochastic depth and dropout.
+    """Return a step's random generator, for stochastic depth and dropout.
 
-    A pure function of the position, as all of a run is: see `TrainingState`.
+    It depends on the seed and the step alone, see `TrainingState`.
     """
     key = np.array((seed, NOISE_STREAM), np.uint64)
     counter = np.array((0, step, 0, 0), np.uint64)
@@ -108,10 +105,10 @@ def noise_generator(seed: int, step: int) -> np.random.Generator:
 
 
 def update_averages(state: TrainingState, recipe: Recipe) -> None:
-    """Move the averages of weights and running statistics towards them.
+    """Update the averages of weights and running statistics.
 
-    Up to the first update after the warmup they are copies, as in torchvision's
-    references/classification/train.py.
+    Until the first update after the warmup they are copies, as in torchvision's
+    ``references/classification/train.py``.
     """
     early = (state.epoch, state.batch) <= (recipe.lr_warmup_epochs, 0)
     decay = 0.0 if early else recipe.ema_decay

@@ -1,9 +1,9 @@
-"""A run as TensorBoard shows it: curves, histograms, pictures, the recipe.
+"""Events of a run for TensorBoard: curves, histograms, pictures, the recipe.
 
-The events are tensorboardX's, its thread is not: after an error of writing,
-`tensorboardX.SummaryWriter` would have the run wait for ever to put its next event into
-a full queue.  Here an event is written at once, and an error is one of this very call.
-Its names of files are not taken either, see `event_files`.
+Events and records are made by tensorboardX, but without `tensorboardX.SummaryWriter`:
+after a failed write, its thread stops and the run hangs at its full queue.  Here each
+event is written at once, and a failed write raises at that call.  Files also get other
+names, see `event_files`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from odyssey.optim import global_grad_norm
 from odyssey.training.evaluation import Evaluation
 from odyssey.training.event_files import event_files, next_event_file, records
 from odyssey.training.logs import naming
-from odyssey.training.loop import StepResult
+from odyssey.training.model import StepResult
 from odyssey.training.observers import Observer
 from odyssey.training.pictures import confusion_picture, contact_sheet, denormalize
 from odyssey.training.recipe import Recipe
@@ -31,7 +31,7 @@ from odyssey.training.state import Tensors, TrainingState
 from odyssey.weights.files import make_directory
 
 VERSION = "brain.Event:2"  # of the format, the first event of a file
-LAST = "epoch"  # the tag that is written last of an epoch
+LAST = "epoch"  # the last tag written of each epoch
 BINS = 64  # of a histogram
 SHEET_COLUMNS, SHEET_IMAGES = 8, 64
 
@@ -39,22 +39,22 @@ SHEET_COLUMNS, SHEET_IMAGES = 8, 64
 class TensorBoard(Observer):
     """Writes a run as events into a folder.
 
-    All are placed by the number of updates done.  Those of an older session that this
-    one does over again are hidden by a mark of restart.
+    The step of an event is the number of updates done.  A restart mark hides the events
+    of an earlier session for steps that this one repeats.
 
     Parameters
     ----------
-    directory : made if need be
+    directory : created if needed
     recipe : the run's
-    class_names : of the classes, in the order of their labels
-    every : steps between two writings of loss, norms and histograms
+    class_names : in the order of the labels
+    every : steps between two events of loss, norms and histograms
     goes_on : whether ``directory`` may hold events already
-    mean, std : with which images are normalised, to show them as they were
+    mean, std : of the images' normalisation, which is reversed to show them
 
     Raises
     ------
     InputError
-        Without tensorboardX, or if there are events that may not be.
+        Without tensorboardX, or if there are events but not ``goes_on``.
     OSError
         If the folder cannot be written.
     """
@@ -73,13 +73,13 @@ class TensorBoard(Observer):
         tensorboardX, self._damaged = _import_tensorboardx()
         self._summary = tensorboardX.summary
         self._protocol = tensorboardX.proto.event_pb2
-        self._there: set[str] = set()  # tags of an epoch that was cut short
+        self._written: set[str] = set()  # tags of an epoch that was cut short
         self.directory = Path(directory)
         self.recipe, self.class_names, self.every = recipe, class_names, every
         self._mean, self._std = mean, std
         if not goes_on and event_files(self.directory):
             raise InputError(
-                f"{directory} holds the events of a run already"
+                f"{directory} already holds the events of a run"
                 + remedy("events are there")
             )
         self._begun = False
@@ -98,7 +98,7 @@ class TensorBoard(Observer):
         result: StepResult,
         lr: float,
     ) -> None:
-        """Write the session's beginning, and the numbers of every so many steps."""
+        """Write the session's start, and the numbers of each ``every``-th step."""
         if not self._begun:
             self._begin(state.step, x)
         if state.step % self.every == 0:
@@ -122,37 +122,37 @@ class TensorBoard(Observer):
         """Write the row of metrics, and confusion matrices as pictures."""
         scalars = {}
         for column, value in row.items():
-            part, _, what = column.rpartition("_")  # "train_loss" is "loss/train"
-            measured = what in ("loss", "accuracy")
-            scalars[f"{what}/{part}" if measured else column] = float(value)
-        del scalars["lr"]  # that of the steps says more
+            part, _, quantity = column.rpartition("_")  # "train_loss" is "loss/train"
+            measured = quantity in ("loss", "accuracy")
+            scalars[f"{quantity}/{part}" if measured else column] = float(value)
+        del scalars["lr"]  # the steps have it
         last = {LAST: scalars.pop(LAST)}
         for name, result in results.items():
-            if (tag := f"confusion/{name}") not in self._there:
+            if (tag := f"confusion/{name}") not in self._written:
                 picture = confusion_picture(result.confusion, self.class_names)
                 self._write_picture(state.step, tag, picture)
         for tag, value in (scalars | last).items():
-            if tag not in self._there:
+            if tag not in self._written:
                 self._write_scalars(state.step, {tag: value})
-        self._there = set()
+        self._written = set()
         self._flush()
 
     def has_epoch(self, state: TrainingState) -> bool:
-        """Tell whether an earlier session wrote all of the epoch.
+        """Return whether an earlier session wrote all tags of the epoch.
 
-        If it was killed on the way, `epoch` adds what is missing.
+        If it was killed before, `epoch` writes the missing ones.
         """
-        there = self._tags_at(state.step)
-        if LAST in there:
+        tags = self._tags_at(state.step)
+        if LAST in tags:
             return True
-        self._there = there
+        self._written = tags
         return False
 
     def _tags_at(self, step: int) -> set[str]:
-        """Return what TensorBoard shows of a step, from files of earlier sessions."""
+        """Return the tags of a step that TensorBoard shows from earlier sessions."""
         tags, START = set(), self._protocol.SessionLog.START
         for path in reversed(self._earlier):
-            hidden = False  # what older files say of the step
+            hidden = False  # whether older files do not count for this step
             with contextlib.suppress(self._damaged):
                 for record in records(path):
                     event = self._protocol.Event.FromString(record)
@@ -166,7 +166,7 @@ class TensorBoard(Observer):
         return tags
 
     def end(self, state: TrainingState) -> None:
-        """Write that the run came to its end."""
+        """Write that the run has ended."""
         *_, session_end = self._hyperparameters()
         self._write(state.step, session_end)
         self._flush()
@@ -177,9 +177,9 @@ class TensorBoard(Observer):
             self._records.close()
 
     def _begin(self, step: int, x: np.ndarray) -> None:
-        """Write what a session has but once; ``step`` is the number of its first."""
+        """Write the events that a session has once; ``step`` is its first."""
         self._begun = True
-        # Hides what older files say of this step and those after it.
+        # Hides the events of older files from this step on.
         restart = self._protocol.SessionLog(status=self._protocol.SessionLog.START)
         self._write_event(step, session_log=restart)
         lines = [f"| {name} | {value} |" for name, value in self._choices().items()]
@@ -196,7 +196,7 @@ class TensorBoard(Observer):
         self._flush()
 
     def _choices(self) -> dict[str, Any]:
-        """Return the recipe in numbers, truth values and text."""
+        """Return the recipe as numbers, bools and text."""
         plain = (bool, int, float, str)
         return {
             name: value if isinstance(value, plain) else str(value)
@@ -213,12 +213,12 @@ class TensorBoard(Observer):
             self._write(step, self._summary.scalar(tag, value))
 
     def _write_tensors(self, step: int, kind: str, tensors: Tensors) -> None:
-        """Write norms and histograms; without the latter of what is not finite."""
+        """Write norms, and histograms of finite tensors."""
         for name, tensor in tensors.items():
             norm = global_grad_norm([tensor])
             self._write_scalars(step, {f"{kind}_norms/{name}": norm})
             if math.isfinite(norm):
-                # In float64, where 64 bins fit between any two float32 numbers.
+                # float64, because 64 bins must fit between any two float32 numbers.
                 values = tensor.ravel(order="K").astype(np.float64)
                 counts, edges = np.histogram(values, BINS)
                 histogram = self._summary.histogram_raw(
@@ -250,12 +250,12 @@ class TensorBoard(Observer):
 
 
 def _import_tensorboardx() -> tuple[ModuleType, type[Exception]]:
-    """Return the module, and the error that its events raise when they are damaged."""
+    """Return the module, and the error that damaged events raise."""
     try:
         import PIL.Image  # noqa: F401 - tensorboardX makes its PNGs with it
         import tensorboardX
         from google.protobuf.message import DecodeError
-    except (ImportError, TypeError) as error:  # TypeError: another protobuf's
+    except (ImportError, TypeError) as error:  # TypeError: an unsuitable protobuf
         raise InputError(
             "events for TensorBoard need tensorboardX and Pillow: pip install "
             f"tensorboardX pillow (the extra odyssey-by-hand[tensorboard]); {error}"

@@ -10,14 +10,14 @@ import hashlib
 import json
 import os
 import re
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from odyssey.checks import check_int
+from odyssey.errors import warn
 from odyssey.weights.files import (
     WeightsError,
     directory_lock,
@@ -130,16 +130,12 @@ def load_checkpoint(
     return LoadedCheckpoint(path, manifest["step"], tensors, manifest["metadata"])
 
 
-def load_newest_checkpoint(
-    run_dir: str | os.PathLike,
-    on_damaged: Callable[[Path, Exception], None] | None = None,
-) -> LoadedCheckpoint | None:
-    """Read the checkpoint of the highest step that is intact.
+def load_newest_checkpoint(run_dir: str | os.PathLike) -> LoadedCheckpoint | None:
+    """Read the intact checkpoint of the highest step; warn of newer, damaged ones.
 
     Parameters
     ----------
     run_dir : folder of the run
-    on_damaged : called with folder and error for each one passed over; warns if None
 
     Returns
     -------
@@ -155,10 +151,7 @@ def load_newest_checkpoint(
         try:
             return load_checkpoint(path)
         except (WeightsError, OSError) as error:
-            if on_damaged is not None:
-                on_damaged(path, error)
-            else:
-                warnings.warn(f"passed over: {error}", stacklevel=2)
+            warn(f"damaged, trying the one before: {error}")
     if paths:
         raise WeightsError(
             f"{Path(run_dir) / CHECKPOINTS}: none of {len(paths)} checkpoints is usable"

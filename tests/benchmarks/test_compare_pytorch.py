@@ -47,7 +47,7 @@ def test_a_peer_is_checked_timed_and_put_beside_and_a_broken_one_left_out(
     broken = PEER._replace(name="broken", side="no_such")
     monkeypatch.setattr(contenders, "PEERS", (PEER, broken))
     path = tmp_path / "times.json"
-    sizes = ["--batch", 2, "--rounds", 1, "--repeat", 1]
+    sizes = ["--model", "resnet20", "--batch", 2, "--rounds", 1, "--repeat", 1]
     done = run("--what", "train", *sizes, "--json", path)
     assert done.exit_code == 0, done.output
     assert "left out: broken (train) ended with status 1: ModuleNotFound" in done.output

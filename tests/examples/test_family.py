@@ -193,7 +193,7 @@ def test_without_norms_depth_does_not_blow_up():
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_images_are_learnt_by_heart(kind, one_thread):
     config = KINDS[kind]._replace(width=8, blocks=(1, 1, 1))
-    losses, inference_loss = learn_by_heart(config)
+    losses, inference_loss = learn_by_heart(config, until_in_inference=0.05)
     assert losses[0] > 0.8  # it knows nothing at first: ln 4 = 1.39
     assert inference_loss < 0.05
 
@@ -202,19 +202,31 @@ def test_eight_images_are_learnt_by_heart(kind, one_thread):
 @pytest.mark.parametrize("name", MODELS)
 def test_each_model_learns_eight_images_by_heart(name, v2, one_thread):
     config = MODELS[name]._replace(width=4, num_classes=4, pre_activation=v2)
-    losses, _ = learn_by_heart(config, until=0.01)
+    # before activation deep networks bear higher rates, and learn more slowly
+    losses, _ = learn_by_heart(config, until=0.01, lr=0.05 if v2 else 0.02)
     assert losses[0] > 0.8 and losses[-1] < 0.01
 
 
-def learn_by_heart(config, until=0.0):
-    """Losses in training, 120 or up to one below ``until``, and then in inference."""
+def learn_by_heart(config, until=0.0, until_in_inference=0.0, lr=0.02):
+    """Losses in training and then in inference, after 120 steps or once one is small.
+
+    Inference is tried after each 20 steps.
+    """
     rng = np.random.default_rng(21)
     x = rng.standard_normal((8, 8, 8, 3)).astype(np.float32).transpose(0, 3, 1, 2)
     labels = np.array([3, 1, 0, 1, 2, 3, 2, 0])
     params, state = initialize(config, seed=22)
     velocity = {name: np.zeros_like(array) for name, array in params.items()}
     losses = []
+
+    def loss_in_inference():
+        return cross_entropy(
+            forward(params, state, x, config, training=False)[0], labels
+        )
+
     for step in range(120):
+        if step and step % 20 == 0 and loss_in_inference() < until_in_inference:
+            break
         rng = np.random.default_rng(step)
         logits, state, cache = forward(params, state, x, config, rng=rng)
         losses.append(cross_entropy(logits, labels))
@@ -223,6 +235,5 @@ def learn_by_heart(config, until=0.0):
         grad_logits = cross_entropy_backward(1.0, logits, labels)
         grads = backward(grad_logits, cache, params, config)
         for name, param in params.items():
-            sgd_momentum_update_inplace(param, grads[name], velocity[name], lr=0.02)
-    logits = forward(params, state, x, config, training=False)[0]
-    return losses, cross_entropy(logits, labels)
+            sgd_momentum_update_inplace(param, grads[name], velocity[name], lr=lr)
+    return losses, loss_in_inference()

@@ -211,7 +211,7 @@ def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
     output = ablate(*arguments, status=1)
     assert "1/6 cosine-seed1: FAILED, exit status 3\n" in output
     assert "2/6 constant-seed1: FAILED, killed by SIGKILL\n" in output
-    assert "3/6 multistep-seed1: done, 31.00% on test" in output
+    assert "3/6 multistep-seed1: done, last test accuracy 31.00%" in output
     assert "Error: 4 of 6 runs failed" in output
     shown = [line for line in output.splitlines() if line.startswith("    line ")]
     assert shown[:5] == [f"    line {number}" for number in range(7, 12)]
@@ -219,7 +219,7 @@ def test_goes_on_after_failures_and_says_so(tmp_path, stand_in, monkeypatch):
     assert rows["cosine"][1:4] == ["0", "of", "2"]
     assert rows["multistep"][1] == "2"
     assert rows["multistep"][-2:] == ["87.6", "93.9"]  # of `ROWS`
-    assert f"Published is somebody else's: {SOURCE}.\n" in output
+    assert f"Published figures: {SOURCE}.\n" in output
 
     monkeypatch.delenv("PLAN")
     output = ablate(*arguments)
@@ -236,7 +236,7 @@ def test_a_damaged_row_of_a_run_is_named(tmp_path, stand_in):
     folder.mkdir()
     rows = "epoch,train_loss,test_accuracy,seconds\n1,1,0.5,2\n2,x,0.5,2\n3,1,0.5,2\n"
     for content, reason in (
-        (rows, f"{folder / 'metrics.csv'}: line 3: train_loss is 'x', no finite"),
+        (rows, f"{folder / 'metrics.csv'}: line 3: train_loss is 'x', not a finite"),
         (
             rows.replace("x", "1").replace("\n2,", "\n4,"),
             "line 3: epoch 4 is out of or",
@@ -326,7 +326,7 @@ def test_a_signal_is_passed_on_once_and_ends_the_series(
     (os.killpg if group else os.kill)(started.pid, signum)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 128 + signum, errors
-    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert "the same command continues" in errors and "Traceback" not in errors
     assert int((run / "ready").read_text()) != started.pid  # or Ctrl-C comes twice
     assert (run / "signals").read_text().split() == [str(int(signum))]
     assert (tmp_path / "r" / "calls").read_text().split() == ["cosine-seed0"]

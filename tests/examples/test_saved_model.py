@@ -82,7 +82,7 @@ def test_model_of_a_checkpoint_is_that_of_the_weights(
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err == (
-            f"weights of the checkpoint {checkpoint}: step 3, whole epochs 1\n"
+            f"weights of the checkpoint {checkpoint}: step 3, epochs finished 1\n"
         )
     same_model(load_model(tmp_path / "copy"), saved)
 
@@ -131,8 +131,8 @@ def test_weights_count_and_a_newer_checkpoint_is_said(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"recipe": None}, "no checkpoint of a training run"),
-        ({"counters": 3}, "no checkpoint of a training run"),
+        ({"recipe": None}, "not a checkpoint of a training run"),
+        ({"counters": 3}, "not a checkpoint of a training run"),
         ({"recipe": {"model": "standin"}}, "weights of the model 'standin', not of"),
         ({"recipe": {"model": ["resnet18"]}}, r"the model \['resnet18'\], not of"),
         ({"recipe": {"model": "resnet18", "width": "2"}}, "bad width"),

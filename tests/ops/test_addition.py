@@ -57,7 +57,7 @@ def test_backward_by_hand():
     assert grad_b.shape == () and grad_b == 156
 
 
-@pytest.mark.parametrize("shapes", SHAPES[:7])  # those that are not empty
+@pytest.mark.parametrize("shapes", SHAPES[2:7])  # not in op_specs, and not empty
 def test_gradcheck(shapes):
     rng = np.random.default_rng(2)
     a, b = (np.array(rng.standard_normal(shape)) for shape in shapes)

@@ -67,7 +67,8 @@ def test_agrees_with_its_twin_in_float32(spec, case):
 
 @every_case
 def test_backward_agrees_with_central_differences(spec, case):
-    assert check_gradients(odyssey, spec, case, samples=12) <= 1e-6
+    # every element, but for the largest arrays of convolutions and the wide cases
+    assert check_gradients(odyssey, spec, case, samples=252) <= 1e-6
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from odyssey.kernels import batch_norm as kernels
 from odyssey.ops.activation import relu, relu_backward
 from odyssey.ops.addition import add
 from odyssey.ops.batch_norm import (
+    BatchStatistics,
     batch_norm2d,
     batch_norm2d_backward,
     batch_norm_training_backward,
+    batch_statistics,
 )
-from odyssey.ops.batch_statistics import BatchStatistics, batch_statistics
 
 SHAPES = [(4, 3, 5, 2), (2, 37, 9, 11), (1, 2, 3, 5)]
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from odyssey.gradcheck import gradcheck
 from odyssey.layout import is_channels_last
 from odyssey.ops.dropout import dropout, dropout_backward
 
@@ -53,17 +52,6 @@ def test_two_calls_draw_anew():
     rng = np.random.default_rng(3)
     x = np.ones(1000)
     assert (dropout(x, 0.5, rng)[1] != dropout(x, 0.5, rng)[1]).any()
-
-
-def test_gradcheck():
-    rng = np.random.default_rng(4)
-    x = rng.standard_normal((3, 4, 5))
-    _, mask = dropout(x, 0.4, np.random.default_rng(5))
-
-    def forward(x):
-        return dropout(x, 0.4, np.random.default_rng(5))[0]
-
-    gradcheck(forward, lambda g, x: dropout_backward(g, mask), [x], rng=rng)
 
 
 def test_backward_by_hand():

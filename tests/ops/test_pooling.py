@@ -58,7 +58,7 @@ def test_worked_examples(name, window, out, grad_input, dtype):
     np.testing.assert_array_equal(grad_result[0, 0], grad_input)
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", [(1, 1, 0), (2, None, 1)])  # not in op_specs
 @pytest.mark.parametrize("name", POOLS)
 def test_gradcheck(name, window):
     forward, backward = POOLS[name]

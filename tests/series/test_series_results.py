@@ -91,10 +91,10 @@ def test_a_row_that_is_being_written_is_not_read(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (("2.5", "x"), "line 2: train_loss is 'x', no finite number"),
+        (("2.5", "x"), "line 2: train_loss is 'x', not a finite number"),
         (("1,2.5,0.5", "1"), "line 2: 2 values under 4 columns"),
         (("test_", "tst_"), "line 1: no column test_accuracy"),
-        (("2,1.5", "1,1.5"), "line 2: epoch 1 is there twice"),
+        (("2,1.5", "1,1.5"), "line 2: epoch 1 is a duplicate"),
     ],
 )
 def test_a_damaged_row_is_named(tmp_path, change, message):
@@ -111,7 +111,7 @@ def test_without_matplotlib(tmp_path, results, monkeypatch, capsys):
     assert "no curves.png: a figure needs Matplotlib" in printed
     text = (tmp_path / "results.md").read_text()
     for shown in (printed, text):
-        assert "\nPublished is somebody else's: a paper.\n" in shown
+        assert "\nPublished figures: a paper.\n" in shown
     assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
     assert "`--epochs 2`" in text
 
@@ -120,7 +120,7 @@ def test_no_figure_of_no_run(tmp_path, capsys, recwarn):
     report([Result("constant", 1, {})], tmp_path, "")
     printed = capsys.readouterr().out
     assert "results.md and results.csv are in" in printed
-    assert "Published is" not in printed  # where nobody has published any
+    assert "Published figures" not in printed  # there are none
     assert sorted(os.listdir(tmp_path)) == ["results.csv", "results.md"]
     assert not list(recwarn)
 

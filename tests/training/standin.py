@@ -9,7 +9,8 @@ import os
 import numpy as np
 
 from odyssey.errors import NonFiniteError
-from odyssey.training.loop import Model, StepResult, Trainer
+from odyssey.training.loop import Trainer
+from odyssey.training.model import Model, StepResult
 from odyssey.training.recipe import Recipe
 from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder

@@ -19,9 +19,9 @@ def test_the_run_goes_on_and_says_what_is_lost(tmp_path, capsys):
     run(folder, resume=True, changes={"epochs": 4})
     assert capsys.readouterr().err.splitlines() == [
         f"Warning: {steps}: line 7: no loss; 14 of 15 steps are intact and kept, the "
-        "file as it was is steps.jsonl.old",
+        "original is steps.jsonl.old",
         f"Warning: {rows}: line 3: 2 values under 8 columns; 2 of 3 epochs are intact "
-        "and kept, the file as it was is metrics.csv.old",
+        "and kept, the original is metrics.csv.old",
     ]
     run(folder, resume=True, changes={"epochs": 5})
     assert capsys.readouterr().err.splitlines() == [

@@ -10,7 +10,7 @@ from odyssey.training.log_lines import (
     Damage,
     Log,
     describe,
-    listed,
+    first_and_last,
     missing,
     read_metrics,
     read_steps,
@@ -51,26 +51,26 @@ def test_steps_as_they_were_written():
         (step(2, loss_hex="0X1P-1"), "loss 0.5 contradicts loss_hex '0X1P-1'"),
         (step(2).replace('"step"', '"stfp"'), "no step"),
         (step(2).replace("loss_hex", "hex"), "no loss_hex"),
-        (step(2)[:-9], "no JSON: Unterminated string"),
-        (step(2) + "}", "no JSON: Extra data"),
+        (step(2)[:-9], "not JSON: Unterminated string"),
+        (step(2) + "}", "not JSON: Extra data"),
         (step(2).replace("0.1", "NaN"), "NaN is no JSON"),
-        (step(2).replace("0.1", "1e999"), "lr is inf, no finite number"),
-        (step(2, lr=True), "lr is True, no finite number"),
-        (step(2, lr="0.1"), "lr is '0.1', no finite number"),
-        (step(2, lr=10**400), "lr is huge, no finite number"),
-        (step(2, step=2.0), "step is 2.0, no count from 1"),
-        (step(2, step=True), "step is True, no count from 1"),
-        (step(2, epoch=0), "epoch is 0, no count from 1"),
-        (step(2, step=10**400), "step is huge, no count from 1"),
+        (step(2).replace("0.1", "1e999"), "lr is inf, not a finite number"),
+        (step(2, lr=True), "lr is True, not a finite number"),
+        (step(2, lr="0.1"), "lr is '0.1', not a finite number"),
+        (step(2, lr=10**400), "lr is huge, not a finite number"),
+        (step(2, step=2.0), "step is 2.0, not an integer from 1 on"),
+        (step(2, step=True), "step is True, not an integer from 1 on"),
+        (step(2, epoch=0), "epoch is 0, not an integer from 1 on"),
+        (step(2, step=10**400), "step is huge, not an integer from 1 on"),
         (step(2).replace("2,", "9" * 5000 + ",", 1), "Exceeds the limit"),
         (step(2).replace("{", '{"step": 1, '), "key 'step' stands twice"),
         ("[" * 100_000, "nested too deeply"),
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         (step(2, step=[[[["x"] * 9999]]]), "step is [[[['x', 'x'"),
-        ("[2]", "no JSON object"),
-        ("null", "no JSON object"),
-        ("\x00\x00", "no JSON"),
-        ("step 2", "no JSON: Expecting value"),
+        ("[2]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        ("\x00\x00", "not JSON"),
+        ("step 2", "not JSON: Expecting value"),
     ],
 )
 def test_a_damaged_step_is_named_and_costs_no_other(line, reason):
@@ -101,9 +101,9 @@ def test_the_last_line_may_still_be_written():
     "steps, kept, damaged",
     [
         ([1, 2, 300, 4, 5], [1, 2, 4, 5], [Damage(3, "step 300 is out of order")]),
-        ([1, 2, 3, 1, 5], [1, 2, 3, 5], [Damage(4, "step 1 is there twice")]),
+        ([1, 2, 3, 1, 5], [1, 2, 3, 5], [Damage(4, "step 1 is a duplicate")]),
         ([3, 1, 2], [1, 2], [Damage(1, "step 3 is out of order")]),
-        ([1, 2, 2, 3], [1, 2, 3], [Damage(2, "step 2 is there twice")]),
+        ([1, 2, 2, 3], [1, 2, 3], [Damage(2, "step 2 is a duplicate")]),
         ([1, 2, 5, 6], [1, 2, 5, 6], []),  # a hole is no damage of a line
     ],
 )
@@ -181,19 +181,19 @@ def test_what_another_program_has_saved_says_the_same(change):
     [
         ("2,0.0", "2 values under 8 columns"),
         (ROWS[1] + ",7", "9 values under 8 columns"),
-        (ROWS[1].replace("2.0", "x"), "test_loss is 'x', no finite number"),
-        (ROWS[1].replace("2.0", ""), "test_loss is '', no finite number"),
-        (ROWS[1].replace("2.0", "nan"), "test_loss is 'nan', no finite number"),
-        (ROWS[1].replace("2.0", "2_0"), "test_loss is '2_0', no finite number"),
-        (ROWS[1].replace("2.0", "1e999"), "test_loss is '1e999', no finite number"),
-        (ROWS[1].replace("2.0", "2;0"), "test_loss is '2;0', no finite number"),
+        (ROWS[1].replace("2.0", "x"), "test_loss is 'x', not a finite number"),
+        (ROWS[1].replace("2.0", ""), "test_loss is '', not a finite number"),
+        (ROWS[1].replace("2.0", "nan"), "test_loss is 'nan', not a finite number"),
+        (ROWS[1].replace("2.0", "2_0"), "test_loss is '2_0', not a finite number"),
+        (ROWS[1].replace("2.0", "1e999"), "test_loss is '1e999', not a finite number"),
+        (ROWS[1].replace("2.0", "2;0"), "test_loss is '2;0', not a finite number"),
         (ROWS[1].replace("0.25", "9.25"), "test_accuracy is '9.25', not from 0 to 1"),
-        (ROWS[1].replace("2,", "2.5,", 1), "epoch is '2.5', no count from 1"),
-        (ROWS[1].replace("2,", "0,", 1), "epoch is '0', no count from 1"),
+        (ROWS[1].replace("2,", "2.5,", 1), "epoch is '2.5', not an integer from 1 on"),
+        (ROWS[1].replace("2,", "0,", 1), "epoch is '0', not an integer from 1 on"),
         (ROWS[1].replace("2,", "9" * 400 + ",", 1), "epoch is '999"),
-        (ROWS[1].replace("2,", "4,", 1), "epoch 4 is there twice"),
+        (ROWS[1].replace("2,", "4,", 1), "epoch 4 is a duplicate"),
         (ROWS[1].replace("2,", "9,", 1), "epoch 9 is out of order"),
-        ('2,"0.1', "no CSV: "),
+        ('2,"0.1', "not CSV: "),
     ],
 )
 def test_a_damaged_row_is_named_and_costs_no_other(row, reason):
@@ -250,5 +250,5 @@ def test_how_much_is_said_of_many_lines():
         "line 2: no step; line 3: no step; line 4: no step; and 895 more, to line 899"
     )
     assert missing([1, 3, 4, 7], 8) == [2, 5, 6, 8]
-    assert listed([2, 5, 6]) == "2, 5, 6"
-    assert listed(range(1, 100)) == "1, 2, 3, 4, 5 ... 99"
+    assert first_and_last([2, 5, 6]) == "2, 5, 6"
+    assert first_and_last(range(1, 100)) == "1, 2, 3, 4, 5 ... 99"

@@ -100,8 +100,8 @@ def test_one_damaged_line_costs_one_line_at_this_resume_and_all_later_ones(tmp_p
         if step == 9:
             assert first == (
                 f"{path}: line 2: loss 0.6 contradicts loss_hex "
-                "'0x1.0000000000000p-1'; 7 of 8 steps are intact and kept, the file "
-                "as it was is steps.jsonl.old"
+                "'0x1.0000000000000p-1'; 7 of 8 steps are intact and kept, the "
+                "original is steps.jsonl.old"
             )
         else:
             assert first == f"{path}: 1 of {step - 1} steps missing: 2"
@@ -119,7 +119,7 @@ def test_lines_to_be_done_again_are_taken_back_from_a_damaged_log_too(tmp_path):
     log = StepLog(path, 4)
     log.close()
     assert path.read_text().splitlines() == lines[1:4]
-    assert log.warning.startswith(f"{path}: line 1: no JSON: Expecting value; 3 of 4 ")
+    assert log.warning.startswith(f"{path}: line 1: not JSON: Expecting value; 3 of 4 ")
 
 
 def test_a_log_cut_short_before_the_checkpoint(tmp_path):
@@ -265,7 +265,7 @@ def test_what_another_program_has_saved_goes_on(tmp_path, change):
     log = MetricsLog(path, 2, validation=False)
     assert log.warning == (
         f"{path}: changed by another program; 2 of 2 epochs are intact and kept, the "
-        "file as it was is metrics.csv.old"
+        "original is metrics.csv.old"
     )
     log.append({**ROW, "epoch": 3, "train_loss": 1 / 3})
     log.close()

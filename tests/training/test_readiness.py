@@ -9,7 +9,7 @@ from standin import Batches, fresh_state, predictor, train_step
 
 from odyssey import compiling, kernel_cache
 from odyssey.errors import NonFiniteError
-from odyssey.training.loop import Model
+from odyssey.training.model import Model
 from odyssey.training.readiness import ready_kernels
 
 
@@ -39,7 +39,7 @@ def test_what_was_compiled_is_counted(monkeypatch, capsys, kept, text):
             compiling._reporters[-1].end()
         return train_step(state, x, labels, lr)
 
-    monkeypatch.setattr(kernel_cache, "_kept", kept)
+    monkeypatch.setattr(kernel_cache, "_all_kept", kept)
     assert ready(compiles) == f": 2 compiled, {text}"
     assert capsys.readouterr() == ("compiling kernels ...\n", "")
 

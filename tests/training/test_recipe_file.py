@@ -81,7 +81,7 @@ def test_what_is_no_decimal_number_stays_text(read, text):
         ("lr: 0.1\n---\nlr: 0.2", "line 2: but found another document"),
         ("lr: 0.1\x00", "special characters are not allowed"),
         (b"description: \xff", "invalid start byte"),
-        ("lr: " + "[" * 50_000, "lists within lists without end"),
+        ("lr: " + "[" * 50_000, "lists are nested too deeply"),
         ("#" * (MAX_BYTES + 1), "more than 65,536 bytes"),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_folder_that_holds_a_run(tmp_path, by_program):
     with pytest.raises(InputError) as refused:
         standin.run(tmp_path)
     message, _, way_out = str(refused.value).partition("): ")
-    assert message.startswith(f"{tmp_path} holds a run already (")
+    assert message.startswith(f"{tmp_path} already holds a run (")
     if by_program:
         assert way_out == (
             "--resume goes on with it, --overwrite deletes it, "
@@ -95,7 +95,7 @@ def test_a_run_with_another_recipe(tmp_path, by_program):
     with pytest.raises(InputError) as refused:
         standin.run(tmp_path, resume=True, changes={"label_smoothing": 0.1})
     dashed = "--label-smoothing" if by_program else "label_smoothing"
-    said = f"this run was begun with another recipe: {dashed} was 0.0, is 0.1"
+    said = f"this run was started with another recipe: {dashed} was 0.0, is 0.1"
     if by_program:
         said += f"; --config {tmp_path / 'recipe.yml'} has that of the run"
     assert str(refused.value) == said

@@ -7,7 +7,7 @@ import pytest
 from standin import in_child, losses, recipe, run
 
 from odyssey.errors import InputError, ProgramError, os_reason
-from odyssey.training.loop import StepResult
+from odyssey.training.model import StepResult
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.state import TrainingState
 from odyssey.weights.checkpoint import list_checkpoints

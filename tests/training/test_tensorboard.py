@@ -266,7 +266,7 @@ def test_an_interrupted_run_shows_what_it_did(tmp_path):
 
 
 def test_a_folder_with_events_is_another_runs_unless_said_otherwise(whole):
-    with pytest.raises(InputError, match="tb holds the events of a run already: --res"):
+    with pytest.raises(InputError, match="tb already holds the events of a run: --res"):
         TensorBoard(whole / "tb", recipe(), CLASSES)
 
 

@@ -4,7 +4,8 @@
     direct.py            any kernel and stride
     winograd.py          3x3, stride 1
     winograd_strided.py  3x3, stride 2, padding 1
-    algorithm.py         what the three have in common, for type checkers
+    winograd_domain.py   what these two have in common: buffers, tiles, their kernels
+    algorithm.py         the signatures of the three, for type checkers
 
 The ways have one signature for each of the three products, so that they can take each
 other's place.  Arrays are C-contiguous with the channels last, kernels (K, C, R, S):

@@ -1,6 +1,6 @@
-"""What a way of summing a convolution has to offer: the modules of this folder do.
+"""The functions that every method of summing a convolution must have.
 
-A type checker holds each of them against this.
+A type checker compares the modules of this folder with this protocol.
 """
 
 from typing import Protocol
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class Algorithm(Protocol):
-    """The three products; each fills ``out`` and tells whether that is done."""
+    """The three sums; each fills ``out`` and returns whether it succeeded."""
 
     def forward(
         self,
         x: np.ndarray,  # (N, H, W, C)
         kernel: np.ndarray,  # (K, C, R, S)
         bias: np.ndarray,  # (K,)
-        addend: np.ndarray,  # (N, P, Q, K), or without images: nothing is added
+        addend: np.ndarray,  # (N, P, Q, K), or no images: nothing is added
         relu: bool,
         stride: int,
         padding: int,
@@ -47,9 +47,9 @@ class Algorithm(Protocol):
 
 
 class FastAlgorithm(Algorithm, Protocol):
-    """One that is for some shapes only, and pays for fewer."""
+    """A method for some shapes only, which is faster for some of these."""
 
     def worthwhile(
         self, kernel: np.ndarray, N: int, P: int, Q: int, product: str
     ) -> bool:
-        """Tell whether ``product``, one of the above, is found faster this way."""
+        """Return whether this method is faster for ``product``, one of the above."""

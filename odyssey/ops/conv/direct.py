@@ -10,6 +10,7 @@ import numpy as np
 
 from odyssey import reference
 from odyssey.kernels import conv_direct as kernels
+from odyssey.kernels.packing import kernel_matrix
 from odyssey.kernels.simd import LANES
 from odyssey.kernels.tiles import BLOCK
 from odyssey.memory import workspace
@@ -17,10 +18,16 @@ from odyssey.threads import num_threads
 
 #: Terms of the gradient of the kernel that are packed together.
 COLUMNS = 64
-#: Pixels that a thread adds to the gradient of the kernel at a time.
-HEIGHT = 128
 #: Terms of a sum that are packed together: they stay in the core's own cache.
 TERMS = 512
+#: Up to this stride, phases that no tap reaches are written by the kernel, too; beyond
+#: it they are most of the pixels, and are written before.
+STRIDE_BY_PHASES = 8
+#: The gradient of the kernel is added up in parts: at most so many, each of so many
+#: pixels at least, and with so many sums altogether at most.
+MOST_PARTS, PART_PIXELS, MOST_SUMS = 32, 256, 2**21
+#: Pixels that are packed at a time for it.
+HEIGHT = 128
 
 
 def forward(
@@ -40,7 +47,7 @@ def forward(
     runs, slices = _runs(shifts, C, TERMS)
     blocks, B = _blocks(K, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
-    kernels.kernel_matrix(kernel, np.array(taps), False, matrix)
+    kernel_matrix(kernel, np.array(taps), False, matrix)
     kernels.conv_forward(
         x=x,
         matrix=matrix,
@@ -77,7 +84,9 @@ def grad_input(
     H, W = out.shape[1:3]
     # taps (r, s), by the pixels that they reach
     by_phase: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    if stride <= 8:  # phases that none reaches are written by the kernel, too
+    if (
+        stride <= STRIDE_BY_PHASES
+    ):  # phases that none reaches are written by the kernel, too
         for u in range(min(stride, H)):
             for v in range(min(stride, W)):
                 by_phase[u, v] = []
@@ -109,7 +118,7 @@ def grad_input(
     blocks, B = _blocks(C, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, len(taps) * K, B), kernel.dtype)
     tables = [np.array(table) for table in (phases, runs, slices)]
-    kernels.kernel_matrix(kernel, np.array(taps), True, matrix)
+    kernel_matrix(kernel, np.array(taps), True, matrix)
     kernels.conv_grad_input(grad_output, matrix, addend, *tables, stride, out)
     return True
 
@@ -122,7 +131,8 @@ def grad_kernel(
     N, P, Q, _ = grad_output.shape
     blocks, B = _blocks(K, BLOCK, LANES)
     count, width = _blocks(R * S * C, COLUMNS)
-    most = min(32, N * P * Q // 256, 2**21 // (R * S * C * K))
+    sums = MOST_SUMS // (R * S * C * K)
+    most = min(MOST_PARTS, N * P * Q // PART_PIXELS, sums)
     parts = 1 << max(0, most.bit_length() - 1)  # a power of two: threads get even parts
     splits = min(count, -(-num_threads() // parts))
     partial = workspace("kernel", (parts, blocks, count * width, B), out.dtype)

@@ -1,24 +1,25 @@
 """The three products of a 3x3 convolution of stride 2 and padding 1, by Winograd.
 
-Here the buffers of ``kernels/winograd_strided.py`` are laid out and its kernels are
-called; ``docs/derivations/winograd.md`` says what they compute, ``convolution.py``
-when.  As in ``winograd.py`` each function tells whether all of its results are finite,
-and the caller sums directly where they are not.
+As in ``winograd.py``, with the kernels of ``kernels/winograd_strided.py``.  Each
+function tells whether all of its results are finite, and the caller sums directly where
+they are not.
 """
+
+from functools import partial
 
 import numpy as np
 
-from odyssey.kernels import winograd_strided as kernels
-from odyssey.kernels.simd import LANES
-from odyssey.kernels.tiles import BLOCK, GAP, PRODUCTS, STRIDED_PLACES
-from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
-from odyssey.memory import workspace
-from odyssey.ops.conv.winograd import blocks_of, padded, tiles_of
-from odyssey.threads import num_threads
+from odyssey.kernels.tiles import STRIDED_PLACES
+from odyssey.kernels.winograd_strided import (
+    TILE,
+    TURNED_TILE,
+    strided_forward,
+    strided_grad_kernel,
+)
+from odyssey.ops.conv import winograd_domain as domain
 
-SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
 CHUNK = 28  # tiles that a thread takes through all steps at a time: panels of 14
-GAPS = PRODUCTS * GAP
+SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
 
 
 def worthwhile(
@@ -31,7 +32,7 @@ def worthwhile(
     from 16 channels and kernels on, that of the kernel from 32, the forward from 64.
     ``benchmarks/bench_methods.py`` measures it, if told stride 2.
     """
-    fewest, tiles = min(kernel.shape[:2]), tiles_of(N, P, Q)
+    fewest, tiles = min(kernel.shape[:2]), domain.tiles_of((N, P, Q), TILE)
     least = 16 if fewest >= 128 else 128
     pays_from = {"forward": 64, "grad_input": 16, "grad_kernel": 32}[product]
     return fewest >= pays_from and tiles >= least and N * P * Q >= 12 * tiles
@@ -48,8 +49,7 @@ def forward(
     out: np.ndarray,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    tiles = tiles_of(*out.shape[:3])
-    return _convolve(x, kernel, False, bias, addend, relu, tiles, out)
+    return _convolve(x, kernel, False, bias, addend, relu, out)
 
 
 def grad_input(
@@ -66,9 +66,7 @@ def grad_input(
     and odd numbers of x reach are results of their own, so nothing has to be added up.
     """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
-    N, H, W, _ = out.shape
-    tiles = tiles_of(N, H, W, 8)
-    return _convolve(grad_output, kernel, True, bias, addend, False, tiles, out)
+    return _convolve(grad_output, kernel, True, bias, addend, False, out)
 
 
 def _convolve(
@@ -78,54 +76,37 @@ def _convolve(
     bias: np.ndarray,
     addend: np.ndarray,
     relu: bool,
-    tiles: int,
     out: np.ndarray,
 ) -> bool:
-    C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
-    blocks, B = blocks_of(K, BLOCK)
-    chunk = min(CHUNK, tiles)
-    row = padded(C)
-    places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
-    patches = workspace(
-        "patches", (threads, STRIDED_PLACES * chunk * row + GAPS), dtype
-    )
-    products = workspace(
-        "products", (threads, STRIDED_PLACES * chunk * B + GAPS), dtype
-    )
-    checks = np.zeros((threads, LANES), dtype)
-    kernel_to_places(kernel, turned, True, places)
-    kernels.strided_forward(
-        x=x,
-        places=places,
-        bias=bias,
-        addend=addend,
-        relu=relu,
+    tiles = domain.tiles_of(out.shape, TURNED_TILE if turned else TILE)
+    return domain.convolve(
+        partial(strided_forward, turned=turned),
+        x,
+        kernel,
+        bias,
+        addend,
+        out,
         turned=turned,
-        chunk=chunk,
-        patches=patches,
-        products=products,
-        out=out,
-        checks=checks,
+        relu=relu,
+        places=STRIDED_PLACES,
+        chunk=min(CHUNK, tiles),
     )
-    return bool(np.isfinite(checks).all())
 
 
 def grad_kernel(
     grad_output: np.ndarray, x: np.ndarray, stride: int, padding: int, out: np.ndarray
 ) -> bool:
     """Write the gradient of the kernel (K, C, 3, 3)."""
-    K, C, dtype = grad_output.shape[3], x.shape[3], out.dtype
-    (c_blocks, c_width), (k_blocks, k_width) = blocks_of(C, 64), blocks_of(K, BLOCK)
-    tiles, threads = tiles_of(*grad_output.shape[:3]), num_threads()
+    K, C = out.shape[:2]
+    tiles = domain.tiles_of(grad_output.shape, TILE)
+    # each part has sums of its own at the places, so few parts where these are large
     parts = max(1, min(16, 512 // max(C, K), tiles // 64))
-    chunk = min(SUM_CHUNK, -(-tiles // parts))
-    columns = STRIDED_PLACES * chunk * c_width + GAPS
-    patches = workspace("patches", (threads, c_blocks, columns), dtype)
-    columns = STRIDED_PLACES * chunk * k_width + GAPS
-    gradients = workspace("products", (threads, k_blocks, columns), dtype)
-    shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
-    totals = workspace("places", shape, dtype)
-    checks = np.zeros((k_blocks, C), dtype)
-    kernels.strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals)
-    totals_to_kernel(totals, True, out, checks)
-    return bool(np.isfinite(checks).all())
+    return domain.grad_kernel(
+        strided_grad_kernel,
+        grad_output,
+        x,
+        out,
+        places=STRIDED_PLACES,
+        parts=parts,
+        chunk=min(SUM_CHUNK, -(-tiles // parts)),
+    )

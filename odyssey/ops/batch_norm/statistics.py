@@ -4,6 +4,7 @@
 
 over the M = N*H*W values of a channel.  Forward and backward both need them, and
 finding them reads all of x: a caller of both finds them once and hands them to each.
+In inference, running statistics take their place.
 """
 
 from typing import NamedTuple
@@ -61,3 +62,42 @@ def check_statistics(op: str, statistics: BatchStatistics, x: np.ndarray) -> Non
         )
     for name, values in statistics._asdict().items():
         check_shape(op, f"statistics.{name}", values, x.shape[1:2])
+
+
+def normalizing_statistics(
+    op: str,
+    x: np.ndarray,
+    *,
+    running_mean: np.ndarray,
+    running_var: np.ndarray,
+    training: bool,
+    given: BatchStatistics | None,
+) -> BatchStatistics:
+    """Return what channels are normalised with; check what the caller has ``given``."""
+    if given is not None:
+        check_statistics(op, given, x)
+    if not training:
+        return BatchStatistics(running_mean.astype(float), running_var.astype(float))
+    return batch_statistics(x) if given is None else given
+
+
+def affine(
+    statistics: BatchStatistics,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    eps: float,
+    training: bool,
+    dtype: np.dtype,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, scale and shift of out = (x - mean) * scale + shift, in ``dtype``.
+
+    What float32 cuts off the mean goes into the shift, which matters where the mean is
+    large beside the deviation.
+    """
+    mean, rstd = statistics.mean.astype(dtype), 1 / np.sqrt(statistics.var + eps)
+    if training:  # x - mean is 0 in a constant channel, and must not meet an Inf
+        rstd = np.where(statistics.var == 0, 0, rstd)
+    with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
+        scale = gamma * rstd
+        shift = beta + (mean - statistics.mean) * scale
+    return mean, scale.astype(dtype), shift.astype(dtype)

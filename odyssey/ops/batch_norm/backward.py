@@ -1,0 +1,229 @@
+"""Batch normalisation: the backward.
+
+The forward, for M = N*H*W values x_i in a channel, and the gradients by walking it from
+(5) to (1), with g_i = grad_output_i:
+
+    (5) out_i = gamma * xhat_i + beta
+            grad_beta = sum(g_i);  grad_gamma = sum(g_i * xhat_i)
+            d_xhat_i = gamma * g_i
+    (4) xhat_i = (x_i - mean) * rstd
+            x_i reaches xhat_i directly:       rstd * d_xhat_i
+            and rstd collects:                 d_rstd = sum(d_xhat_i * (x_i - mean))
+    (3) rstd = 1 / sqrt(var + eps)
+            d_var = d_rstd * (-1/2) * rstd**3
+    (2) var = sum((x_i - mean)**2) / M
+            x_i reaches var:                   2 * (x_i - mean) / M * d_var
+            (through mean nothing: sum(x_i - mean) is zero)
+    (1) mean = sum(x_i) / M
+            d_mean = -rstd * sum(d_xhat_i), and each x_i holds 1/M of the mean
+
+Added up, with sum(d_xhat_i) = gamma * grad_beta and
+d_rstd = gamma * grad_gamma / rstd:
+
+    grad_input_i = gamma * rstd * (g_i - grad_beta / M - xhat_i * grad_gamma / M)
+
+The two subtracted terms are the paths through mean and variance: every x_i moved them.
+In inference mean and var are constants, and only gamma * rstd * g_i is left.
+
+A relu after (5) lets g_i through only where out_i > 0: with ``relu=True`` the g_i
+above are those that came through, and nothing else changes.
+"""
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from odyssey.checks import check_floating, check_out, check_shape
+from odyssey.kernels import batch_norm as kernels
+from odyssey.layout import as_nhwc, from_nhwc, into, is_block
+from odyssey.memory import empty
+from odyssey.ops.batch_norm.forward import check_arguments
+from odyssey.ops.batch_norm.statistics import (
+    BatchStatistics,
+    affine,
+    check_statistics,
+    normalizing_statistics,
+)
+
+__all__ = ["batch_norm2d_backward"]
+
+
+def batch_norm2d_backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    running_mean: np.ndarray,
+    running_var: np.ndarray,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    relu: bool = False,
+    statistics: BatchStatistics | None = None,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the gradients of ``batch_norm2d`` in training or in inference mode.
+
+    Parameters
+    ----------
+    grad_output : (N, C, H, W)
+        Gradient of the loss by the forward's ``out``.
+    x, gamma, beta, running_mean, running_var, training, momentum, eps
+        As given to the forward; momentum is not used.
+    relu : bool
+        As given to the forward, where that had no ``addend``.  Where it had one, the
+        gradient that passes the relu is that of both branches: take it first, by
+        ``relu_backward(grad_output, out)``.
+    statistics : BatchStatistics, optional
+        As given to the forward.
+    out : array like ``grad_output``, optional
+        Where to write grad_input; ``grad_output`` itself, if it is not needed later.
+
+    Returns
+    -------
+    grad_input : (N, C, H, W), ``out`` or an array in the layout of ``x``
+    grad_gamma, grad_beta : (C,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the forward; where ``grad_output`` has not the shape of ``x``, or ``out``
+        overlaps an argument in part.
+    """
+    op = "batch_norm2d_backward"
+    running = {"running_mean": running_mean, "running_var": running_var}
+    parameters = {"gamma": gamma, "beta": beta, **running}
+    check_arguments(op, x, parameters, training, momentum, eps)
+    _check_gradient(op, grad_output, x, gamma, out)
+    used = normalizing_statistics(op, x, **running, training=training, given=statistics)
+    return _backward(
+        grad_output,
+        x,
+        gamma,
+        beta,
+        used,
+        training=training,
+        eps=eps,
+        relu=relu,
+        out=out,
+    )
+
+
+def batch_norm_training_backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    statistics: BatchStatistics,
+    *,
+    eps: float = 1e-5,
+    relu: bool = False,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the gradients of ``batch_norm2d`` in training, where its mode is known.
+
+    Like ``batch_norm2d_backward``, but without the running statistics, which training
+    does not use.
+    """
+    op = "batch_norm_training_backward"
+    check_arguments(op, x, {"gamma": gamma, "beta": beta}, training=True, eps=eps)
+    check_statistics(op, statistics, x)
+    _check_gradient(op, grad_output, x, gamma, out)
+    return _backward(
+        grad_output,
+        x,
+        gamma,
+        beta,
+        statistics,
+        training=True,
+        eps=eps,
+        relu=relu,
+        out=out,
+    )
+
+
+def _backward(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    statistics: BatchStatistics,
+    *,
+    training: bool,
+    eps: float,
+    relu: bool,
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients, of arguments that are checked."""
+    dtype = x.dtype.newbyteorder("=")
+    C = x.shape[1]
+    images = as_nhwc(x)
+    matrix = images.reshape(-1, C)  # (M, C)
+    gradient = as_nhwc(grad_output).reshape(-1, C)
+    M = matrix.shape[0]
+    rstd = 1 / np.sqrt(statistics.var + eps)
+    mean, scale, shift = affine(statistics, gamma, beta, eps, training, dtype)
+    with np.errstate(invalid="ignore"):
+        rounding = mean - statistics.mean  # of the mean to float32
+
+    # forward: out = gamma * xhat + beta, xhat = (x - mean) * rstd
+    grad_beta, products = np.zeros(C), np.zeros(C)
+    kernels.gradient_sums(
+        gradient, matrix, mean, scale, shift, relu, grad_beta, products
+    )
+    with np.errstate(invalid="ignore"):
+        products += rounding * grad_beta
+    grad_gamma = products * rstd  # sum(g * xhat)
+
+    # in training grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M),
+    # in inference mean and rstd are constants: grad_input = gamma * rstd * g
+    factor = gamma * rstd
+    offset = slope = np.empty(0)
+    if training:
+        slope = factor * rstd * grad_gamma / M
+        with np.errstate(invalid="ignore"):
+            offset = factor * grad_beta / M + rounding * slope
+    if out is not None and is_block(out, (0, 2, 3, 1)):
+        target, grad_input = as_nhwc(out).reshape(-1, C), out
+    else:
+        target, grad_input = empty(gradient.shape, dtype), None
+    kernels.combine_gradient(
+        grad_output=gradient,
+        x=matrix,
+        mean=mean,
+        scale=scale,
+        shift=shift,
+        relu=relu,
+        factor=factor.astype(dtype),
+        offset=offset.astype(dtype),
+        slope=slope.astype(dtype),
+        grad_input=target,
+    )
+    if grad_input is None:
+        grad_input = into(out, from_nhwc(target.reshape(images.shape), x))
+    return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
+
+
+def _check_gradient(
+    op: str,
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    out: np.ndarray | None,
+) -> None:
+    """Check the gradient from above, and where the input's is to go."""
+    check_floating(op, x=x, grad_output=grad_output)
+    check_shape(op, "grad_output", grad_output, x.shape)
+    if out is not None:
+        check_out(op, out, grad_output, {"x": x, "gamma": gamma})
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that between them reach every kernel used here."""
+    x, c = np.ones((2, 3, 4, 4), dtype), np.ones(3, dtype)
+    return [
+        partial(batch_norm2d_backward, x, x, c, c, c, c, training=training)
+        for training in (True, False)
+    ]

@@ -1,0 +1,117 @@
+"""What convolutions in Winograd's domain have in common, of stride 1 and of stride 2.
+
+Here the buffers are laid out, 3x3 kernels are turned into their places and sums at the
+places back into 3x3 gradients.  The work over tiles in between is done by a kernel of
+``kernels/``, which is handed in.  ``places`` says how many numbers a tile has in the
+domain, of each channel: `PLACES` or `STRIDED_PLACES`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from odyssey.kernels.simd import LANES
+from odyssey.kernels.tiles import BLOCK, GAP, PRODUCTS, STRIDED_PLACES
+from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
+from odyssey.memory import workspace
+from odyssey.threads import num_threads
+
+#: Channels that the gradient of a kernel takes together, in panels of 14 and of 8.
+C_BLOCK = 64
+
+
+def convolve(
+    run: Callable[..., None],
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    addend: np.ndarray,
+    out: np.ndarray,
+    *,
+    turned: bool,
+    relu: bool,
+    places: int,
+    chunk: int,
+) -> bool:
+    """Write the convolution of ``x`` (N, H, W, C) by the kernel ``run`` to ``out``.
+
+    ``turned`` takes (K, C, 3, 3) as what the gradient of the input is a convolution
+    with; ``chunk`` is how many tiles a thread does at a time.  Tells whether all
+    results are finite.
+    """
+    C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
+    blocks, B = blocks_of(K, BLOCK)
+    kernel_places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
+    size = places * chunk * whole_vectors(C) + PRODUCTS * GAP
+    patches = workspace("patches", (threads, size), dtype)
+    size = places * chunk * B + PRODUCTS * GAP
+    products = workspace("products", (threads, size), dtype)
+    checks = np.zeros((threads, LANES), dtype)
+    kernel_to_places(kernel, turned, places == STRIDED_PLACES, kernel_places)
+    run(
+        x=x,
+        places=kernel_places,
+        bias=bias,
+        addend=addend,
+        relu=relu,
+        chunk=chunk,
+        patches=patches,
+        products=products,
+        out=out,
+        checks=checks,
+    )
+    return bool(np.isfinite(checks).all())
+
+
+def grad_kernel(
+    run: Callable[..., None],
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    out: np.ndarray,
+    *,
+    places: int,
+    parts: int,
+    chunk: int,
+) -> bool:
+    """Write the gradient of the kernel (K, C, 3, 3), which the kernel ``run`` adds up.
+
+    It does so in so many ``parts``, each by ``chunk`` tiles at a time.  Tells whether
+    all results are finite.
+    """
+    K, C, dtype, threads = grad_output.shape[3], x.shape[3], out.dtype, num_threads()
+    c_blocks, c_width = blocks_of(C, C_BLOCK)
+    k_blocks, k_width = blocks_of(K, BLOCK)
+    size = places * chunk * c_width + PRODUCTS * GAP
+    patches = workspace("patches", (threads, c_blocks, size), dtype)
+    size = places * chunk * k_width + PRODUCTS * GAP
+    gradients = workspace("products", (threads, k_blocks, size), dtype)
+    shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
+    totals = workspace("places", shape, dtype)
+    checks = np.zeros((k_blocks, C), dtype)
+    run(
+        grad_output=grad_output,
+        x=x,
+        chunk=chunk,
+        patches=patches,
+        gradients=gradients,
+        totals=totals,
+    )
+    totals_to_kernel(totals, places == STRIDED_PLACES, out, checks)
+    return bool(np.isfinite(checks).all())
+
+
+def tiles_of(shape: tuple[int, ...], side: int) -> int:
+    """Return how many square tiles cover images (N, P, Q, ...)."""
+    N, P, Q = shape[:3]
+    return N * -(-P // side) * -(-Q // side)
+
+
+def blocks_of(channels: int, most: int) -> tuple[int, int]:
+    """Return into how many blocks of how many channels, at most ``most``, to cut."""
+    blocks = -(-channels // most)
+    return blocks, whole_vectors(-(-channels // blocks))
+
+
+def whole_vectors(channels: int) -> int:
+    """Return the least number of channels that fills whole vectors."""
+    return -(-channels // LANES) * LANES
