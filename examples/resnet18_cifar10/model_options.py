@@ -1,5 +1,6 @@
 """The options of a residual network besides its name and the number of its classes."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import click
@@ -17,53 +18,48 @@ def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None
     return None if default else value
 
 
+_option = partial(option, group=MODEL)
+
 OPTIONS = [
-    option(
+    _option(
         "--width",
-        group=MODEL,
         type=WholeNumber(min=1),
         default=ResNetConfig().width,
         show_default=f"{ResNetConfig().width}; 16 for the narrow ones",
         callback=_given,
         help="Channels of the first stage; they double from stage to stage.",
     ),
-    option(
+    _option(
         "--pre-activation",
-        group=MODEL,
         is_flag=True,
         help="Put batch norm and relu before each convolution (ResNet v2).",
     ),
-    option(
+    _option(
         "--shortcut",
-        group=MODEL,
         type=Choice("AB"),
         show_default="B; A for the narrow ones",
         help="Shortcut where a block changes the shape: A takes every second pixel and "
         "adds zero channels, B is a 1x1 convolution.",
     ),
-    option(
+    _option(
         "--normalize/--no-normalize",
-        group=MODEL,
         default=True,
         help="Use batch norm; without it, convolutions have biases.",
     ),
-    option(
+    _option(
         "--zero-gamma",
-        group=MODEL,
         is_flag=True,
         help="Start each residual branch at zero, so that it adds nothing at first.",
     ),
-    option(
+    _option(
         "--drop-path",
-        group=MODEL,
         type=FiniteFloat(0, 1, max_open=True),
         default=0.0,
         help="Stochastic depth: probability of skipping the last block's branch in "
         "training; it grows linearly from the first block to the last. 0 turns it off.",
     ),
-    option(
+    _option(
         "--dropout",
-        group=MODEL,
         type=FiniteFloat(0, 1, max_open=True),
         default=0.0,
         help="Probability of dropping a feature before the linear layer in training. "

@@ -1,12 +1,12 @@
-"""Draw a sheet of augmented images, to be looked at by eye.
+"""Draw a sheet of augmented images, to look at.
 
     python examples/resnet18_cifar10/show_augmentation.py --randaugment 2 9 --cutout 8
     python examples/resnet18_cifar10/show_augmentation.py --operations
 
-A row is an image, as it is and in the epochs from ``--epoch`` on.  With
-``--operations`` the columns are the operations of RandAugment, with ``--mixup-alpha``
-or ``--cutmix-alpha`` the rows of a column are mixed with each other.  The same options
-give the same sheet.
+Each row shows an image, first unchanged, then in each epoch from ``--epoch`` on.  With
+``--operations`` the columns are the operations of RandAugment.  With ``--mixup-alpha``
+or ``--cutmix-alpha`` the images of a column are mixed with each other.  The same
+options give the same sheet.
 """
 
 import io
@@ -48,7 +48,7 @@ def augmented_columns(
 ) -> list[np.ndarray]:
     """Return the images in each of ``columns`` epochs, (N, C, H, W) uint8.
 
-    They come from a `BatchLoader`, with its normalisation undone.
+    They are the batches of a `BatchLoader`, with its normalisation undone.
     """
     options |= {"mean": mean, "std": std}
     loader = BatchLoader(images, labels, len(images), shuffle=False, **options)
@@ -57,7 +57,7 @@ def augmented_columns(
 
 
 def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
-    """Return the images after each operation of RandAugment, both signs in turn."""
+    """Return the images after each operation of RandAugment, with alternating signs."""
     columns = []
     for operation in OPERATIONS[1:]:
         changed = apply_operation(images, operation, magnitude)
@@ -69,7 +69,7 @@ def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
 
 
 def png(pixels: np.ndarray, scale: int) -> bytes:
-    """Return an image (height, width, 3) uint8, enlarged, as a PNG file."""
+    """Return an enlarged image (height, width, 3) uint8 as the bytes of a PNG file."""
     try:
         from PIL import Image
     except ImportError:
@@ -132,14 +132,14 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
     group=DATA,
     type=WholeNumber(0, 1000),
     default=4,
-    help="Pixels by which a crop may be shifted in each direction.",
+    help="Number of pixels by which a crop may be shifted in each direction.",
 )
 @data_options  # as train.py has them
 @option(
     "--operations",
     group=RUN,
     is_flag=True,
-    help="Show each of RandAugment's operations at the magnitude given, and no other "
+    help="Show each operation of RandAugment at the magnitude given, and no other "
     "augmentation.",
 )
 @debug_option
@@ -150,7 +150,7 @@ def main(debug: bool, **options: Any) -> None:
 
 
 def draw(options: SimpleNamespace) -> None:
-    """Make the sheet that the options describe, and write it."""
+    """Draw the sheet that the options describe, and write it."""
     data = load_dataset(options.dataset, options.data_dir)
     if options.operations or options.randaugment[0]:
         hint = "--operations" if options.operations else "--randaugment"

@@ -1,8 +1,8 @@
-"""What programs add to the library's messages: which of their options helps.
+"""The advice that programs add to the library's error messages: which option helps.
 
-The library raises errors that say what is wrong.  It knows no option; where one is the
-way out, it asks for its words by a key (`odyssey.errors.remedy`).  They are there as
-soon as anything of `odyssey.cli` is imported.
+The library does not know any option.  Where one would help, its message contains the
+text that this module gives for a key (`odyssey.errors.remedy`).  Importing anything of
+`odyssey.cli` imports this module.
 """
 
 from odyssey.errors import REMEDIES

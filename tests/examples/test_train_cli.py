@@ -7,7 +7,7 @@ import pytest
 from programs import EXAMPLE, STEPS, assert_same_run, run_here, weights_of
 from tiny_cifar import write_tiny_cifar
 
-from odyssey.cli.program import available_cores
+from odyssey.threads import available_cores
 from odyssey.weights.checkpoint import list_checkpoints, load_newest_checkpoint
 
 

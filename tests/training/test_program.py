@@ -10,12 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.cli import program
-from odyssey.cli.program import (
-    FiniteFloat,
-    available_cores,
-    environment,
-    exit_statuses,
-)
+from odyssey.cli.option_types import FiniteFloat
+from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import DataError
 from odyssey.errors import (
     InputError,
@@ -24,6 +20,8 @@ from odyssey.errors import (
     ProgramError,
     one_line,
 )
+from odyssey.info import environment
+from odyssey.threads import available_cores
 from odyssey.training.progress import Progress, duration
 from odyssey.training.state import TrainingState
 from odyssey.weights.hexfile import WeightsError
