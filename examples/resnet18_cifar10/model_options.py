@@ -13,7 +13,7 @@ from resnet18_cifar10.architecture import ResNetConfig
 
 
 def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
-    """Return the value if the user gave it; else None, and the model has its own."""
+    """Return the value if the user gave it, else None: the model's default counts."""
     default = ctx.get_parameter_source(param.name) == ParameterSource.DEFAULT
     return None if default else value
 
@@ -69,7 +69,7 @@ OPTIONS = [
 
 
 def choose(options: SimpleNamespace, config: ResNetConfig) -> ResNetConfig:
-    """Return a config of `MODELS` with what the options say of it."""
+    """Return ``config`` with the values of the options."""
     return config._replace(
         width=options.width or config.width,
         shortcut=options.shortcut or config.shortcut,

@@ -108,3 +108,11 @@ def assert_same_run(a, b):
     assert losses_of(a) == losses_of(b)
     assert rows_of(a) == rows_of(b)
     assert weights_of(a) == weights_of(b)
+
+
+def ablate(*arguments, status=0):
+    """Run run_ablations.py in this process; return its output."""
+    program = importlib.import_module("resnet18_cifar10.run_ablations")
+    result = CliRunner().invoke(program.main, [str(a) for a in arguments])
+    assert result.exit_code == status, result.output
+    return result.output
