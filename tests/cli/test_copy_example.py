@@ -1,4 +1,4 @@
-"""``odyssey example``: what is listed, what is copied, what is refused."""
+"""``odyssey example``: the list, the copy, and the errors."""
 
 import os
 import re
@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """Stand in an empty folder."""
+    """Make an empty folder the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -70,7 +70,7 @@ def test_every_link_of_a_copy_leads_to_a_file_of_the_copy(here, name):
     original = (EXAMPLES / name / "README.md").read_text("utf-8")
     targets = [t for t in link.findall(copied) if not t.startswith("https:")]
     assert [t for t in targets if not (page.parent / t).exists()] == []
-    # What was a link out of the folder is named, by its place in the repository.
+    # The text names the target of each link that was removed.
     elsewhere = [t for t in link.findall(original) if t.startswith("..")]
     assert elsewhere
     for target in elsewhere:

@@ -162,7 +162,7 @@ def wait_for(path, series=None):
 
 
 def test_a_series_that_is_killed_leaves_no_run_behind(tmp_path, stand_in):
-    """The run at work saves and stops, as if it had got the signal itself."""
+    """The current run saves and stops, as if it had received the signal itself."""
     arguments = ["--config", "cosine", "--results-dir", tmp_path / "r"]
     series = start_series(tmp_path, stand_in, "orphan", *arguments)
     run = tmp_path / "r" / "cosine-seed0"

@@ -1,4 +1,4 @@
-"""inference.py with image files: some unreadable, folders of them, odd tags."""
+"""inference.py with image files: unreadable ones, folders, unusual EXIF tags."""
 
 import io
 import json

@@ -98,7 +98,7 @@ def test_options_that_train_py_would_refuse_are_refused_before_any_run(tmp_path)
 
 
 def test_with_train_py_itself(tmp_path, monkeypatch):
-    """Broken, gone on with, finished before, and with another recipe."""
+    """Runs that are interrupted, resumed, finished, or have another recipe."""
     write_tiny_cifar(tmp_path / "data")
     monkeypatch.setattr("odyssey.series.runner.Child", TrainHere)
 

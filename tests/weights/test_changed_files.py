@@ -1,4 +1,4 @@
-"""Weights that git, an editor or Git LFS got at are named for what they are."""
+"""Messages about weights that git, an editor or Git LFS has changed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What cannot be deleted after a save: it stays, it is said once, it goes later."""
+"""Files that cannot be deleted after a save: one warning, and another try later."""
 
 import errno
 import os
