@@ -24,7 +24,7 @@ from odyssey.cli.data_options import (
     loader_options,
     refuse_randaugment_of_greys,
 )
-from odyssey.cli.option import DATA, RUN, debug_option, option
+from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
@@ -85,7 +85,6 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @click.command("augmentation", cls=Command)
 @option(
     "--output",
-    group=RUN,
     type=click.Path(dir_okay=False),
     default="augmentation.png",
     help="PNG file to write.",
@@ -94,35 +93,30 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @option(
     "--images",
     "rows",
-    group=RUN,
     type=WholeNumber(1, 100),
     default=10,
     help="Number of images, a row each.",
 )
 @option(
     "--columns",
-    group=RUN,
     type=WholeNumber(1, 100),
     default=12,
     help="Number of epochs to show, a column each.",
 )
 @option(
     "--epoch",
-    group=RUN,
     type=WholeNumber(0, 10**9),
     default=0,
     help="First epoch to show, counted from 0.",
 )
 @option(
     "--seed",
-    group=RUN,
     type=WholeNumber(-(2**63), 2**64 - 1),
     default=0,
     help="Seed of the random numbers.",
 )
 @option(
     "--scale",
-    group=RUN,
     type=WholeNumber(1, 16),
     default=3,
     help="Factor by which the images are enlarged.",
@@ -137,7 +131,6 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @data_options  # as train.py has them
 @option(
     "--operations",
-    group=RUN,
     is_flag=True,
     help="Show each operation of RandAugment at the magnitude given, and no other "
     "augmentation.",

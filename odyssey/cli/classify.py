@@ -20,7 +20,7 @@ from odyssey.cli.data_options import (
     load_or_advise,
 )
 from odyssey.cli.example import Example
-from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
+from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.data.dataset import Dataset
@@ -136,7 +136,6 @@ def classify_program(example: Example) -> click.Command:
     @click.command(cls=Command)
     @option(
         "--weights-dir",
-        group=RUN,
         type=click.Path(),
         default=example.weights_dir,
         help="Folder of the trained weights, of a run or of a checkpoint.",
@@ -157,7 +156,6 @@ def classify_program(example: Example) -> click.Command:
     )
     @option(
         "--tta",
-        group=RUN,
         is_flag=True,
         help="Test-time augmentation: average the logits of each image and its mirror "
         "image.",
@@ -174,13 +172,11 @@ def classify_program(example: Example) -> click.Command:
     )
     @option(
         "--recalibrate",
-        group=RUN,
         is_flag=True,
         help="Estimate batch norm's running statistics again from training images.",
     )
     @option(
         "--allow-nonfinite",
-        group=RUN,
         is_flag=True,
         help="Use weights even if they contain NaN or infinity.",
     )

@@ -168,7 +168,6 @@ def _version() -> click.Option:
 
     return Option(
         ["--version"],
-        group=RUN,
         is_flag=True,
         expose_value=False,
         is_eager=True,

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from odyssey.cli import other_tools
 from odyssey.cli.command import reworded
 from odyssey.cli.meant import did_you_mean
-from odyssey.cli.option import RUN, option
+from odyssey.cli.option import option
 from odyssey.cli.option_types import Milestones
 from odyssey.errors import InputError
 from odyssey.training.recipe import Recipe
@@ -97,7 +97,6 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
 
         return option(
             "--config",
-            group=RUN,
             metavar="RECIPE",
             type=RecipeName(recipe_names(folder)),
             is_eager=True,  # it changes the defaults of the other options

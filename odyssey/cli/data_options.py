@@ -102,12 +102,13 @@ DATASET_OPTIONS = [
     ),
 ]
 
+limit_train_option = _option(
+    "--limit-train",
+    type=WholeNumber(1),
+    help="Train on the first N training images only.",
+)
 _SUBSET = [
-    _option(
-        "--limit-train",
-        type=WholeNumber(1),
-        help="Train on the first N training images only.",
-    ),
+    limit_train_option,
     _option(
         "--limit-test",
         type=WholeNumber(1),

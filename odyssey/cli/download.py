@@ -19,7 +19,7 @@ from tqdm import tqdm
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
 from odyssey.cli.data_options import DATA_DIR_DEFAULTS
-from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
+from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import DataError
@@ -173,27 +173,23 @@ def check_md5(
 )
 @option(
     "--timeout",
-    group=RUN,
     type=FiniteFloat(min=0, min_open=True, max=86400),
     default=60.0,
     help="Seconds without data after which a connection counts as broken.",
 )
 @option(
     "--retries",
-    group=RUN,
     type=WholeNumber(0, 100),
     default=3,
     help="Number of further attempts if a server is busy or a connection breaks.",
 )
 @option(
     "--keep-archive",
-    group=RUN,
     is_flag=True,
     help="Keep the downloaded archive in the folder after unpacking.",
 )
 @option(
     "--force",
-    group=RUN,
     is_flag=True,
     help="Replace a data set that is already there.",
 )

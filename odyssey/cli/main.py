@@ -13,7 +13,7 @@ import click
 
 from odyssey.cli.command import Group
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
-from odyssey.cli.option import LOGGING, RUN, SCHEDULE, debug_option, option
+from odyssey.cli.option import LOGGING, SCHEDULE, debug_option, option
 from odyssey.cli.startup import check_environment
 from odyssey.errors import one_line
 from odyssey.output import goes_on_unheard
@@ -60,7 +60,7 @@ def main(ctx: click.Context) -> None:
 )
 @click.pass_context
 def verify(ctx: click.Context, directory: Path) -> None:
-    """Check that a folder of weights or checkpoints is complete and intact.
+    """Check that a folder of weights or checkpoints is intact.
 
     DIR is a folder of weights, a checkpoint, the folder "checkpoints" of a run, or the
     whole folder of a run.  Every file in the manifest must be there with the size,
@@ -93,7 +93,7 @@ def verify(ctx: click.Context, directory: Path) -> None:
 @main.command()
 @option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
 def info(as_json: bool) -> None:
-    """Print versions, threads, BLAS and the folder of compiled kernels."""
+    """Print versions, threads, BLAS and the kernels' cache folder."""
     from odyssey.cli.program import exit_statuses
 
     with exit_statuses():
@@ -106,7 +106,6 @@ def info(as_json: bool) -> None:
 @main.command()
 @option(
     "--float64",
-    group=RUN,
     is_flag=True,
     help="Compile the kernels for float64 as well.",
 )
@@ -147,7 +146,6 @@ def warmup(float64: bool, debug: bool) -> None:
 @option(
     "--png",
     "image",
-    group=RUN,
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw a PNG file as well (needs the extra odyssey-by-hand[plot]).",
 )
@@ -182,7 +180,6 @@ def schedule(
 )
 @option(
     "--output",
-    group=RUN,
     metavar="FILE.html",
     type=click.Path(dir_okay=False, path_type=Path),
     show_default="report.html in RUN_DIR",
@@ -190,7 +187,6 @@ def schedule(
 )
 @option(
     "--title",
-    group=RUN,
     metavar="TEXT",
     may_be_empty=True,
     show_default="name of RUN_DIR",

@@ -73,7 +73,7 @@ def _word_for(kind: click.ParamType) -> str | None:
     return None
 
 
-def option(*names: str, group: str, **attrs: Any) -> Callable:
+def option(*names: str, group: str = RUN, **attrs: Any) -> Callable:
     """Return a decorator that adds an `Option` of a group to a command."""
     return click.option(*names, cls=Option, group=group, **attrs)
 
@@ -89,6 +89,4 @@ def with_options(options: Sequence[Callable]) -> Callable[[Callable], Callable]:
     return add
 
 
-debug_option = option(
-    "--debug", group=RUN, is_flag=True, help="Show the traceback of an error."
-)
+debug_option = option("--debug", is_flag=True, help="Show the traceback of an error.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from odyssey.cli.command import Command
-from odyssey.cli.option import RUN, option
+from odyssey.cli.option import option
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError, os_reason
 from odyssey.series.results import Result, figure, read_epochs
@@ -49,7 +49,6 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
 )
 @option(
     "--png",
-    group=RUN,
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="PNG file to write.",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import click
 import numba
 
-from odyssey.cli.option import RUN, option
+from odyssey.cli.option import option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.compiling import Counter, reporting
 from odyssey.data.dataset import DataError
@@ -43,7 +43,6 @@ def threads_option(command: Callable) -> Callable:
     """Add ``--threads``, which sets the number of threads of all kernels."""
     return option(
         "--threads",
-        group=RUN,
         type=WholeNumber(1, available_cores()),
         default=default_threads(),
         show_default="all cores, or those that a container is granted",

@@ -1,37 +1,35 @@
 """The options that say where a run is kept, and where it begins and ends."""
 
 from collections.abc import Callable
-from functools import partial
 
 import click
 
-from odyssey.cli.option import RUN, option, with_options
+from odyssey.cli.option import option, with_options
 from odyssey.cli.option_types import WholeNumber
 
-_option = partial(option, group=RUN)
 _OPTIONS = [
-    _option(
+    option(
         "--resume",
         is_flag=True,
         help="Continue the run in --weights-dir from its newest checkpoint.",
     ),
-    _option(
+    option(
         "--overwrite",
         is_flag=True,
         help="Delete the run in --weights-dir and start again.",
     ),
-    _option(
+    option(
         "--keep",
         type=WholeNumber(1),
         default=2,
         help="Number of newest checkpoints to keep.",
     ),
-    _option(
+    option(
         "--max-steps",
         type=WholeNumber(1),
         help="Stop after N updates in all, those before a resume included.",
     ),
-    _option(
+    option(
         "--allow-nonfinite",
         is_flag=True,
         help="Resume even from a checkpoint that contains NaN or infinity.",
@@ -41,7 +39,7 @@ _OPTIONS = [
 
 def run_options(weights_dir: str) -> Callable[[Callable], Callable]:
     """Return a decorator that adds the options; runs go to ``weights_dir``."""
-    folder = _option(
+    folder = option(
         "--weights-dir",
         type=click.Path(file_okay=False),
         default=weights_dir,

