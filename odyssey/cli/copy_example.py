@@ -58,7 +58,7 @@ def copy(name: str, directory: Path) -> Path:
     """
     target, folder = directory / name, examples()[name]
     if os.path.lexists(target):
-        raise InputError(f"{target} is there already; it is left as it is")
+        raise InputError(f"{target} is already there; it is not changed")
     files = {
         path.relative_to(folder).as_posix(): path
         for place in PLACES

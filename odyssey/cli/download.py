@@ -213,7 +213,7 @@ def main(dataset: str, no_progress: bool, debug: bool, **options: Any) -> None:
 
     def stop(signum: int, frame: object) -> None:
         signums.append(signum)
-        raise KeyboardInterrupt  # unlike an Exception, nothing in between catches it
+        raise KeyboardInterrupt  # unlike Exception, caught by nothing in between
 
     others = [signum for signum in SIGNALS if signum != signal.SIGINT]
     with goes_on_unheard(), exit_statuses(debug):

@@ -32,9 +32,7 @@ from odyssey.weights.files import WeightsError
 def _use_threads(ctx: click.Context, param: click.Parameter, value: int) -> None:
     try:
         start()
-    except (
-        ValueError
-    ) as error:  # no such threading layer; Numba's message has several lines
+    except ValueError as error:  # no threading layer; the message has several lines
         raise click.UsageError(" ".join(str(error).split())) from None
     numba.set_num_threads(value)
 

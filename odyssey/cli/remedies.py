@@ -9,14 +9,14 @@ from odyssey.errors import REMEDIES
 
 REMEDIES.update(
     {
-        "a run is there": ": --resume goes on with it, --overwrite deletes it, "
+        "a run is there": ": --resume continues it, --overwrite deletes it, "
         "--weights-dir names another folder",
-        "events are there": ": --resume goes on with them, --overwrite hides them, "
+        "events are there": ": --resume continues them, --overwrite hides them, "
         "--tensorboard names another folder",
         "field": "--{option}",
         "not finite": " (--allow-nonfinite takes them anyway)",
-        "nothing left": ": raise --epochs or --max-steps to go on",
-        "stopped": ", --resume goes on from it",
+        "nothing left": ": raise --epochs or --max-steps to continue",
+        "stopped": ", --resume continues from it",
         "recipe of the run": "; --config {path} has that of the run",
         "no weights": "; train.py makes one",
         "no statistics": ": --recalibrate estimates them from training images",

@@ -52,7 +52,7 @@ Train {title} on CIFAR-10 or another data set.
 
 Epochs are counted from 1 in all output.  Without --lr-scheduler the learning rate
 is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
-from a file.  Ctrl-C saves the weights and a checkpoint.  --resume continues from it,
+from a file.  Ctrl-C saves the weights and a checkpoint, from which --resume continues
 with the same result as a run that was never stopped.
 """
 

@@ -72,20 +72,7 @@ class CifarSet(NamedTuple):
     def load(self, data_dir: str | os.PathLike) -> Dataset:
         """Read the data set from a folder, in any of its formats.
 
-        Parameters
-        ----------
-        data_dir : folder that holds the folder or files of a format, or is itself such
-            a folder.  The first complete one is read.
-
-        Returns
-        -------
-        dataset : images (N, 3, 32, 32) uint8 with channels-last memory, labels (N,)
-            int64.  The class names are the folder's own if it has valid ones.
-
-        Raises
-        ------
-        DataError
-            If files are missing (all are named at once) or one is damaged.
+        See `odyssey.data.cifar10.load_cifar10`.
         """
         form, folder = self._find(Path(data_dir))
         train = [form.read_part(*(folder / f for f in files)) for files in form.train]

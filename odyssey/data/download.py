@@ -218,7 +218,7 @@ def _said_what_is_kept(part: Path, observer: Observer) -> Iterator[None]:
     except BaseException:
         size = part.stat().st_size if part.exists() else 0
         if size:
-            observer.say(f"{size:,} bytes are kept in {part}; run again to go on")
+            observer.say(f"{size:,} bytes are kept in {part}; run again to continue")
         else:
             part.unlink(missing_ok=True)
         raise

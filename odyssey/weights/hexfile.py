@@ -226,7 +226,7 @@ def _read_digits(
             path, 3, f"{expected} hex digits expected for {form}, got {got}{odd}"
         )
     if end >= 0 and end + 1 != rest:
-        raise _damaged(path, 4, "the file goes on after its third line")
+        raise _damaged(path, 4, "the file has more than three lines")
     return line
 
 

@@ -27,7 +27,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise ValueError(f"key {key[:200]!r} stands twice in one object")
+            raise ValueError(f"key {key[:200]!r} is there twice in one object")
         result[key] = value
     return result
 

@@ -113,7 +113,7 @@ def test_what_is_there_is_left_as_it_is(here, kind):
         target.write_text("mine")
     else:
         target.symlink_to("nowhere")
-    message = "Error: lenet5_cifar10 is there already; it is left as it is\n"
+    message = "Error: lenet5_cifar10 is already there; it is not changed\n"
     assert example("lenet5_cifar10", status=2) == message
     assert os.listdir(here) == ["lenet5_cifar10"]
     assert not target.is_dir() or not list(target.iterdir())

@@ -90,7 +90,7 @@ def test_what_has_arrived_is_kept_and_said(packed, data_dir):
     part = data_dir / f"{md5_of(packed)}.tar.gz.part"
     with Server(cut(packed, 5000)) as server, pytest.raises(DownloadError):
         get(data_dir, packed, server, observer=news)
-    assert news.lines[-1] == f"5,000 bytes are kept in {part}; run again to go on"
+    assert news.lines[-1] == f"5,000 bytes are kept in {part}; run again to continue"
     assert part.read_bytes() == packed[:5000]
     with Server(ranged(packed)) as server:
         get(data_dir, packed, server)

@@ -191,7 +191,7 @@ def test_a_signal_is_passed_on_once_and_ends_the_series(
     (os.killpg if group else os.kill)(started.pid, signum)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 128 + signum, errors
-    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert "the same command continues" in errors and "Traceback" not in errors
     assert int((run / "ready").read_text()) != started.pid  # or Ctrl-C comes twice
     assert (run / "signals").read_text().split() == [str(int(signum))]
     assert (tmp_path / "r" / "calls").read_text().split() == ["cosine-seed0"]

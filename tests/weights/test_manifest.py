@@ -45,7 +45,7 @@ def test_damaged_text(folder, text):
 def test_tensor_listed_twice(folder):
     text = (folder / "manifest.json").read_text()
     (folder / "manifest.json").write_text(text.replace('"b": {', '"a": {'))
-    with pytest.raises(WeightsError, match="'a' stands twice"):
+    with pytest.raises(WeightsError, match="'a' is there twice"):
         load_folder(folder)
 
 
