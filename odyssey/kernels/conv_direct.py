@@ -1,15 +1,15 @@
-"""The three products of a convolution, summed directly: pack, multiply, store.
+"""The three sums of a convolution by the direct method: pack, multiply, store.
 
-Each product is a matrix product over *rows* (pixels) and *terms* (the channels of each
+Each sum is a matrix product over *rows* (pixels) and *terms* (the channels of each
 *tap*, a position r, s of the kernel).  No thread ever holds the whole unfolded input: a
 block of rows is packed into a buffer in the core's own cache, multiplied, stored.
 `packing.py` has the first two steps.
 
 Arrays are C-contiguous: x (N, H, W, C), out (N, P, Q, K), kernel (K, C, R, S).  The
-columns of a factor come in blocks of at most 64 and the products in pieces of at most
-a million multiplications: small ones OpenBLAS does at full speed, without packing the
-factors anew first.  Sums run in an order that depends on shapes alone, so results
-have the same bits whatever the number of threads.
+columns of a factor are cut into blocks of at most 64, and products into pieces of at
+most a million multiplications: OpenBLAS computes small ones at full speed, without
+packing the factors first.  The order of a sum depends on shapes alone, so results have
+the same bits whatever the number of threads.
 """
 
 import numpy as np
@@ -96,7 +96,7 @@ def conv_grad_input(
     Optimizations:
     - gathers instead of scattering: each thread owns whole pixels of ``grad_input``
     - pixels with the same h and w modulo the stride (a phase) are reached by the same
-      taps, so that none is multiplied in vain where the stride is larger than one
+      taps, so that no zero is multiplied if the stride is larger than one
     """
     N, H, W, C = grad_input.shape
     has_addend = len(addend) > 0
@@ -106,7 +106,7 @@ def conv_grad_input(
         N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1) + BLOCK - 1
     ) // BLOCK
     for task in prange(len(phases) * blocks):  # disjoint pixels of grad_input
-        # phases in turn, since they differ in taps and threads get equal runs of tasks
+        # phases in turn: they differ in taps, and threads get equal runs of tasks
         u, v, first_slice, last_slice = phases[task % len(phases)]
         H_phase, W_phase = (H - u - 1) // stride + 1, (W - v - 1) // stride + 1
         grid = Grid(H_phase, W_phase, 1)
@@ -151,8 +151,8 @@ def conv_grad_kernel(
     ``conv_forward``, the slices of at most 64 terms and as wide as the first.
 
     Optimizations:
-    - no two threads write to the same sum; the number of parts follows from the shapes
-      alone, so that the order of the additions never depends on the threads
+    - no two threads write to the same sum; the number of parts depends on the shapes
+      alone, so the order of the additions does not depend on the threads
     - where there are fewer parts than threads, the terms are split as well
     - both factors are cut into columns of 64, so that a product of many rows is small
       enough for OpenBLAS and is seldom added

@@ -2,8 +2,8 @@
 
 A product of a convolution is a matrix product over *rows* (pixels) and *terms* (the
 channels of each *tap*, a position r, s of the kernel).  The kernel is laid out as one
-factor, in blocks of columns; what the terms see of x is packed into the other, for some
-rows at a time.
+factor, in blocks of columns.  The elements of x for all terms are packed into the
+other, for some rows at a time.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from odyssey.kernels.tiles import PIECE
 
 
 class Grid(NamedTuple):
-    """The pixels that a convolution makes of an image: P x Q, one every ``step``."""
+    """The output pixels of a convolution: P x Q, one every ``step`` input pixels."""
 
     P: int
     Q: int
@@ -73,12 +73,12 @@ def multiply_and_add(packed, matrix, first, product, sums):
 
 @serial
 def pack(x, grid, start, end, runs, slices, packed):
-    """Copy what the terms of some slices see at the pixels start..end of a grid.
+    """Copy the elements of x for the terms of slices, at pixels start..end of a grid.
 
     for row (n, p, q): for slice: for run (dh, first, length) of it: for i < length:
         packed[slice, row, at + i] = x[n, p*step + dh][q*step*C + first + i]
 
-    where ``at`` is what the runs before take.  Positions outside x give zeros.
+    where ``at`` is the length of the runs before.  Positions outside x give zeros.
     """
     P, Q, step = grid
     N, H, W, C = x.shape

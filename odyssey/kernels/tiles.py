@@ -3,7 +3,7 @@
     pixels of a tile  <->  places of a buffer  <->  a column of each place's matrix
 
 A buffer ``d`` holds the places of one tile, 36 or 81 or as many as there are, each with
-`LANES` lanes: at most so many channels at a time, one a lane.  It is flat and LANES is
+`LANES` lanes, each of which can hold one channel.  It is flat and LANES is
 a constant, so that LLVM sees that the places never overlap and turns loops over
 lanes into SIMD without checking first.
 """
@@ -20,18 +20,18 @@ LANES = 64
 TAPS = 9
 #: Places of a tile in the domain of stride 1 (6x6), and of stride 2 (9x9).
 PLACES, STRIDED_PLACES = 36, 81
-#: Different places of a kernel, of either stride: there a product is summed.
+#: Different places of a kernel, for either stride; each has one matrix product.
 PRODUCTS = 36
 #: Numbers left free behind the matrix of each product: without them, all of these would
 #: share the same few sets of the cache.
 GAP = 16
-#: Multiplications in a piece of a product: OpenBLAS does so few at full speed, without
-#: packing the matrices anew first.
+#: Multiplications in a piece of a product: OpenBLAS computes small ones at full speed,
+#: without packing the matrices first.
 PIECE = 1_000_000
 
 
 class Images(NamedTuple):
-    """Images as a matrix: slices of their four axes cost more than the transforms."""
+    """Images as a matrix, because slices of four axes cost more than the transforms."""
 
     pixels: np.ndarray  # (N*H*W, C)
     H: int

@@ -1,13 +1,13 @@
 """3x3 convolutions of stride 1 by Winograd's minimal filtering, F(4x4, 3x3).
 
-A tile of 4x4 outputs looks at a patch of 6x6 inputs.  Summed directly it costs 144
-multiplications a channel; here patch and kernel are turned into a 6x6 domain, where
-36 products do, and the result is turned back:
+A tile of 4x4 outputs needs a patch of 6x6 inputs.  Summed directly it takes 144
+multiplications for each channel.  Here patch and kernel are transformed to 6x6, where
+36 products are enough, and the result is transformed back:
 
     out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * element by element
 
-The sum over channels stands inside the brackets: at each of the 36 places it is a
-matrix product, tiles x channels by channels x kernels, and there the time is spent.
+The sum over channels is inside the brackets.  At each of the 36 places it is a matrix
+product, (tiles x channels) by (channels x kernels), which takes most of the time.
 ``docs/derivations/winograd.md`` derives the matrices, and the gradient of the kernel.
 
 x is (N, H, W, C), out (N, P, Q, K).  Patches and tiles pass through buffers ``d`` and
@@ -40,7 +40,7 @@ from odyssey.kernels.winograd_transforms import (
     transform_output,
 )
 
-#: Rows and columns of a tile of results, and of the patch of inputs that it looks at.
+#: Rows and columns of a tile of results, and of the patch of inputs that it needs.
 TILE, PATCH = 4, 6
 
 
@@ -69,8 +69,8 @@ def winograd_forward(
 
     Optimizations:
     - a chunk goes through all three steps while it is in the core's own cache
-    - the kernels are cut into parts only where there are fewer chunks than threads,
-      because each part transforms the patches anew
+    - the kernels are cut into parts only if there are fewer chunks than threads,
+      because each part transforms the patches again
     - ``patches`` (threads, 36*(chunk*C + `GAP`)) and ``products`` (threads,
       36*(chunk*B + `GAP`)) come from the caller, who keeps them
 

@@ -21,7 +21,8 @@ BEFORE = np.cumsum(ROWS) - ROWS
 def transform_patch(d, turned, columns, lanes, t):
     """Multiply the columns of ``d`` by B^T; ``t`` (columns, 9) is transposed.
 
-    Of 9 rows the even and the odd ones are taken apart; ``turned``, 5 rows are both.
+    The even and the odd of 9 rows are transformed apart.  If ``turned``, there are 5
+    rows, and they are used as both.
     """
     half, three_halves = d.dtype.type(0.5), d.dtype.type(1.5)
     quarter, nine_quarters = d.dtype.type(0.25), d.dtype.type(2.25)
@@ -52,8 +53,8 @@ def transform_patch(d, turned, columns, lanes, t):
 def transform_product(d, turned, columns, lanes, t):
     """Multiply the columns of ``d`` (9, columns) by A^T; ``t`` is transposed.
 
-    Of the results of even and odd places the forward has the sums, 4; ``turned`` has
-    them in turn, the odd ones first, 8.
+    The forward has 4 results, sums of those of even and of odd places.  If ``turned``
+    there are 8, in turn one of the odd and one of the even places.
     """
     one, three, nine = d.dtype.type(1), d.dtype.type(3), d.dtype.type(9)
     half, quarter, eighth, cube = one / 2, one / 4, one / 8, nine * three

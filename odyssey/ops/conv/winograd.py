@@ -1,11 +1,11 @@
-"""The three products of a 3x3 convolution of stride 1, in Winograd's domain.
+"""The three sums of a 3x3 convolution of stride 1, by Winograd's method.
 
-Here is said when this way pays, and how its tiles are shared out; `winograd_domain.py`
-lays out the buffers and calls the kernels of ``kernels/winograd.py``, and
-``docs/derivations/winograd.md`` says what these compute.
+This module decides when the method is faster, and how tiles are given to threads.
+`winograd_domain.py` prepares the buffers and calls the kernels of
+``kernels/winograd.py``; ``docs/derivations/winograd.md`` says what these compute.
 
-Each function tells whether all of its results are finite.  Where they are not, the
-caller sums directly: the differences that the transforms take would spread an Inf as
+Each function returns whether all of its results are finite.  If they are not, the
+caller uses the direct method: the differences in the transforms would spread an Inf as
 NaN over its whole tile, and may overflow before the direct sums do.
 """
 
@@ -23,14 +23,14 @@ SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a t
 def worthwhile(
     kernel: np.ndarray, N: int, P: int, Q: int, product: str = "forward"
 ) -> bool:
-    """Tell whether Winograd's way is the faster one for this shape.
+    """Return whether Winograd's method is faster for this shape.
 
     ``product`` is "forward", "grad_input" or "grad_kernel".
 
-    It pays where the products are large beside the transforms, of which that of the
-    kernel does not depend on the tiles: from 8 channels and kernels and from 64 tiles
-    on.  Large kernels cost the direct way even more: from 128 channels and kernels on,
-    4 tiles are enough, and 32 in the gradient of the kernel.
+    It is faster if the products are large compared with the transforms, of which that
+    of the kernel does not depend on the tiles: from 8 channels and kernels and from 64
+    tiles on.  For large kernels the direct method is even slower: from 128 channels and
+    kernels on, 4 tiles are enough, and 32 in the gradient of the kernel.
     ``benchmarks/bench_methods.py`` measures it.
     """
     K, C = kernel.shape[:2]
@@ -82,8 +82,8 @@ def _convolve(
     out: np.ndarray,
 ) -> bool:
     C, K = x.shape[3], out.shape[3]
-    # a chunk reads the places of the whole kernel: large ones come from memory; and the
-    # products of small ones would be over sooner than they are called
+    # every chunk reads the places of the whole kernel, from memory if it is large; and
+    # products of small ones would take less time than their calls
     chunk = 32 if 2**12 <= C * K <= 2**16 else 128
     return domain.convolve(
         partial(winograd_forward, padding=padding),
@@ -105,7 +105,7 @@ def grad_kernel(
     """Write the gradient of the kernel (K, C, 3, 3)."""
     K, C = out.shape[:2]
     tiles = domain.tiles_of(grad_output.shape, TILE)
-    # each part has sums of its own at the places, so few parts where these are large
+    # each part has sums of its own at the places, so few parts if these are large
     parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
     return domain.grad_kernel(
         partial(winograd_grad_kernel, padding=padding),

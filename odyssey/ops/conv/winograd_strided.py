@@ -1,8 +1,8 @@
-"""The three products of a 3x3 convolution of stride 2 and padding 1, by Winograd.
+"""The three sums of a 3x3 convolution of stride 2 and padding 1, by Winograd's method.
 
 As in ``winograd.py``, with the kernels of ``kernels/winograd_strided.py``.  Each
-function tells whether all of its results are finite, and the caller sums directly where
-they are not.
+function returns whether all of its results are finite; if they are not, the caller uses
+the direct method.
 """
 
 from functools import partial
@@ -24,12 +24,13 @@ SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a ti
 def worthwhile(
     kernel: np.ndarray, N: int, P: int, Q: int, product: str = "forward"
 ) -> bool:
-    """Tell whether Winograd's way is the faster one for this shape.
+    """Return whether Winograd's method is faster for this shape.
 
-    It pays where tiles lie in the image by three quarters at least, from 128 tiles on,
-    and with 128 channels and kernels from 16 on.  The gradient of the input gains most,
-    from 16 channels and kernels on, that of the kernel from 32, the forward from 64.
-    ``benchmarks/bench_methods.py`` measures it, if told stride 2.
+    It is faster if at least three quarters of the area of the tiles are in the image,
+    from 128 tiles on, or from 16 tiles on with 128 channels and kernels.  The gradient
+    of the input gains most, from 16 channels and kernels on; that of the kernel gains
+    from 32 on, and the forward from 64 on.  ``benchmarks/bench_methods.py`` measures it,
+    if told stride 2.
     """
     fewest, tiles = min(kernel.shape[:2]), domain.tiles_of((N, P, Q), TILE)
     least = 16 if fewest >= 128 else 128
@@ -61,8 +62,8 @@ def grad_input(
 ) -> bool:
     """Write the gradient of the input (N, H, W, C), plus ``addend``.
 
-    A tile of it has 8x8 pixels, and every pixel belongs to one tile: those that even
-    and odd numbers of x reach are results of their own, so nothing has to be added up.
+    A tile of it has 8x8 pixels, and every pixel belongs to one tile, so nothing has to
+    be added up.
     """
     bias = np.zeros(kernel.shape[1], kernel.dtype)
     return _convolve(grad_output, kernel, True, bias, addend, False, out)
@@ -78,7 +79,7 @@ def _convolve(
     out: np.ndarray,
 ) -> bool:
     tiles = domain.tiles_of(out.shape, TURNED_TILE if turned else TILE)
-    # a chunk reads the places of the whole kernel: large ones come from memory
+    # every chunk reads the places of the whole kernel, from memory if it is large
     chunk = 32 if x.shape[3] * out.shape[3] <= 2**16 else 64
     return domain.convolve(
         partial(strided_forward, turned=turned),
@@ -100,7 +101,7 @@ def grad_kernel(
     """Write the gradient of the kernel (K, C, 3, 3)."""
     K, C = out.shape[:2]
     tiles = domain.tiles_of(grad_output.shape, TILE)
-    # each part has sums of its own at the places, so few parts where these are large
+    # each part has sums of its own at the places, so few parts if these are large
     parts = max(1, min(16, 512 // max(C, K), tiles // 64))
     return domain.grad_kernel(
         strided_grad_kernel,
