@@ -29,8 +29,8 @@ def worthwhile(
     It is faster if at least three quarters of the area of the tiles are in the image,
     from 128 tiles on, or from 16 tiles on with 128 channels and kernels.  The gradient
     of the input gains most, from 16 channels and kernels on; that of the kernel gains
-    from 32 on, and the forward from 64 on.  ``benchmarks/bench_methods.py`` measures it,
-    if told stride 2.
+    from 32 on, and the forward from 64 on.  ``benchmarks/bench_methods.py`` measures
+    it, if told stride 2.
     """
     fewest, tiles = min(kernel.shape[:2]), domain.tiles_of((N, P, Q), TILE)
     least = 16 if fewest >= 128 else 128
