@@ -6,11 +6,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy  # noqa: F401  (loads its BLAS, so that it is listed)
 from contenders import is_installed
+from threadpoolctl import threadpool_info
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import odyssey.kernels.blas  # noqa: F401  (loads SciPy's, so that it is listed)
 from odyssey import info
 
 
@@ -23,9 +24,23 @@ def describe(threads: int, packages: tuple[str, ...] = ()) -> dict:
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": threads,
-        "blas": info.blas_libraries(),
+        "vectors": info.vectors(),
+        "blas": blas_libraries(),
         "versions": info.versions() | peers,
     }
+
+
+def blas_libraries() -> list[dict]:
+    """Return name, version and architecture of each BLAS that is loaded."""
+    return [
+        {
+            "name": library["internal_api"],
+            "version": library["version"],
+            "architecture": library.get("architecture"),
+        }
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
 
 
 def as_text(machine: dict) -> str:
@@ -40,7 +55,7 @@ def as_text(machine: dict) -> str:
         f"{machine['cpu']}, {machine['cores']} cores"
         f"{f', {memory:.0f} GiB' if memory else ''}, {machine['system']}; "
         f"{machine['threads']} threads\n{', '.join(versions)}\n"
-        f"BLAS: {', NumPy has '.join(blas) or 'none found'}"
+        f"vectors of {machine['vectors']}; NumPy's BLAS: {', '.join(blas) or 'none'}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What Odyssey runs on: versions, threads, BLAS, SIMD, the folder of the kernels."""
+"""What Odyssey runs on: versions, threads, vectors, and where kernels are kept."""
 
 import os
 import platform
@@ -9,11 +9,10 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
-import scipy
 from numba.core.registry import cpu_target
-from threadpoolctl import threadpool_info
 
 import odyssey
+from odyssey import processor
 from odyssey.cpu_quota import cpu_quota
 from odyssey.kernel_cache import settings
 from odyssey.threads import how_threads_wait, num_threads, process_cores
@@ -39,41 +38,27 @@ def versions() -> dict[str, str]:
         "NumPy": np.__version__,
         "Numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
-        "SciPy": scipy.__version__,
     }
 
 
-def blas_libraries() -> list[dict[str, Any]]:
-    """Return name, version, architecture, threads and path of each BLAS loaded so far.
-
-    SciPy's, which kernels call, is the first; NumPy often brings another one.
-    """
-    libraries = [
-        {
-            "name": library["internal_api"],
-            "version": library["version"],
-            "architecture": library.get("architecture"),
-            "threads": library["num_threads"],
-            "path": library["filepath"],
-        }
-        for library in threadpool_info()
-        if library["user_api"] == "blas"
-    ]
-    return sorted(libraries, key=lambda library: "scipy.libs" not in library["path"])
+def vectors() -> str:
+    """Return how wide the vectors of the kernels are, and what was taken away."""
+    size = processor.vector_bytes()
+    words = f"{size} bytes, {size // 4} float32"
+    gone = ", ".join(sorted(processor.disabled()))
+    return f"{words} (without {gone}: ODYSSEY_DISABLE)" if gone else words
 
 
 def environment() -> str:
-    """Return threads, BLAS and versions as one line, for a run's first line."""
-    libraries = blas_libraries()
-    blas = "{name} {version}".format(**libraries[0]) if libraries else "unknown"
+    """Return threads, vectors and versions as one line, for a run's first line."""
     name, *others = (f"{name} {version}" for name, version in versions().items())
     threads = f"{num_threads()} threads"
-    return ", ".join([name, threads, f"BLAS {blas}", *others])
+    wide = f"vectors of {processor.vector_bytes()} bytes"
+    return ", ".join([name, threads, wide, *others])
 
 
 def collect() -> dict[str, Any]:
     """Return all facts, as values that JSON can hold."""
-    from odyssey.kernels import blas  # noqa: F401  (loads what kernels call)
     from odyssey.kernels.elementwise import relu_forward
 
     x = np.zeros(1, np.float32)
@@ -96,7 +81,7 @@ def collect() -> dict[str, Any]:
         "threads": threads,
         "threading_layer": layer,
         "threads_wait": how_threads_wait(),
-        "blas": blas_libraries(),
+        "vector_bytes": processor.vector_bytes(),
         "cpu": cpu,
         "simd": [name for name, flag in SIMD.items() if f"+{flag}" in features],
         "settings": {name: str(value) for name, value in settings().items()},
@@ -107,11 +92,6 @@ def collect() -> dict[str, Any]:
 def describe(known: dict[str, Any]) -> str:
     """Return the facts of ``collect`` as lines of text."""
     cores, cache = known["cores"], known["cache"]
-    blas = [
-        f"{b['name']} {b['version']} ({b['architecture']}), {b['threads']} threads, "
-        f"{b['path']}"
-        for b in known["blas"]
-    ]
     folder = f"{cache['folder']}, {'' if cache['writable'] else 'not '}writable"
     if cache["folder"] is None:
         folder = "no folder can be written to; NUMBA_CACHE_DIR can name one"
@@ -128,9 +108,9 @@ def describe(known: dict[str, Any]) -> str:
         ("threads", known["threads"]),
         ("threading layer", known["threading_layer"]),
         ("threads wait", known["threads_wait"]),
-        *(("BLAS", library) for library in blas or ["none that threadpoolctl knows"]),
         ("CPU", known["cpu"]),
         ("SIMD", ", ".join(known["simd"]) or "none of " + ", ".join(SIMD)),
+        ("vectors", vectors()),
         ("code settings", ", ".join(unusual) or "all as usual"),
         ("kernel cache", folder),
     ]

@@ -9,15 +9,14 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-import scipy
 from click.testing import CliRunner
-from threadpoolctl import threadpool_limits
 
 import odyssey
 from odyssey import info, threads
 from odyssey.cli import program
 from odyssey.cli.main import main
 from odyssey.cpu_quota import cpu_quota
+from odyssey.kernels import simd
 from odyssey.kernels.elementwise import relu_forward
 
 
@@ -34,7 +33,6 @@ def test_versions(known):
     assert versions["Python"] == platform.python_version()
     assert versions["NumPy"] == np.__version__
     assert versions["Numba"] == numba.__version__
-    assert versions["SciPy"] == scipy.__version__
     assert versions["llvmlite"][0].isdigit()
 
 
@@ -53,14 +51,13 @@ def test_the_share_of_a_container(known):
     )
 
 
-def test_blas_has_the_threads_that_it_has_now():
-    before = [library["threads"] for library in info.blas_libraries()]
-    if not before:
-        pytest.skip("a BLAS that threadpoolctl does not know")
-    with threadpool_limits(1):
-        assert {library["threads"] for library in info.blas_libraries()} == {1}
-    assert [library["threads"] for library in info.blas_libraries()] == before
-    assert Path(info.blas_libraries()[0]["path"]).exists()
+def test_the_width_of_vectors(known, monkeypatch):
+    assert known["vector_bytes"] == simd.BYTES
+    assert f"vectors          {simd.BYTES} bytes" in info.describe(known)
+    monkeypatch.setenv("ODYSSEY_DISABLE", "avx512")
+    size = min(simd.BYTES, 32)
+    text = f"{size} bytes, {size // 4} float32 (without avx512: ODYSSEY_DISABLE)"
+    assert info.vectors() == text
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names are those of x86")
@@ -103,15 +100,14 @@ def test_text_says_the_same(known):
     assert lines["kernel cache"] == f"{known['cache']['folder']}, writable"
     assert lines["CPU"] == known["cpu"]
     assert lines["code settings"] == "all as usual"
-    assert result.stdout.count("\nBLAS ") == max(1, len(known["blas"]))
+    assert lines["vectors"] == info.vectors()
 
 
 def test_text_where_there_is_little_to_say(known):
-    nothing = {**known, "blas": [], "simd": []}
+    nothing = {**known, "simd": []}
     nothing["cache"] = {"folder": None, "writable": False}
     text = info.describe(nothing)
     assert "NUMBA_CACHE_DIR" in text
-    assert "none that threadpoolctl knows" in text
     assert "none of AVX2, FMA" in text
 
 
@@ -126,5 +122,4 @@ def test_header_of_a_run_names_the_same(known):
     line = info.environment()
     for name, version in known["versions"].items():
         assert f"{name} {version}" in line
-    if known["blas"]:
-        assert f"BLAS {known['blas'][0]['name']}" in line
+    assert f"vectors of {simd.BYTES} bytes" in line

@@ -5,8 +5,8 @@
       conv2 5x5, relu       (N, 16, 10, 10)      max pooling 2x2   (N, 16,  5,  5)
       fc1, relu (N, 120)      fc2, relu (N, 84)      fc3 (N, 10)
 
-The network of LeCun, Bottou, Bengio & Haffner 1998, with relu in place of the sigmoid,
-max pooling in place of trained averages, and three colours: 62,006 parameters.
+The network of LeCun, Bottou, Bengio & Haffner 1998, with relu instead of the sigmoid,
+max pooling instead of trained averages, and three colours: 62,006 parameters.
 """
 
 from pathlib import Path
@@ -31,10 +31,10 @@ class LeNetConfig(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What the backward needs of the forward, and what for."""
+    """The tensors that the backward needs from the forward, and what for."""
 
     x: np.ndarray  # (N, 3, 32, 32) gradient of conv1's kernel
-    h1: np.ndarray  # (N, 6, 28, 28) where pooling found the largest; mask of the relu
+    h1: np.ndarray  # (N, 6, 28, 28) positions of the maxima; mask of the relu
     pooled1: np.ndarray  # (N, 6, 14, 14) gradient of conv2's kernel
     h2: np.ndarray  # (N, 16, 10, 10) as h1
     flat: np.ndarray  # (N, 400) gradient of fc1's weights
@@ -78,7 +78,7 @@ def forward(
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: LeNetConfig
 ) -> Tensors:
-    """Return the gradient of every parameter: the forward's lines, last one first."""
+    """Return the gradient of every parameter; the forward's lines in reverse order."""
     c, p, g = cache, params, {}
     # forward: logits = linear(h4, fc3_weights, fc3_bias)
     grad, g["fc3_weights"], g["fc3_bias"] = linear_backward(

@@ -1,7 +1,7 @@
-"""The rows of the ablations: which options make each, and what it is to show.
+"""The rows of the ablations: the options of each, and its purpose.
 
-A row is the base with the options of the row.  The published figures are somebody
-else's, see `SOURCE`; nothing here was measured with this library.
+A row has the options of the base and its own.  The published figures are those of
+another project, see `SOURCE`; none was measured with this library.
 """
 
 from odyssey.series.rows import Ablations, Options, Published, Row
@@ -15,7 +15,7 @@ SOURCE = (
 #: The length of the published runs.
 EPOCHS = 100
 
-#: Crops and flips, momentum 0.9 and weight decay 5e-4 are what train.py has anyway.
+#: Crops and flips, momentum 0.9 and weight decay 5e-4 are the defaults of train.py.
 BASE: Options = {"lr": 0.1, "lr_scheduler": "multistep", "batch_size": 128}
 
 _COSINE = {"lr_scheduler": "cosine"}
@@ -41,7 +41,7 @@ ROWS = {
     ),
     "no-batch-norm": Row(
         {"normalize": False, "lr": 0.01},
-        "biases for batch norm; at lr 0.01, for 0.1 is too much then",
+        "biases instead of batch norm; lr 0.01, because 0.1 is too high then",
         Published(0.867, 0.870),
     ),
     "batch-32": Row(
@@ -49,8 +49,8 @@ ROWS = {
         "lr by the size of the batch; the published run has 72 epochs logged",
         Published(0.870, 0.884),
     ),
-    "mixup": Row(_MIXUP, "images mixed by shares of Beta(0.2, 0.2)"),
-    "label-smoothing": Row(_SMOOTHING, "a tenth of each label for all classes alike"),
+    "mixup": Row(_MIXUP, "images mixed with shares of Beta(0.2, 0.2)"),
+    "label-smoothing": Row(_SMOOTHING, "a tenth of each label spread over all classes"),
     "pre-activation": Row(_PRE_ACTIVATION, "batch norm and relu before convolutions"),
     "all-techniques": Row(
         _COSINE | _MIXUP | _SMOOTHING | _PRE_ACTIVATION,

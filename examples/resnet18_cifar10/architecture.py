@@ -1,8 +1,8 @@
-"""The family of residual networks for 32x32 images as data: blocks, names, shapes.
+"""The residual networks for 32x32 images as data: blocks, names and shapes of tensors.
 
-Parameters, gradients and momentum buffers are one type, `Tensors`: dictionaries with
+Parameters, gradients and momentum buffers have one type, `Tensors`: dictionaries with
 the same names in the same order, so that an update is one loop.  Running statistics
-(the *state*) are a fourth such dictionary, with names of their own.
+(the *state*) are a fourth dictionary of this type, with other names.
 """
 
 from typing import NamedTuple
@@ -18,26 +18,26 @@ from odyssey.layers.shortcut import shortcut
 
 Shapes = dict[str, tuple[int, ...]]
 
-MAX_COUNT = 2**31 - 1  # of channels and the like, to be believed from a manifest
+MAX_COUNT = 2**31 - 1  # of channels and classes, when a manifest is read
 MAX_BLOCKS = 1000
-CHANCES = ("drop_path", "dropout")  # options that are drawn, in training alone
-EXPANSION = 4  # channels that leave a bottleneck, for each one within
+CHANCES = ("drop_path", "dropout")  # options that draw random numbers in training
+EXPANSION = 4  # output channels of a bottleneck, divided by those within it
 
 
 class ResNetConfig(NamedTuple):
-    """Options of the model; without any it is ResNet-18."""
+    """Options of the model; the defaults are ResNet-18."""
 
     width: int = 64  # channels of the first stage, doubled at each further one
     blocks: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks of each stage
     num_classes: int = 10
-    conv_bias: bool = False  # True as in the original project; batch norm undoes it
+    conv_bias: bool = False  # True in the original project; batch norm cancels it
     bottleneck: bool = False  # convolutions 1x1, 3x3, 1x1 rather than 3x3, 3x3
     pre_activation: bool = False  # norm and relu before a convolution, not after (v2)
     shortcut: str = "B"  # where shapes change: "A" subsamples, zero channels; "B" 1x1
-    normalize: bool = True  # False: no batch norm, and biases in its place
+    normalize: bool = True  # False: biases instead of batch norm
     zero_gamma: bool = False  # every residual branch starts as zero
-    drop_path: float = 0.0  # chance that the last block's branch is left out
-    dropout: float = 0.0  # of the features before the linear layer
+    drop_path: float = 0.0  # probability that the last block's branch is dropped
+    dropout: float = 0.0  # probability that a feature is dropped before the last layer
 
 
 #: He et al. 2016, arXiv:1512.03385: the networks of its table 1 and of section 4.2.
@@ -54,7 +54,7 @@ MODELS = {
 
 
 def model_name(config: ResNetConfig) -> str:
-    """Return what a network with these blocks is called, "resnet" if it has no name."""
+    """Return the name of a network with these blocks, "resnet" if it has none."""
     for name, model in MODELS.items():
         if (model.blocks, model.bottleneck) == (config.blocks, config.bottleneck):
             return name
@@ -70,7 +70,7 @@ def check(config: ResNetConfig) -> None:
         if not 0 < getattr(config, name) <= MAX_COUNT
     ]
     if not blocks or min(blocks) < 1 or sum(blocks) > MAX_BLOCKS:
-        wrong.append(f"blocks must be 1 to {MAX_BLOCKS} in all, in each stage one")
+        wrong.append(f"blocks must be 1 to {MAX_BLOCKS} in all, at least one a stage")
     if config.shortcut not in ("A", "B"):
         wrong.append('shortcut must be "A" or "B"')
     wrong += [
@@ -83,7 +83,7 @@ def check(config: ResNetConfig) -> None:
 
 
 class Block(NamedTuple):
-    """One residual block's place in the network."""
+    """A residual block: its place in the network, and its options."""
 
     name: str  # s2b1
     in_channels: int
@@ -91,9 +91,9 @@ class Block(NamedTuple):
     out_channels: int
     stride: int
     shortcut: str  # "A" or "B" where the shape changes, else "identity"
-    is_first: bool  # of the network: its input has just been through a relu
-    drop_path: float  # chance that the branch is left out
-    projection_norm: str | None  # s2b1_proj_bn; with pre-activation there is none
+    is_first: bool  # of the network: a relu has just been applied to its input
+    drop_path: float  # probability that the branch is dropped
+    projection_norm: str | None  # s2b1_proj_bn; None with pre-activation
 
 
 def network_blocks(config: ResNetConfig) -> list[Block]:
@@ -129,7 +129,7 @@ def network_blocks(config: ResNetConfig) -> list[Block]:
 def block_shortcut(
     context: Context, block: Block, x: np.ndarray
 ) -> tuple[np.ndarray, ConvCache | None]:
-    """Return what is added to a block's branch, and the projection's cache."""
+    """Return the shortcut, which is added to a block's branch, and its cache."""
     return shortcut(
         context,
         block.shortcut,
@@ -142,11 +142,11 @@ def block_shortcut(
 
 
 class Layer(NamedTuple):
-    """A convolution and the batch norm after it, or only one of the two."""
+    """A convolution and the batch norm after it, or one of the two."""
 
     conv: str | None
     norm: str | None
-    shape: tuple[int, ...]  # of the kernel, (K, C, R, S); of a norm alone, (K,)
+    shape: tuple[int, ...]  # of the kernel, (K, C, R, S), or of a single norm, (K,)
     stride: int = 1
 
 
@@ -172,14 +172,14 @@ def block_layers(block: Block, config: ResNetConfig) -> list[Layer]:
 def _norms_first(layers: list[Layer], block: Block) -> list[Layer]:
     """Return a branch in which each norm comes before its convolution (v2).
 
-    Each convolution is followed by the next one's norm, the last by none.
+    So each convolution is followed by the norm of the next one, and the last by none.
     """
     norms = [layer.norm for layer in layers]
     branch = [
         layer._replace(norm=after)
         for layer, after in zip(layers, [*norms[1:], None], strict=True)
     ]
-    if block.is_first:  # the stem's norm and relu serve it
+    if block.is_first:  # it uses the stem's norm and relu
         return branch
     return [Layer(None, norms[0], (block.in_channels,)), *branch]
 
@@ -226,11 +226,11 @@ def state_shapes(config: ResNetConfig) -> Shapes:
 def initialize(
     config: ResNetConfig, seed: int, dtype: type = np.float32
 ) -> tuple[Tensors, Tensors]:
-    """Return fresh parameters and running statistics.
+    """Return initial parameters and running statistics.
 
-    Kernels are He-normal, gamma and running variances one, beta, running means and
-    biases of convolutions zero; the linear layer is uniform in +-1/sqrt(features).
-    What residual branches end with is an exception in some networks.
+    Kernels are He-normal; gamma and running variances are one; beta, running means and
+    biases of convolutions are zero; the linear layer is uniform in +-1/sqrt(features).
+    Options may change the last kernel or gamma of each residual branch.
     """
     params = initialize_by_name(parameter_shapes(config), seed, dtype)
     _initialize_branch_ends(params, config)
@@ -242,16 +242,16 @@ def initialize(
 
 
 def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
-    """Scale the last kernel or gamma of each residual branch, if an option asks so.
+    """Scale the last kernel or gamma of each residual branch, if options say so.
 
-    With ``zero_gamma`` a branch starts as zero, and the block as its shortcut: by a
-    gamma of zero where a norm ends the branch (Goyal et al. 2017, arXiv:1706.02677,
-    section 5.1), else by a kernel of zeros.  A gamma of zero before a relu would stay
-    zero: no gradient passes a relu of zero.
+    With ``zero_gamma`` a branch starts as zero, so that the block starts as its
+    shortcut.  If a norm ends the branch, its gamma is zero (Goyal et al. 2017,
+    arXiv:1706.02677, section 5.1), else the last kernel is.  A gamma of zero before a
+    relu would stay zero, because the gradient of the relu is zero there.
 
-    Without norms each branch would add as much variance as there is, and double it:
-    with kernels divided by the root of the number L of blocks, all of them multiply it
-    by (1 + 1/L)^L < e.
+    Without norms each branch would double the variance.  With the last kernels divided
+    by the root of the number L of blocks, all branches together multiply it by
+    (1 + 1/L)^L < e.
     """
     if config.normalize and not config.zero_gamma:
         return
@@ -270,9 +270,9 @@ def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
 def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
     """Return the parameters for inference: batch norms folded into convolutions.
 
-    A convolution that a norm follows has a bias then, and the norm is gone.  The norms
-    of pre-activation that follow an addition stay; their running statistics stand
-    beside their parameters.
+    A norm after a convolution becomes part of its kernel and bias.  The norms of
+    pre-activation that follow an addition stay; the result holds their running
+    statistics too.
     """
     folded = {name: params[name] for name in ("fc_weights", "fc_bias")}
     tensors = {**params, **state}

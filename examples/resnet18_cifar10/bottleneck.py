@@ -1,9 +1,9 @@
 """The bottleneck block of the deeper networks: 1x1, 3x3 and 1x1 convolutions.
 
-The first convolution has a quarter of the channels that come in, the last restores
-them: a 3x3 convolution of as many channels would need 16 times the multiplications.
-The stride is the 3x3's, as in most implementations today; in the paper it is the first
-1x1's, which leaves three quarters of the pixels unread.
+The first convolution reduces the channels to a quarter, the last restores them: a 3x3
+convolution with all channels would need 16 times the multiplications.  The 3x3
+convolution has the stride, as in most implementations today; in the paper it is the
+first 1x1, which ignores three quarters of the pixels.
 
 He, Zhang, Ren & Sun 2016, arXiv:1512.03385, figure 5.
 """
@@ -26,9 +26,9 @@ from resnet18_cifar10.architecture import Block, block_shortcut
 
 
 class BottleneckCache(NamedTuple):
-    """What the backward of a bottleneck needs of its forward."""
+    """The tensors that the backward of a bottleneck needs from its forward."""
 
-    conv1: ConvCache  # its x is the block's
+    conv1: ConvCache  # its x is the block's input
     conv2: ConvCache
     conv3: ConvCache
     proj: ConvCache | None  # None where the shortcut has no parameters
@@ -68,12 +68,12 @@ def bottleneck_backward(
     *,
     reuse: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Find the gradients of a bottleneck, return that of its input.
+    """Put a bottleneck's gradients into ``grads``; return that of its input.
 
-    ``reuse`` is ``grad_output``, where its memory may be written over.
+    ``reuse`` is ``grad_output`` if it may be overwritten, else None.
     """
     # forward: out = relu(bn3(conv3(h)) + shortcut)
-    # addition hands the same gradient to both branches, so conv3's leaves it as it is
+    # branch and shortcut get the same gradient, so conv3's backward must not change it
     grad_sum = relu_backward(grad_output, cache.out, out=reuse)
     grad_h = conv_norm_add_backward(grads, grad_sum, cache.conv3)
     # forward: shortcut = x, or proj_bn(proj(x)); nothing needs grad_sum after this
@@ -88,7 +88,7 @@ def bottleneck_backward(
     )
     # forward: h = relu(bn2(conv2(h)))
     grad_h = conv_norm_backward(grads, grad_h, cache.conv2, reuse=grad_h)
-    # forward: h = relu(bn1(conv1(x))); x went both ways: the gradients add up
+    # forward: h = relu(bn1(conv1(x))); x is used twice: its gradients add up
     return conv_norm_backward(
         grads, grad_h, cache.conv1, reuse=grad_h, addend=grad_shortcut
     )

@@ -1,4 +1,4 @@
-"""What the programs of the library need to know of this example."""
+"""The description of this example, for the programs of the library."""
 
 from pathlib import Path
 

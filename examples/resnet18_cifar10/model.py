@@ -8,12 +8,12 @@
       stage 4   likewise                         (N, 512,  4,  4)
       head      global average pool, linear      (N, 10)
 
-`architecture.py` lists the blocks, and names and shapes of all tensors; convolution
-with batch norm, and the shortcut, are those of `odyssey.layers`.  A forward mutates
-nothing: it returns the new state and a cache.  A backward reads the cache; where it may
-write over a gradient that it is given, the call says so: ``reuse=``.
+`architecture.py` lists the blocks, and the names and shapes of all tensors.
+`odyssey.layers` has convolution with batch norm, and the shortcut.  A forward changes
+none of its arguments: it returns the new state and a cache, which the backward reads.
+A backward overwrites a gradient only if the call allows it, by ``reuse=``.
 
-Why each tensor of the cache is kept, that is which backward reads it:
+Each tensor of the cache, and what the backward needs it for:
 
     stem.x                 the images            gradient of the stem's kernel
     stem.after.x           conv1's output        xhat of bn1 and its relu's mask
@@ -22,18 +22,18 @@ Why each tensor of the cache is kept, that is which backward reads it:
     blocks[i].conv2.x      relu(bn1), h          gradient of conv2's kernel
     blocks[i].conv2.after.x   conv2's output     xhat of bn2
     blocks[i].proj.after.x    proj's output      xhat of proj_bn
-    blocks[i].out          the block's output    mask of its last relu; it is also the
-                                                 next block's conv1.x, and kept once
-    last                   the last output       its shape, which pooling divides by
+    blocks[i].out          the block's output    mask of its last relu; it is the same
+                                                 array as the next block's conv1.x
+    last                   the last output       its height and width, for the pooling
     features               (N, 512), pooled      gradient of the linear layer's weights
-    dropped                mask of dropout       which features to pass
-    after.statistics       mean and variance     (C,) each; xhat again, without a pass
+    dropped                mask of dropout       gradient of the features
+    after.statistics       mean and variance     (C,) each; xhat without another pass
 
-`forward` and `backward` serve the rest of the family, too: other blocks, from
-`bottleneck.py` and `preactivation.py`, or more of them.  Pre-activation and dropout are
-the only steps there that ResNet-18 goes without.
+`forward` and `backward` are also those of the other networks, which have more blocks or
+those of `bottleneck.py` and `preactivation.py`.  Their only steps that ResNet-18 does
+not have are pre-activation and dropout.
 
-He, Zhang, Ren & Sun 2016, arXiv:1512.03385; the 3x3 stem is that of its section 4.2.
+He, Zhang, Ren & Sun 2016, arXiv:1512.03385; section 4.2 has the 3x3 stem.
 """
 
 from collections.abc import Callable
@@ -66,22 +66,22 @@ from resnet18_cifar10.architecture import (
 
 
 class BlockCache(NamedTuple):
-    """What the backward of a basic block needs of its forward."""
+    """The tensors that the backward of a basic block needs from its forward."""
 
-    conv1: ConvCache  # its x is the block's
+    conv1: ConvCache  # its x is the block's input
     conv2: ConvCache
     proj: ConvCache | None  # None where the shortcut has no parameters
     out: np.ndarray  # (N, K, P, Q) after the last relu
 
 
 class Cache(NamedTuple):
-    """What `backward` needs of `forward`."""
+    """The tensors that `backward` needs from `forward`."""
 
     stem: ConvCache
     blocks: list  # a cache for each block
     final: NormCache | ReluCache | None  # of the last norm, with pre-activation
-    last: np.ndarray  # (N, 512, 4, 4) what is pooled
-    features: np.ndarray  # (N, 512) what the linear layer was given
+    last: np.ndarray  # (N, 512, 4, 4) input of the pooling
+    features: np.ndarray  # (N, 512) input of the linear layer
     dropped: np.ndarray | None  # (N, 512) mask of dropout
 
 
@@ -117,12 +117,12 @@ def basic_block_backward(
     *,
     reuse: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Find the gradients of a basic block, return that of its input.
+    """Put a basic block's gradients into ``grads``; return that of its input.
 
-    ``reuse`` is ``grad_output``, where its memory may be written over.
+    ``reuse`` is ``grad_output`` if it may be overwritten, else None.
     """
     # forward: out = relu(bn2(conv2(h)) + shortcut)
-    # addition hands the same gradient to both branches, so conv2's leaves it as it is
+    # branch and shortcut get the same gradient, so conv2's backward must not change it
     grad_sum = relu_backward(grad_output, cache.out, out=reuse)
     grad_h = conv_norm_add_backward(grads, grad_sum, cache.conv2)
     # forward: shortcut = x, or proj_bn(proj(x)); nothing needs grad_sum after this
@@ -135,7 +135,7 @@ def basic_block_backward(
         cache.proj,
         reuse=grad_sum,
     )
-    # forward: h = relu(bn1(conv1(x))); x went both ways: the gradients add up
+    # forward: h = relu(bn1(conv1(x))); x is used twice: its gradients add up
     return conv_norm_backward(
         grads, grad_h, cache.conv1, reuse=grad_h, addend=grad_shortcut
     )
@@ -165,13 +165,13 @@ def forward(
     """Return logits, the new running statistics, and the cache for `backward`.
 
     ``x`` is (N, 3, H, W), fastest in channels-last memory; the logits are
-    (N, num_classes).  In inference the state comes back as it was and the cache is
-    None: activations are let go as soon as they are used.  For many batches,
-    ``fold(params, state, config)`` is done once and given as ``params``, with
+    (N, num_classes).  In inference the state is returned unchanged and the cache is
+    None: activations are freed as soon as they are used.  For many batches, call
+    ``fold(params, state, config)`` once and pass the result as ``params``, with
     ``folded=True``.
 
-    Training with stochastic depth or dropout draws from ``rng``: first for the blocks
-    in their order, then for the features.
+    Training with stochastic depth or dropout draws random numbers from ``rng``: first
+    for the blocks in order, then for the features.
     """
     if not (training or folded):
         params = fold(params, state, config)
@@ -202,15 +202,15 @@ def forward(
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: ResNetConfig
 ) -> Tensors:
-    """Return the gradient of every parameter: the forward's lines, last one first.
+    """Return the gradient of every parameter; the forward's lines in reverse order.
 
     Parameters
     ----------
     grad_logits : (N, num_classes)
     cache : Cache
-        Of the forward in training.
+        From the forward in training.
     params, config
-        As given to the forward.
+        Those of the forward.
     """
     grads = Gradients(params)
     _, block_backward = block_functions(config)

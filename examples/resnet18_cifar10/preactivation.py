@@ -3,15 +3,15 @@ r"""Pre-activation blocks (v2): batch norm and relu come before a convolution.
     x -> bn1 -> relu -> conv1 -> bn2 -> relu -> conv2 -> (+) -> out
      \__________________ identity ______________________/
 
-Nothing but additions lies on the way along the shortcuts, so that a gradient reaches
-the first block as it left the last one.  At both ends of the network that needs care:
+Along the shortcuts there are only additions, so the gradient of the last block reaches
+the first one unchanged.  Both ends of the network and projections are special cases:
 
-- The input of the first block has passed the stem's norm and relu already: the block
-  has no bn1 and no relu of its own there.
-- The sum that leaves the last block has not passed a relu: `model.forward` does
-  final_bn and relu before it pools.
-- A projection ("B") is given relu(bn1), as the branch is; it has no norm.  Identity and
-  subsampling ("A") take x itself.
+- The stem has applied a norm and a relu to the input of the first block, so this block
+  has no bn1 and no relu before conv1.
+- No relu has been applied to the output of the last block, so `model.forward` applies
+  final_bn and relu before the pooling.
+- A projection ("B") has the input relu(bn1(x)), as the branch has, and no norm.
+  Identity and subsampling ("A") have the input x.
 
 He, Zhang, Ren & Sun 2016, arXiv:1603.05027, section 4.1 and appendix.
 """
@@ -35,10 +35,10 @@ from resnet18_cifar10.architecture import Block, block_shortcut
 
 
 class PreactivationCache(NamedTuple):
-    """What the backward of either block needs of its forward."""
+    """The tensors that the backward of either block needs from its forward."""
 
     bn1: NormCache | ReluCache | None  # None in the first block
-    conv1: ConvCache  # its x is a = relu(bn1(x)), in the first block x
+    conv1: ConvCache  # its x is a = relu(bn1(x)); in the first block it is x
     conv2: ConvCache
     conv3: ConvCache | None  # of a bottleneck
     proj: ConvCache | None  # None where the shortcut has no parameters
@@ -73,9 +73,9 @@ def basic_block_backward(
     *,
     reuse: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Find the gradients of a basic block, return that of its input.
+    """Put a basic block's gradients into ``grads``; return that of its input.
 
-    ``reuse`` is there because other blocks have it; it is not used.
+    ``reuse`` is not used; other kinds of blocks need it.
     """
     # forward: out = conv2(h) + shortcut
     grad_h = conv_norm_add_backward(grads, grad_output, cache.conv2)
@@ -116,9 +116,9 @@ def bottleneck_backward(
     *,
     reuse: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Find the gradients of a bottleneck, return that of its input.
+    """Put a bottleneck's gradients into ``grads``; return that of its input.
 
-    ``reuse`` is there because other blocks have it; it is not used.
+    ``reuse`` is not used; other kinds of blocks need it.
     """
     assert cache.conv3 is not None
     # forward: out = conv3(h) + shortcut
@@ -149,18 +149,18 @@ def _end(
     grad_output: np.ndarray,
     cache: PreactivationCache,
 ) -> np.ndarray:
-    """Go back through conv1 and bn1, and meet the shortcut; return x's gradient."""
+    """Run the backward of conv1, bn1 and the shortcut; return the gradient of x."""
     # forward: shortcut = x, subsample(x) or proj(a); a has the shape of x
     grad_shortcut = shortcut_backward(
         grads, block.shortcut, grad_output, cache.conv1.x, block.stride, cache.proj
     )
     # forward: h = relu(bn2(conv1(a)))
-    if block.is_first or block.shortcut == "B":  # a went both ways: gradients add up
+    if block.is_first or block.shortcut == "B":  # a is used twice: add up
         grad_a = conv_norm_backward(
             grads, grad_h, cache.conv1, reuse=grad_h, addend=grad_shortcut
         )
         # forward: a = relu(bn1(x)), in the first block a = x
         return norm_backward(grads, grad_a, cache.bn1, reuse=grad_a)
-    # x went both ways
+    # x is used twice: its gradients add up
     grad_a = conv_norm_backward(grads, grad_h, cache.conv1, reuse=grad_h)
     return add(norm_backward(grads, grad_a, cache.bn1, reuse=grad_a), grad_shortcut)

@@ -1,4 +1,4 @@
-"""Which network a set of tensors belongs to, by their names and shapes."""
+"""Recognise the network of a set of tensors by their names and shapes."""
 
 import re
 from collections import Counter
@@ -12,9 +12,9 @@ _BLOCK = re.compile(r"s([1-9])b([1-9][0-9]?)_", re.ASCII)  # stage and block
 def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
     """Return the options of the model whose tensors have these names and shapes.
 
-    The majority decides, so that a set with missing, unexpected or odd tensors is still
-    compared with the model that it was meant for.  That is the named network that has
-    all the blocks found and the fewest others, unless the set is complete as it is.
+    The majority of the tensors decides, so that a set with missing, unexpected or wrong
+    tensors is compared with the model it comes from.  If the set is incomplete, this is
+    the named network with the fewest blocks that has all the blocks found.
     """
     tensors: Counter[str] = Counter()
     files: Counter[tuple[int, int]] = Counter()
@@ -28,11 +28,11 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
             tensors[layer] += 1
         if layer != "fc":
             tensors[kind] += 1
-        if layer in ("conv1", "conv2", "bn2"):  # as wide as the stage in all blocks
+        if layer in ("conv1", "conv2", "bn2"):  # as wide as the stage in every block
             widths[shape[0] // 2 ** (stage - 1) if shape else 0] += 1
     blocks: list[int] = []
     for (stage, block), count in files.items():
-        if count > 2:  # fewer files are strays, and no block
+        if count > 2:  # fewer tensors are not taken for a block
             blocks += [0] * (stage - len(blocks))
             blocks[stage - 1] = max(blocks[stage - 1], block)
     normalize = 4 * tensors["gamma"] >= tensors["kernel"]
@@ -51,7 +51,7 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
 
 
 def _is_whole(config: ResNetConfig, shapes: Mapping[str, tuple]) -> bool:
-    """Tell whether all parameters are there, but for the number of classes."""
+    """Tell whether all parameters are there, with any number of classes."""
     if not config.blocks or not all(config.blocks):
         return False
     config = config._replace(num_classes=_num_classes(config, shapes))
@@ -68,7 +68,7 @@ def _num_classes(config: ResNetConfig, shapes: Mapping[str, tuple]) -> int:
 
 
 def _nearest_blocks(found: ResNetConfig) -> tuple[int, ...]:
-    """Return the blocks of a network with a name that has all those found."""
+    """Return the blocks of the smallest named network that has all those found."""
     candidates = [
         model.blocks
         for model in MODELS.values()
@@ -80,7 +80,7 @@ def _nearest_blocks(found: ResNetConfig) -> tuple[int, ...]:
 
 
 def untold(config: ResNetConfig) -> str:
-    """Return what the shapes of such a network's tensors do not tell."""
+    """Return what the shapes of a network's tensors do not tell, "" if nothing."""
     if config.normalize:
         return ""
     return "without batch norm its shapes do not tell whether it has pre-activation"

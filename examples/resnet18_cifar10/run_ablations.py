@@ -1,4 +1,4 @@
-"""Train a series of ablations, one run after the other, and compare what comes out.
+"""Train a series of ablations, one run after the other, and compare the results.
 
     python examples/resnet18_cifar10/run_ablations.py --list
     python examples/resnet18_cifar10/run_ablations.py --config published --seeds 1 2 3

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The whole way, shortened to a few minutes on two cores: data, training, inference.
+# All steps in a few minutes on two cores: data, training, inference.
 #
 #   examples/resnet18_cifar10/run_example.sh [WEIGHTS_DIR]
 #
-# Real CIFAR-10 is used where it is ($ODYSSEY_CIFAR10 or datasets/cifar10) or can be
-# fetched, else the synthetic set, which needs no network.  The network is narrower
+# CIFAR-10 is used if it is there ($ODYSSEY_CIFAR10 or datasets/cifar10) or can be
+# downloaded, else the synthetic set, which needs no network.  The model is narrower
 # (--width 16) and the run shorter than the full recipe, which is
 #
 #   python examples/resnet18_cifar10/train.py --epochs 200
@@ -17,7 +17,7 @@ weights=${1:-example_weights}
 data=${ODYSSEY_CIFAR10:-datasets/cifar10}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 
-# A program that was stopped stops the script, which Bash decides by other rules.
+# A signal ends the script, with the status of the program that it stopped.
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -35,14 +35,14 @@ else
     "$python" "$here/download_cifar10.py" --data-dir "$data" --timeout 10 --retries 1 || {
         status=$?
         [ "$status" -lt 128 ] || exit "$status"  # Ctrl-C, or another signal
-        echo "CIFAR-10 could not be fetched (no network?)."
+        echo "CIFAR-10 could not be downloaded (no network?)."
     }
 fi
 if has_data; then
     dataset=cifar10
     recipe=(--limit-train 20000 --epochs 5)
 else
-    echo "Using the synthetic set, which is drawn here and needs no download."
+    echo "Using the synthetic set, which needs no download."
     dataset=synthetic
     recipe=(--epochs 5)
 fi
@@ -52,15 +52,15 @@ echo "== training"
     --weights-dir "$weights" --overwrite --width 16 --batch-size 64 --lr 0.05 \
     --nesterov --lr-decay-epochs 4 --log-interval 50 "${recipe[@]}"
 
-echo "== the weights, checked"
+echo "== checking the weights"
 "$python" -m odyssey verify "$weights"
 
 echo "== inference"
 "$python" "$here/inference.py" --dataset "$dataset" --data-dir "$data" \
     --weights-dir "$weights"
 
-# Without --weights-dir inference.py looks for those of the full recipe.
-echo "== with these weights"
+# Without --weights-dir inference.py loads the weights of the full recipe.
+echo "== to classify with these weights"
 printf '%q ' "$python" "$here/inference.py" --dataset "$dataset" --data-dir "$data" \
     --weights-dir "$weights"
 printf '\n'

@@ -2,12 +2,12 @@
 
     python examples/resnet18_cifar10/summary.py --model resnet50 --pre-activation
 
-A multiply-add is one product of the direct sum and its addition, for one image; taps
-that lie beyond the border count like others, as is usual.  Biases, batch norms,
+A multiply-add is a product in a convolution or linear layer and its addition, for one
+image; products with the padding are counted too, as is usual.  Biases, batch norms,
 relus and pooling are not counted.
 
-Activations are what training keeps of one image from the forward to the backward, in
-float32: for a convolution with batch norm its output and what it became, the relu.
+Activations are the float32 arrays of one image that the forward keeps for the backward:
+for a convolution with batch norm, its output and the output of the relu.
 """
 
 import sys
@@ -49,26 +49,26 @@ BYTES = 4  # of a float32
 
 
 class Row(NamedTuple):
-    """A line of the table."""
+    """A row of the table."""
 
     name: str
     output: tuple[int, ...]  # of one image, (K, P, Q)
     parameters: int
     multiply_adds: int = 0
-    kept: int = 0  # bytes of one image's activations
+    kept: int = 0  # bytes of one image's activations that the backward needs
 
 
 def layer_table(config: ResNetConfig, side: int = SIDE) -> list[Row]:
-    """Return a row for each layer of a network, for images of ``side`` squared."""
+    """Return a row for each layer of a network, for images of side x side pixels."""
     shapes = parameter_shapes(config)
     rows = [Row("image", (3, side, side), 0, kept=BYTES * 3 * side**2)]
     strides = {block.name: block.stride for block in network_blocks(config)}
     block_input = side
-    # without norms, too, what follows or precedes a convolution has its place
+    # with norms, as relus have the same places without them
     for layer in network_layers(config._replace(normalize=True)):
         name = layer.conv or layer.norm or ""  # every layer has one of the two
         block = name.split("_")[0]
-        if name.endswith("_proj"):  # beside the block, whose end is behind us
+        if name.endswith("_proj"):  # listed after its block, but has the block's input
             P = -(-block_input // layer.stride)
         else:
             if strides.pop(block, None):  # the block's first layer
@@ -94,13 +94,14 @@ def layer_table(config: ResNetConfig, side: int = SIDE) -> list[Row]:
 def _arrays_kept(layer: Layer, config: ResNetConfig) -> int:
     """Return how many arrays of a layer's output size the backward needs.
 
-    The convolution's result for the batch norm, and what the next layer was given.
+    They are the output of the convolution, for the batch norm, and the next layer's
+    input.
     """
     if layer.conv and layer.conv.endswith("_proj"):
-        # the sum that it goes into is the block's
+        # the sum that it is added to is counted with the block
         return 1 if layer.norm and config.normalize else 0
     if not config.normalize:
-        return 1 if layer.norm else 0  # the backward of a relu needs its result alone
+        return 1 if layer.norm else 0  # the backward of a relu needs only its output
     return 2 if layer.conv and layer.norm else 1
 
 
@@ -129,7 +130,7 @@ def print_table(rows: list[Row]) -> None:
     help="Number of images in the batch that activations are summed for.",
 )
 def main(batch_size: int, **options: Any) -> None:
-    """Print the layers of a model and what they cost."""
+    """Print the layers of a model and their costs."""
     config = chosen_config(EXAMPLE, SimpleNamespace(**options))
     rows = layer_table(config)
     kind = "pre-activation" if config.pre_activation else "post-activation"

@@ -1,10 +1,10 @@
-"""Train ResNet-18 on CIFAR-10: all of learning in one file, from top to bottom.
+"""Train ResNet-18 on CIFAR-10, in one file to be read from top to bottom.
 
 python examples/resnet18_cifar10/train_minimal.py --epochs 8 --data-dir datasets/cifar10
 
-The recipe is that of ``train.py --config resnet18_8epochs``, and the weights come out
-the same to the last bit.  train.py adds what a long run needs: options, logs,
-checkpoints, an exact resume, and a stop before anything that is not finite.
+The recipe is that of ``train.py --config resnet18_8epochs``, and the weights are the
+same to the last bit.  train.py adds what a long run needs: options, logs, checkpoints,
+an exact resume, and a stop at a loss or gradient that is not finite.
 """
 
 import sys
@@ -29,12 +29,12 @@ from resnet18_cifar10.architecture import ResNetConfig, fold, initialize
 from resnet18_cifar10.model import backward, forward
 from resnet18_cifar10.weights import save_weights
 
-Tensors = dict[str, np.ndarray]  # by their names: conv1_kernel, bn1_gamma
+Tensors = dict[str, np.ndarray]  # by name: conv1_kernel, bn1_gamma ...
 
 CONFIG = ResNetConfig()  # ResNet-18; ResNetConfig(width=16) is a quarter as wide
 SEED = 0
 BATCH_SIZE = 128
-LR = 0.2  # the highest: see `learning_rate`
+LR = 0.2  # the highest rate, see `learning_rate`
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
@@ -45,8 +45,8 @@ def training_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the batches of an epoch: shuffled, cropped, mirrored, normalised.
 
-    Every random number follows from the seed, the epoch and the image, so that no
-    generator has a state to be kept.
+    Every random number is a function of the seed, the epoch and the image, so there is
+    no random generator with a state.
     """
     order = permutation(len(images), seed=SEED, stream=SHUFFLE_STREAM, epoch=epoch)
     for start in range(0, len(images), BATCH_SIZE):
@@ -66,12 +66,12 @@ def training_batches(
 
 
 def empty_batch(count: int) -> np.ndarray:
-    """Return memory for images (count, 3, 32, 32): a pixel's channels side by side."""
+    """Return an array for images (count, 3, 32, 32) in channels-last memory."""
     return np.empty((count, 32, 32, 3), np.float32).transpose(0, 3, 1, 2)
 
 
 def learning_rate(step: int, steps: int) -> float:
-    """Return the rate of an update: up in the first fifth of all, then down to 0."""
+    """Return the rate of an update: it rises in the first fifth, then falls to 0."""
     return one_cycle(step, LR, steps, peak=0.2, start_factor=0.2)
 
 
@@ -83,7 +83,7 @@ def train_step(
     labels: np.ndarray,
     lr: float,
 ) -> tuple[float, Tensors]:
-    """Learn from one batch; return its loss and the new running statistics."""
+    """Update ``params`` by one batch; return its loss and new running statistics."""
     logits, state, cache = forward(params, state, x, CONFIG)  # logits (N, 10)
     loss = cross_entropy(logits, labels, LABEL_SMOOTHING)
     grad_logits = cross_entropy_backward(1.0, logits, labels, LABEL_SMOOTHING)
@@ -105,21 +105,21 @@ def train_step(
 def accuracy(
     params: Tensors, state: Tensors, images: np.ndarray, labels: np.ndarray
 ) -> float:
-    """Return the fraction of the images that are classified rightly."""
+    """Return the fraction of the images that are classified correctly."""
     folded = fold(params, state, CONFIG)  # batch norms into the kernels before them
-    right = 0
+    correct = 0
     for start in range(0, len(images), 100):
         indices = np.arange(start, min(start + 100, len(images)))
         x = empty_batch(len(indices))
-        # neither crops nor mirrors: only normalises
+        # normalises only: no crops, no flips
         augment_batch(images, indices, x, seed=SEED, epoch=0, padding=0, flip="none")
         logits, _, _ = forward(folded, {}, x, CONFIG, training=False, folded=True)
-        right += int(np.count_nonzero(logits.argmax(axis=1) == labels[indices]))
-    return right / len(images)
+        correct += int(np.count_nonzero(logits.argmax(axis=1) == labels[indices]))
+    return correct / len(images)
 
 
 def main(epochs: int, data_dir: str, weights_dir: str) -> None:
-    """Train for some epochs, telling of each, and save the weights in hexadecimal."""
+    """Train, print a line for each epoch, and save the weights in hexadecimal."""
     data = load_cifar10(data_dir)
     params, state = initialize(CONFIG, SEED)
     velocities = {name: np.zeros_like(param) for name, param in params.items()}
@@ -132,8 +132,8 @@ def main(epochs: int, data_dir: str, weights_dir: str) -> None:
             loss, state = train_step(params, state, velocities, x, labels, lr)
             losses.append(loss)
             step += 1
-        right = accuracy(params, state, data.test_images, data.test_labels)
-        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, test {right:.2%}")
+        test = accuracy(params, state, data.test_images, data.test_labels)
+        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, test {test:.2%}")
     save_weights(params, state, CONFIG, weights_dir)
 
 

@@ -1,9 +1,9 @@
-"""A residual network's tensors to and from a folder: `odyssey.weights.model` for it.
+"""Save and load a residual network's tensors: `odyssey.weights.model` for this family.
 
-A folder written here holds, for ResNet-18, 102 tensors, the 62 that are trained and the
-40 of batch norm's running statistics, and a manifest with the model's options.  Folders
-of the original project load too: 82 tensors with biases of the convolutions, no running
-statistics, no manifest.  What they lack can be estimated again from training images.
+A folder of ResNet-18 holds 102 tensors, 62 trained ones and 40 running statistics, and
+a manifest with the model's options.  Folders of the original project can be loaded too:
+they have 82 tensors, with biases of convolutions, without running statistics and
+without a manifest.  The statistics can be estimated from training images.
 """
 
 from functools import partial

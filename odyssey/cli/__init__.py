@@ -1,4 +1,4 @@
-"""What the command-line programs share: options in groups, help, suggestions."""
+"""The command line: programs, options in groups, help, suggestions."""
 
 from odyssey import lazy
 from odyssey.cli import remedies as remedies

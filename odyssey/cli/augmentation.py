@@ -1,12 +1,12 @@
-"""Draw a sheet of augmented images, to be looked at by eye.
+"""Draw a sheet of augmented images, to look at.
 
     python examples/resnet18_cifar10/show_augmentation.py --randaugment 2 9 --cutout 8
     python examples/resnet18_cifar10/show_augmentation.py --operations
 
-A row is an image, as it is and in the epochs from ``--epoch`` on.  With
-``--operations`` the columns are the operations of RandAugment, with ``--mixup-alpha``
-or ``--cutmix-alpha`` the rows of a column are mixed with each other.  The same options
-give the same sheet.
+Each row shows an image, first unchanged, then in each epoch from ``--epoch`` on.  With
+``--operations`` the columns are the operations of RandAugment.  With ``--mixup-alpha``
+or ``--cutmix-alpha`` the images of a column are mixed with each other.  The same
+options give the same sheet.
 """
 
 import io
@@ -24,7 +24,7 @@ from odyssey.cli.data_options import (
     loader_options,
     refuse_randaugment_of_greys,
 )
-from odyssey.cli.option import DATA, RUN, debug_option, option
+from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
@@ -48,7 +48,7 @@ def augmented_columns(
 ) -> list[np.ndarray]:
     """Return the images in each of ``columns`` epochs, (N, C, H, W) uint8.
 
-    They come from a `BatchLoader`, with its normalisation undone.
+    They are the batches of a `BatchLoader`, with its normalisation undone.
     """
     options |= {"mean": mean, "std": std}
     loader = BatchLoader(images, labels, len(images), shuffle=False, **options)
@@ -57,7 +57,7 @@ def augmented_columns(
 
 
 def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
-    """Return the images after each operation of RandAugment, both signs in turn."""
+    """Return the images after each operation of RandAugment, with alternating signs."""
     columns = []
     for operation in OPERATIONS[1:]:
         changed = apply_operation(images, operation, magnitude)
@@ -69,7 +69,7 @@ def operation_columns(images: np.ndarray, magnitude: int) -> list[np.ndarray]:
 
 
 def png(pixels: np.ndarray, scale: int) -> bytes:
-    """Return an image (height, width, 3) uint8, enlarged, as a PNG file."""
+    """Return an enlarged image (height, width, 3) uint8 as the bytes of a PNG file."""
     try:
         from PIL import Image
     except ImportError:
@@ -85,7 +85,6 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @click.command("augmentation", cls=Command)
 @option(
     "--output",
-    group=RUN,
     type=click.Path(dir_okay=False),
     default="augmentation.png",
     help="PNG file to write.",
@@ -94,35 +93,30 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 @option(
     "--images",
     "rows",
-    group=RUN,
     type=WholeNumber(1, 100),
     default=10,
     help="Number of images, a row each.",
 )
 @option(
     "--columns",
-    group=RUN,
     type=WholeNumber(1, 100),
     default=12,
     help="Number of epochs to show, a column each.",
 )
 @option(
     "--epoch",
-    group=RUN,
     type=WholeNumber(0, 10**9),
     default=0,
     help="First epoch to show, counted from 0.",
 )
 @option(
     "--seed",
-    group=RUN,
     type=WholeNumber(-(2**63), 2**64 - 1),
     default=0,
     help="Seed of the random numbers.",
 )
 @option(
     "--scale",
-    group=RUN,
     type=WholeNumber(1, 16),
     default=3,
     help="Factor by which the images are enlarged.",
@@ -132,14 +126,13 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
     group=DATA,
     type=WholeNumber(0, 1000),
     default=4,
-    help="Pixels by which a crop may be shifted in each direction.",
+    help="Number of pixels by which a crop may be shifted in each direction.",
 )
 @data_options  # as train.py has them
 @option(
     "--operations",
-    group=RUN,
     is_flag=True,
-    help="Show each of RandAugment's operations at the magnitude given, and no other "
+    help="Show each operation of RandAugment at the magnitude given, and no other "
     "augmentation.",
 )
 @debug_option
@@ -150,7 +143,7 @@ def main(debug: bool, **options: Any) -> None:
 
 
 def draw(options: SimpleNamespace) -> None:
-    """Make the sheet that the options describe, and write it."""
+    """Draw the sheet that the options describe, and write it."""
     data = load_dataset(options.dataset, options.data_dir)
     if options.operations or options.randaugment[0]:
         hint = "--operations" if options.operations else "--randaugment"

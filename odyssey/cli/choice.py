@@ -1,4 +1,4 @@
-"""An option's value that is one of several names."""
+"""The type of an option whose value is one of several names."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,12 +9,12 @@ from odyssey.cli.meant import Aliases, did_you_mean
 
 
 class Choice(click.Choice):
-    """One of several names; for another one, which of them was probably meant.
+    """One of several names; the error for another name suggests the likeliest ones.
 
     Parameters
     ----------
     choices : the names
-    aliases : for names of other tools, squashed, what they are called here
+    aliases : names of other tools, squashed, and what they are called here
     """
 
     def __init__(self, choices: Iterable[str], aliases: Aliases | None = None) -> None:
@@ -40,5 +40,5 @@ class Choice(click.Choice):
     def get_missing_message(
         self, param: click.Parameter, ctx: click.Context | None = None
     ) -> str:
-        """Return what a value could be, for who gives none, in one line."""
+        """Return the line with all choices, for an option whose value is missing."""
         return f"Choose from {', '.join(self.choices)}."

@@ -1,6 +1,6 @@
 """Commands with help in groups, ``-h``, ``--version``, and suggestions.
 
-All programs are made by these: what one of them can do, all can.
+All programs are made of these classes, so all of them have these features.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from odyssey.cli.option import GROUPS, RUN, Option, option_names
 from odyssey.errors import one_line
 
 SWITCHED = ("true", "false", "yes", "no", "on", "off")
-DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make them of --
-WIDEST = 28  # columns of an option's name and value in the help
+DASHES = tuple("\u2010\u2011\u2012\u2013\u2014\u2212")  # editors make -- one of them
+WIDEST = 28  # characters of an option's name and value in the help
 
 
 class _Shared(click.Command):
-    """What commands and groups of commands have in common."""
+    """The base of commands and of groups of commands."""
 
     def __init__(self, *args: Any, **attrs: Any) -> None:
         super().__init__(*args, **attrs)
@@ -30,21 +30,21 @@ class _Shared(click.Command):
         self.params.append(_version())
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Read the command line, with errors that are one line of readable length."""
+        """Read the command line; errors are one line of readable length."""
         with _short_errors():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, with such errors."""
+        """Run the command; errors are one line of readable length."""
         with _short_errors():
             return super().invoke(ctx)
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
-        """Return the names that the help is asked for by."""
+        """Return the names of the option that prints the help."""
         return ["-h", "--help"]
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return ``-h, --help`` with words like those of the other options."""
+        """Return ``-h, --help`` with a text in the style of the other options."""
         option: Any = super().get_help_option(ctx)
         if option is not None:
             option.group, option.help = RUN, "Show this help and exit."
@@ -53,7 +53,7 @@ class _Shared(click.Command):
     def format_options(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        """Write the options, a section for each group, in one pair of columns."""
+        """Write the options in two columns, with a section for each group."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -72,7 +72,7 @@ class _Shared(click.Command):
                     formatter.write_dl(section, col_max=WIDEST)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; say of an unknown option what was meant."""
+        """Read the command line; suggest an option in place of an unknown one."""
         words = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -87,12 +87,12 @@ class _Shared(click.Command):
 
 
 class Command(_Shared):
-    """A command whose options stand in groups."""
+    """A command whose help lists the options in groups."""
 
-    allow_extra_args = True  # they are refused here, not by click
+    allow_extra_args = True  # they are refused below, not by click
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; say of a word too many what was meant."""
+        """Read the command line; explain an argument too many."""
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             ctx.fail(unexpected(rest[0], ctx))
@@ -114,7 +114,7 @@ class Group(_Shared, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is named; say of an unknown one what was meant."""
+        """Find a command by name; suggest one in place of an unknown one."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             question = did_you_mean(name, self.list_commands(ctx))
@@ -123,7 +123,7 @@ class Group(_Shared, click.Group):
 
 
 def unexpected(word: str, ctx: click.Context) -> str:
-    """Return what to say of a word that no option takes, with the option that would."""
+    """Return the message about an argument too many, with a suggestion if possible."""
     message = f"Got unexpected extra argument ({word})"
     for param in ctx.command.params:
         names = getattr(param.type, "choices", ())
@@ -141,7 +141,7 @@ def unexpected(word: str, ctx: click.Context) -> str:
 
 @contextlib.contextmanager
 def _short_errors() -> Iterator[None]:
-    """Shorten what is quoted of a command line, which may be long or binary."""
+    """Shorten error messages: a quoted command line may be long or binary."""
     try:
         yield
     except click.UsageError as error:
@@ -150,19 +150,17 @@ def _short_errors() -> Iterator[None]:
 
 
 def reworded(error: Any, message: str) -> None:
-    """Change the message of one of click's errors, which its types call final."""
+    """Change the message of an error of click, which its types declare final."""
     error.message = message
 
 
 def _wrapped(text: str, columns: int) -> str:
-    """Return a text in lines that click leaves as they are: no option is split."""
+    """Return a text in lines that click does not wrap again; no option is split."""
     lines = textwrap.wrap(text, columns, break_on_hyphens=False)
     return "\n".join(["\b", *lines])
 
 
 def _version() -> click.Option:
-    """Return the option ``--version``."""
-
     def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:
             click.echo(f"odyssey {__version__}")
@@ -170,7 +168,6 @@ def _version() -> click.Option:
 
     return Option(
         ["--version"],
-        group=RUN,
         is_flag=True,
         expose_value=False,
         is_eager=True,
@@ -180,9 +177,9 @@ def _version() -> click.Option:
 
 
 def _as_typed(name: str, words: list[str]) -> str:
-    """Return the word of the command line that an unknown option is from.
+    """Return the word of the command line that contains an unknown option.
 
-    Of ``-lr`` click says ``-l``, for short options can be put together.
+    For ``-lr`` click names ``-l``, because short options can be combined.
     """
     if name.startswith("--"):
         return name

@@ -1,4 +1,4 @@
-"""The option ``--config``: a recipe file between the command line and the defaults."""
+"""The option ``--config``: it takes options from a recipe file."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from odyssey.cli import other_tools
 from odyssey.cli.command import reworded
 from odyssey.cli.meant import did_you_mean
-from odyssey.cli.option import RUN, option
+from odyssey.cli.option import option
 from odyssey.cli.option_types import Milestones
 from odyssey.errors import InputError
 from odyssey.training.recipe import Recipe
@@ -26,11 +26,11 @@ from odyssey.training.recipe_file import (
     written,
 )
 
-DESCRIPTION = "description"  # the one key that is no option
+DESCRIPTION = "description"  # the only key that is not an option
 NUMBER, WHOLE, TEXT = "a number", "a whole number", "text"
 TRUTH, LIST = "true or false", "a list of whole numbers"
 
-#: What a value of a file is called, by its type.
+#: Names of the types of a file's values, for messages.
 CALLED = {
     type(None): "no value",
     bool: "a truth value",
@@ -43,7 +43,7 @@ ACCEPTED = {NUMBER: (int, float), WHOLE: (int,), TEXT: (str,), TRUTH: (bool,)}
 
 
 class RecipeName(click.ParamType):
-    """A recipe's file, or the name of one that comes with a program."""
+    """A recipe's file, or the name of one in the program's ``configs/``."""
 
     name = "recipe"
 
@@ -56,12 +56,12 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
 
     Options on the command line win over the file, and the file over the defaults.
     ``--epochs`` on the command line rescales the file's schedule, see `rescaled`.  The
-    decorator has to stand above those of all options that it may change.
+    decorator must stand above those of all options that it may change.
 
     Parameters
     ----------
     folder : where a name without a path is looked up
-    model_options : options that may be in a file besides the fields of `Recipe`
+    model_options : keys that a file may have besides the fields of `Recipe`
     """
     keys = {field.name for field in fields(Recipe)} | set(model_options)
 
@@ -91,16 +91,15 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
             options |= _new_schedule(click.get_current_context(), config)
             try:
                 return command(*args, **options)
-            except click.UsageError as error:  # of options that do not go together
+            except click.UsageError as error:  # options that conflict
                 reworded(error, f"{error.message} (with --config {config})")
                 raise
 
         return option(
             "--config",
-            group=RUN,
             metavar="RECIPE",
             type=RecipeName(recipe_names(folder)),
-            is_eager=True,  # the defaults of the others come from it
+            is_eager=True,  # it changes the defaults of the other options
             callback=load,
             help="Take options from a recipe: a YAML file, or the name of one in "
             "configs/. Options on the command line win over it; --epochs rescales its "
@@ -114,7 +113,7 @@ def _new_schedule(ctx: click.Context, config: Path) -> dict[str, Any]:
     """Return the options that ``--epochs`` on the command line rescales."""
     if ctx.get_parameter_source("epochs") != ParameterSource.COMMANDLINE:
         return {}
-    recipe = ctx.default_map or {}  # which `load` has put there
+    recipe = ctx.default_map or {}  # set by `load`
     changed = {
         name: value
         for name, value in rescaled(recipe, ctx.params["epochs"]).items()
@@ -131,13 +130,13 @@ def _new_schedule(ctx: click.Context, config: Path) -> dict[str, Any]:
 def option_values(
     ctx: click.Context, given: Mapping[str, Any], keys: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the values of a file as the options of a command have them.
+    """Return the values of a file, converted by the options of a command.
 
     Raises
     ------
     ValueError
-        For a key that is no option, or not one of ``keys``; for a value of another
-        type or out of its option's range.  The message names the key.
+        If a key is not an option of ``keys``, or a value has the wrong type or is out
+        of range.  The message names the key.
     """
     params = {param.name: param for param in ctx.command.params}
     known = [name for name in params if name in keys]
@@ -150,7 +149,7 @@ def option_values(
             if value is None and not isinstance(
                 param.default, (int, float, str, tuple)
             ):
-                continue  # as without the option
+                continue  # the same as leaving the option out
             value = _for_click(name, value, param.type)
             try:
                 values[name] = param.type_cast_value(ctx, value)
@@ -158,7 +157,7 @@ def option_values(
                 raise ValueError(f"{name}: {error.message}") from None
         elif name in params:
             option = params[name].opts[0]
-            raise ValueError(f"{name} is no part of a recipe; give {option} instead")
+            raise ValueError(f"{name} cannot be in a recipe; give {option} instead")
         else:
             answer = other_tools.answer(name, [*known, DESCRIPTION])
             answer = answer or "--help lists the options"
@@ -167,7 +166,7 @@ def option_values(
 
 
 def _for_click(name: str, value: Any, kind: click.ParamType) -> Any:
-    """Return a value of the type that an option of this kind has, for click."""
+    """Return a value of the file in the form in which click takes it."""
     if isinstance(kind, (click.Tuple, Milestones)):
         if not isinstance(value, list):
             raise _other_type(name, value, LIST)
@@ -192,7 +191,7 @@ def _refuse_other_type(name: str, value: Any, wanted: str) -> None:
 
 
 def _other_type(name: str, value: Any, wanted: str) -> ValueError:
-    """Return an error that says what a value is, and what was probably meant."""
+    """Return the error about a value of a wrong type, with a suggestion."""
     shown = repr(value) if isinstance(value, str) else written(value)
     message = f"{name}: {shown} is {CALLED[type(value)]}, not {wanted}"
     if meant := _meant(value, wanted):
@@ -203,7 +202,7 @@ def _other_type(name: str, value: Any, wanted: str) -> ValueError:
 
 
 def _meant(value: Any, wanted: str) -> str | None:
-    """Return how to write what a value of another type was probably meant to be."""
+    """Return how to write a value of a wrong type rightly, None if not known."""
     if wanted == LIST:
         parts = str(value).replace(",", " ").split()
         numbers = [n for part in parts if (n := _meant(part, WHOLE))]
@@ -218,7 +217,7 @@ def _meant(value: Any, wanted: str) -> str | None:
         number = float(value)
     except ValueError:
         return None
-    if not abs(number) < 2**53:  # neither NaN nor what a float cannot count
+    if not abs(number) < 2**53:  # not NaN, and exact as a float
         return None
     if wanted == WHOLE:
         return str(int(number)) if number.is_integer() else None

@@ -2,7 +2,10 @@
 
 import ast
 import os
+import posixpath
+import re
 import shlex
+from collections.abc import Container
 from pathlib import Path
 
 import click
@@ -15,14 +18,17 @@ from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError
 from odyssey.weights.files import make_directory, temporary_directory, write_new_file
 
-#: The files of an example: programs, recipes and pages, but no results of runs, and no
-#: shell script, which is for a checkout.  In the wheel, setup.py puts the same.
+#: The files that are copied: programs, recipes and pages, but no results of runs and no
+#: shell script, which needs a checkout.  setup.py puts the same ones into the wheel.
 PLACES = ("*", "configs/*")
 SUFFIXES = (".py", ".yml", ".md")
 
+#: A Markdown link or image whose target is a file of the project.
+_LINK = re.compile(r"!?\[([^\]]*)\]\(\s*(?!\w+:)([^)#\s]+)[^)]*\)")
+
 
 def examples() -> dict[str, Path]:
-    """Return the folders of the examples, in the package or beside it in a checkout."""
+    """Return the examples' folders: in the package, or beside it in a checkout."""
     package = Path(odyssey.__file__).parent
     for place in (package / "examples", package.parent / "examples"):
         found = {path.parent.name: path.parent for path in place.glob("*/model.py")}
@@ -32,36 +38,60 @@ def examples() -> dict[str, Path]:
 
 
 def about(folder: Path) -> str:
-    """Return the first line of what an example's model says of itself."""
+    """Return the first line of the docstring of an example's model.py."""
     text = (folder / "model.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
 
 
 def copy(name: str, directory: Path) -> Path:
-    """Copy an example into a folder, which is made if need be; return the copy.
+    """Copy an example into a folder, created if necessary; return the copy.
 
-    The copy is there whole or not at all, and can be changed also where what is
-    installed cannot.
+    The copy is complete or not there at all.  It can be changed even if the installed
+    files are read-only.
 
     Raises
     ------
     InputError
-        If something of that name is there already.
+        If ``directory`` already has something of that name.
     OSError
-        If it cannot be written.
+        If the copy cannot be written.
     """
     target, folder = directory / name, examples()[name]
     if os.path.lexists(target):
-        raise InputError(f"{target} is there already; it is left as it is")
+        raise InputError(f"{target} is already there; it is not changed")
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for place in PLACES
+        for path in sorted(folder.glob(place))
+        if path.suffix in SUFFIXES
+    }
     make_directory(directory)
     with temporary_directory(directory, name) as staging:
-        for path in (path for place in PLACES for path in sorted(folder.glob(place))):
-            if path.suffix in SUFFIXES:
-                copied = staging / path.relative_to(folder)
-                copied.parent.mkdir(exist_ok=True)
-                write_new_file(copied, path.read_bytes())
+        for place, path in files.items():
+            content = path.read_bytes()
+            if path.suffix == ".md":
+                content = page_of_copy(content.decode(), name, files).encode()
+            (staging / place).parent.mkdir(exist_ok=True)
+            write_new_file(staging / place, content)
         os.rename(staging, target)
     return target
+
+
+def page_of_copy(text: str, name: str, files: Container[str]) -> str:
+    """Return a page without the links that lead out of an example's copied files.
+
+    ``[shapes](../../docs/synthetic.md)`` becomes: shapes (`docs/synthetic.md` in the
+    repository).
+    """
+
+    def linked(link: re.Match) -> str:
+        words, target = link.groups()
+        if target in files:
+            return link[0]
+        place = posixpath.normpath(f"examples/{name}/{target}")
+        return f"{words} (`{place}` in the repository)"
+
+    return _LINK.sub(linked, text)
 
 
 @click.command("example", cls=Command)
@@ -74,11 +104,11 @@ def copy(name: str, directory: Path) -> Path:
 )
 @debug_option
 def main(name: str | None, directory: Path, debug: bool) -> None:
-    """Copy an example into DIR, or list the examples there are.
+    """Copy an example into DIR, or list the examples.
 
     Without NAME the examples are listed.  The copy is a folder NAME in DIR, by default
-    the current folder: a network with its explicit forward and backward, recipes, and
-    the programs that train it and classify with it.
+    in the current folder.  It holds a network with its explicit forward and backward,
+    recipes, and the programs that train the network and classify images with it.
     """
     with exit_statuses(debug):
         if name is None:

@@ -1,4 +1,4 @@
-"""The options that say which images are trained on, and what is done to them."""
+"""The options of the data set and of augmentation, and the data that they choose."""
 
 import functools
 import os
@@ -27,60 +27,55 @@ from odyssey.training.recipe import Recipe
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images (N, C, H, W) uint8, labels (N,)
 
-#: What the help says of folders that nobody names.
+#: The default of ``--data-dir``, as the help shows it.
 DATA_DIR_DEFAULTS = " or ".join(map(usual_data_dir, PUBLISHED))
 
-OPTIONS = [
-    option(
+_option = functools.partial(option, group=DATA)
+
+_AUGMENTATION = [
+    _option(
         "--augment/--no-augment",
-        group=DATA,
         default=True,
         help="Crop and flip training images at random; --cutout and --randaugment need "
         "it.",
     ),
-    option(
+    _option(
         "--pad-mode",
-        group=DATA,
         type=Choice(PAD_MODES),
         default=Recipe.pad_mode,
         help="What a crop shows beyond the border: black, or the image mirrored.",
     ),
-    option(
+    _option(
         "--flip",
-        group=DATA,
         type=Choice(FLIPS, {"horizontal": ("random",), "off": ("none",)}),
         default=Recipe.flip,
         help="Mirror images left to right: with probability 1/2, or alternating, in "
         "every second epoch.",
     ),
-    option(
+    _option(
         "--cutout",
-        group=DATA,
         type=WholeNumber(0, 1000),
         default=Recipe.cutout,
         metavar="SIDE",
         help="Blank out a random square of this many pixels a side; 0 for none.",
     ),
-    option(
+    _option(
         "--randaugment",
-        group=DATA,
         type=(WholeNumber(0, 100), WholeNumber(0, MAX_MAGNITUDE)),
         default=Recipe.randaugment,
         metavar="NUM_OPS MAGNITUDE",
         help="Apply this many random operations of RandAugment to each image, at a "
         f"magnitude from 0 to {MAX_MAGNITUDE}; 0 operations for none.",
     ),
-    option(
+    _option(
         "--mixup-alpha",
-        group=DATA,
         type=FiniteFloat(0),
         default=Recipe.mixup_alpha,
         help="Mixup: blend each image and label with another of the batch, in shares "
         "drawn from Beta(alpha, alpha); 0 for none.",
     ),
-    option(
+    _option(
         "--cutmix-alpha",
-        group=DATA,
         type=FiniteFloat(0),
         default=Recipe.cutmix_alpha,
         help="CutMix: paste a box of another image of the batch, its area drawn from "
@@ -91,52 +86,49 @@ OPTIONS = [
 
 
 DATASET_OPTIONS = [
-    option(
+    _option(
         "--dataset",
-        group=DATA,
         type=Choice(DATASETS),
         default="cifar10",
         help="CIFAR-10, CIFAR-100, or synthetic images that are drawn without any "
         "download.",
     ),
-    option(
+    _option(
         "--data-dir",
-        group=DATA,
-        type=click.Path(),  # of a file in its place `load_dataset` says what it is
+        type=click.Path(),  # a file is refused by `load_dataset`, which says what it is
         metavar="DIR",
         show_default=DATA_DIR_DEFAULTS,
         help="Folder that holds the data set.",
     ),
 ]
 
-SUBSET_OPTIONS = [
-    option(
-        "--limit-train",
-        group=DATA,
-        type=WholeNumber(1),
-        help="Train on the first N training images only.",
-    ),
-    option(
+limit_train_option = _option(
+    "--limit-train",
+    type=WholeNumber(1),
+    help="Train on the first N training images only.",
+)
+_SUBSET = [
+    limit_train_option,
+    _option(
         "--limit-test",
-        group=DATA,
         type=WholeNumber(1),
         help="Evaluate on the first N test images only.",
     ),
-    option(
+    _option(
         "--val-split",
-        group=DATA,
         type=WholeNumber(min=0),
         default=0,
         help="Number of training images to hold out for validation; they are taken "
         "before --limit-train.",
     ),
 ]
+subset_options = with_options(_SUBSET)
 
 
 def dataset_options(command: Callable) -> Callable:
     """Add ``--dataset`` and ``--data-dir`` to a command.
 
-    The command is given a folder, though the user may not have named any.
+    Without ``--data-dir`` the command gets the usual folder of the data set.
     """
 
     @functools.wraps(command)
@@ -145,16 +137,11 @@ def dataset_options(command: Callable) -> Callable:
             options["data_dir"] = usual_data_dir(options["dataset"])
         return command(*args, **options)
 
-    return with_options(placed, DATASET_OPTIONS)
-
-
-def subset_options(command: Callable) -> Callable:
-    """Add ``--limit-train``, ``--limit-test`` and ``--val-split`` to a command."""
-    return with_options(command, SUBSET_OPTIONS)
+    return with_options(DATASET_OPTIONS)(placed)
 
 
 def data_options(command: Callable) -> Callable:
-    """Add the options to a command; what does not go together is refused."""
+    """Add the options of augmentation to a command; refuse those that conflict."""
 
     @functools.wraps(command)
     def checked(*args: Any, **options: Any) -> Any:
@@ -165,14 +152,11 @@ def data_options(command: Callable) -> Callable:
             )
         return command(*args, **options)
 
-    return with_options(checked, OPTIONS)
+    return with_options(_AUGMENTATION)(checked)
 
 
 def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:
-    """Return what a recipe, or a command's options, say of a `BatchLoader`.
-
-    They have the names of its parameters.
-    """
+    """Return the arguments of `BatchLoader` that a recipe or options give."""
     num_ops, magnitude = recipe.randaugment
     return {
         "seed": recipe.seed,
@@ -188,7 +172,7 @@ def loader_options(recipe: Recipe | SimpleNamespace) -> dict[str, Any]:
 
 
 def how_to_download(dataset: str, data_dir: str | os.PathLike) -> str:
-    """Return the sentence that says how to get a published data set into a folder."""
+    """Return the sentence with the command that downloads a data set to a folder."""
     command = ["python", "-m", "odyssey", "download"]
     if dataset != "cifar10":
         command += ["--dataset", dataset]
@@ -200,12 +184,9 @@ def how_to_download(dataset: str, data_dir: str | os.PathLike) -> str:
 def load_or_advise(
     dataset: str, data_dir: str | os.PathLike, advice: str | None = None
 ) -> Dataset:
-    """Return a data set; where it is missing, the error ends with what to do.
+    """Return a data set; if that fails, the error ends with ``advice``.
 
-    Parameters
-    ----------
-    dataset, data_dir : see `odyssey.data.sets.load_dataset`
-    advice : what to do where the files are missing; None for both ways there are
+    By default the advice names the synthetic set and the download.
     """
     try:
         return load_dataset(dataset, data_dir)
@@ -217,7 +198,7 @@ def load_or_advise(
 
 
 def refuse_randaugment_of_greys(data: Dataset, param_hint: str) -> None:
-    """Raise for operations on colours where images have none."""
+    """Raise if the images are not RGB, which RandAugment needs."""
     if data.image_shape[0] != 3:
         raise click.BadParameter(
             "RandAugment needs images with channels red, green and blue; these have "
@@ -227,7 +208,7 @@ def refuse_randaugment_of_greys(data: Dataset, param_hint: str) -> None:
 
 
 def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
-    """Return the data set cut to size, and the parts that are not trained on."""
+    """Return the data set, cut to size, and the images held out: "val" and "test"."""
     data = load_or_advise(options.dataset, options.data_dir)
     if options.randaugment[0]:
         refuse_randaugment_of_greys(data, "--randaugment")

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
 from odyssey.cli.data_options import DATA_DIR_DEFAULTS
-from odyssey.cli.option import DATA, LOGGING, RUN, debug_option, option
-from odyssey.cli.option_types import WholeNumber
-from odyssey.cli.program import FiniteFloat, exit_statuses
+from odyssey.cli.option import DATA, LOGGING, debug_option, option
+from odyssey.cli.option_types import FiniteFloat, WholeNumber
+from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import DataError
 from odyssey.data.download import (
     ARCHIVES,
@@ -45,12 +45,13 @@ HINT = (
 
 
 class Meter(Observer):
-    """Shows a download: a bar on a terminal, plain lines anywhere else.
+    """Show a download: a bar on a terminal, plain lines elsewhere.
 
     Parameters
     ----------
     bar, lines : bool
-        Draw a bar on stderr; or print a line a minute, or every tenth of the file.
+        Whether to draw a bar on stderr; whether to print a line every minute and
+        every tenth of the file.
     """
 
     def __init__(self, bar: bool, lines: bool) -> None:
@@ -58,15 +59,15 @@ class Meter(Observer):
         self._tqdm: tqdm | None = None
 
     def say(self, message: str) -> None:
-        """Print a line of news."""
+        """Print a message."""
         click.echo(message)
 
     def fail(self, message: str) -> None:
-        """Print what went wrong, so that the error at the end need not say it again."""
+        """Print a message about a failure."""
         click.echo(message, err=True)
 
     def begin(self, done: int, total: int | None) -> None:
-        """Show the size, and where the download starts or goes on."""
+        """Print the size, and how much is already there."""
         size = f"{total / MIB:,.1f} MiB" if total else "size unknown"
         click.echo(size + (f", going on from {done / MIB:,.1f} MiB" if done else ""))
         self._first, self._done, self._total = done, done, total
@@ -78,7 +79,7 @@ class Meter(Observer):
             )
 
     def advance(self, count: int) -> None:
-        """Count bytes that have arrived, and say so from time to time."""
+        """Count bytes that have arrived, and show the progress from time to time."""
         self._done += count
         if self._tqdm is not None:
             self._tqdm.update(count)
@@ -88,7 +89,7 @@ class Meter(Observer):
             click.echo(self._line())
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._tqdm is not None:
             self._tqdm.close()
             self._tqdm = None
@@ -106,7 +107,7 @@ class Meter(Observer):
 def check_urls(
     ctx: click.Context, param: click.Parameter, urls: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Return the addresses, or fail for one that is not http or https."""
+    """Return the addresses; refuse one that is not http or https."""
     for url in urls:
         try:
             parts = urlsplit(url)
@@ -121,7 +122,7 @@ def check_urls(
 def check_md5(
     ctx: click.Context, param: click.Parameter, md5: str | None
 ) -> str | None:
-    """Return the sum in lower case, or fail if it is not 32 hex digits."""
+    """Return the sum in lower case; refuse one that is not 32 hex digits."""
     if md5 is None:
         return None
     if not re.fullmatch("[0-9a-fA-F]{32}", md5):
@@ -144,7 +145,7 @@ def check_md5(
     group=DATA,
     type=click.Path(file_okay=False, path_type=Path),
     show_default=DATA_DIR_DEFAULTS,
-    help="Folder to put the data set in. If it is there already, nothing is done.",
+    help="Folder for the data set. If the data set is already there, nothing is done.",
 )
 @option(
     "--url",
@@ -172,40 +173,36 @@ def check_md5(
 )
 @option(
     "--timeout",
-    group=RUN,
     type=FiniteFloat(min=0, min_open=True, max=86400),
     default=60.0,
     help="Seconds without data after which a connection counts as broken.",
 )
 @option(
     "--retries",
-    group=RUN,
     type=WholeNumber(0, 100),
     default=3,
-    help="Number of further attempts when a server is busy or a connection breaks.",
+    help="Number of further attempts if a server is busy or a connection breaks.",
 )
 @option(
     "--keep-archive",
-    group=RUN,
     is_flag=True,
     help="Keep the downloaded archive in the folder after unpacking.",
 )
 @option(
     "--force",
-    group=RUN,
     is_flag=True,
-    help="Replace a data set that is there already.",
+    help="Replace a data set that is already there.",
 )
-@option("--no-progress", group=LOGGING, is_flag=True, help="Do not show the progress.")
+@option("--no-progress", group=LOGGING, is_flag=True, help="Do not show progress.")
 @debug_option
 def main(dataset: str, no_progress: bool, debug: bool, **options: Any) -> None:
     """Download CIFAR-10 or CIFAR-100 and unpack it.
 
-    CIFAR-10 takes 163 MiB and unpacked 177 MiB, CIFAR-100 161 MiB and 178 MiB. The
-    MD5 sum of the archive is checked first.
+    CIFAR-10 has 163 MiB and 177 MiB unpacked, CIFAR-100 161 MiB and 178 MiB. The MD5
+    sum of the archive is checked before it is unpacked.
 
-    A download that is interrupted leaves a .part file in the folder, and the same
-    command continues from there. The data set appears in the folder only when it is
+    An interrupted download leaves a .part file in the folder, and the same command
+    continues from there. The data set appears in the folder only when it is
     complete.
     """
     bar = is_terminal(sys.stderr) and not no_progress
@@ -216,7 +213,7 @@ def main(dataset: str, no_progress: bool, debug: bool, **options: Any) -> None:
 
     def stop(signum: int, frame: object) -> None:
         signums.append(signum)
-        raise KeyboardInterrupt  # unlike an Exception, caught by nothing on the way
+        raise KeyboardInterrupt  # unlike Exception, caught by nothing in between
 
     others = [signum for signum in SIGNALS if signum != signal.SIGINT]
     with goes_on_unheard(), exit_statuses(debug):

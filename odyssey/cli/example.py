@@ -1,4 +1,4 @@
-"""What an example tells the programs of the library about itself."""
+"""The description of an example that the library's programs work with."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,20 +9,20 @@ from odyssey.network import Config, Network
 
 
 def unchanged(options: SimpleNamespace, config: Config) -> Config:
-    """Return the model's options: the command line has none of its own for them."""
+    """Return the config as it is: the example has no options of its own."""
     return config
 
 
 class Example(NamedTuple):
-    """A folder with a network of its own, whose programs are those of `odyssey.cli`."""
+    """A folder with its own network, whose programs are those of `odyssey.cli`."""
 
-    title: str  # of the networks, for a sentence: "ResNet-18, or another one"
+    title: str  # names the network in a sentence: "Train {title} on CIFAR-10"
     network: Network
-    folder: Path  # the example's own: recipes lie in its configs/
-    weights_dir: str  # where runs go that name no folder
+    folder: Path  # of the example; its recipes are in configs/
+    weights_dir: str  # default of --weights-dir
     model_options: Sequence[Callable[..., Any]] = ()  # decorators, see `cli.option`
     choose: Callable[[SimpleNamespace, Config], Config] = unchanged
-    model_help: str = ""  # more about the names of --model
+    model_help: str = ""  # added to the help of --model
 
     @property
     def recipes(self) -> Path:

@@ -1,6 +1,6 @@
-"""What is printed and logged: the options, and the observers that they ask for."""
+"""The options of what is printed and logged, and the observers that they ask for."""
 
-from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import click
@@ -12,46 +12,40 @@ from odyssey.training.observers import Observer
 from odyssey.training.recipe import Recipe
 from odyssey.training.tensorboard import TensorBoard
 
-OPTIONS = [
-    option(
+_option = partial(option, group=LOGGING)
+
+_OPTIONS = [
+    _option(
         "--log-interval",
-        group=LOGGING,
         type=WholeNumber(1),
         default=20,
         help="Steps from one printed line to the next.",
     ),
-    option(
+    _option(
         "--tensorboard",
-        group=LOGGING,
         type=click.Path(file_okay=False),
         help="Also write events for TensorBoard into this folder (needs the extra "
         "odyssey-by-hand[tensorboard]).",
     ),
-    option(
+    _option(
         "--tensorboard-every",
-        group=LOGGING,
         type=WholeNumber(min=1),
         default=100,
         help="Steps between writes of loss, norms and histograms to TensorBoard.",
     ),
-    option(
+    _option(
         "--no-progress",
-        group=LOGGING,
         is_flag=True,
         help="Print lines instead of a progress bar on a terminal too.",
     ),
 ]
-
-
-def log_options(command: Callable) -> Callable:
-    """Add the options of this module to a command."""
-    return with_options(command, OPTIONS)
+log_options = with_options(_OPTIONS)
 
 
 def make_observers(
     options: SimpleNamespace, recipe: Recipe, data: Dataset
 ) -> list[Observer]:
-    """Return what is to watch the run; nothing of an older run is touched yet."""
+    """Return the observers of a run; they do not touch an older run yet."""
     if options.tensorboard is None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""The options of the learning rate, the same for every program that has one."""
+"""The options of the learning rate, shared by all programs that have one."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ from odyssey.cli.option import SCHEDULE, option, with_options
 from odyssey.cli.option_types import FiniteFloat, Milestones, WholeNumber
 from odyssey.training.learning_rate import SCHEDULERS, LearningRate
 
-#: The names that PyTorch's own training scripts have for some of them.
+#: Names of PyTorch's own training scripts; they are accepted.
 ALIASES = {
     "steplr": "step",
     "multisteplr": "multistep",
     "cosineannealinglr": "cosine",
 }
 
-#: What else they are called, for who tries that.
+#: Names in other tools; they are answered with ours.
 MEANT = {
     **{theirs: (ours,) for theirs, ours in ALIASES.items()},
     "cosineannealing": ("cosine",),
@@ -47,12 +47,12 @@ class Scheduler(Choice):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Return the name that this library has for it, or fail naming the option."""
+        """Return the name of the schedule here, or fail naming the option."""
         return super().convert(ALIASES.get(value, value), param, ctx)
 
 
 def _option(*names: str, **more: Any) -> Callable:
-    """Return an option of which the default is that of the field of its name."""
+    """Return an option whose default is that of `LearningRate`'s field of its name."""
     field = names[0].removeprefix("--").replace("-", "_")
     default = getattr(LearningRate, field)
     if isinstance(default, tuple):
@@ -138,15 +138,15 @@ _OPTIONS = (
 
 
 def shape_options(command: Callable) -> Callable:
-    """Add ``--lr`` and all ``--lr-...`` to a command but ``--lr-scheduler``."""
-    return with_options(command, [one for one in _OPTIONS if one is not _SCHEDULER])
+    """Add ``--lr`` and all ``--lr-...`` except ``--lr-scheduler`` to a command."""
+    return with_options([one for one in _OPTIONS if one is not _SCHEDULER])(command)
 
 
 def lr_options(command: Callable) -> Callable:
-    """Add ``--lr``, ``--lr-scheduler`` and all their company to a command.
+    """Add ``--lr``, ``--lr-scheduler`` and all other ``--lr-...`` to a command.
 
-    What does not go together is refused before the command begins; it must have
-    ``--epochs`` as well.
+    Options that conflict are refused before the command begins.  The command must have
+    ``--epochs`` too.
     """
 
     @functools.wraps(command)
@@ -154,16 +154,16 @@ def lr_options(command: Callable) -> Callable:
         learning_rate(options)
         return command(*args, **options)
 
-    return with_options(checked, _OPTIONS)
+    return with_options(_OPTIONS)(checked)
 
 
 def learning_rate(options: Mapping[str, Any]) -> LearningRate:
-    """Return the learning rate that ``options``, by the names of its fields, make.
+    """Return the `LearningRate` that options, named like its fields, describe.
 
     Raises
     ------
     click.UsageError
-        If they do not go together.
+        If options conflict.
     """
     names = [field.name for field in fields(LearningRate)]
     try:

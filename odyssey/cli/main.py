@@ -1,7 +1,7 @@
-"""Commands of the library itself: ``odyssey --help`` or ``python -m odyssey --help``.
+"""The commands of the library: ``odyssey --help`` or ``python -m odyssey --help``.
 
-What needs Numba is imported by the commands that use it: checking a folder takes less
-time than importing Numba does.
+Commands import what needs Numba only when they run: checking a folder takes less time
+than importing Numba.
 """
 
 import importlib
@@ -12,16 +12,16 @@ from typing import Any
 import click
 
 from odyssey.cli.command import Group
-from odyssey.cli.environment import check_environment
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
-from odyssey.cli.option import LOGGING, RUN, SCHEDULE, debug_option, option
+from odyssey.cli.option import LOGGING, SCHEDULE, debug_option, option
+from odyssey.cli.startup import check_environment
 from odyssey.errors import one_line
 from odyssey.output import goes_on_unheard
 from odyssey.training.learning_rate import LearningRate
 from odyssey.weights.files import WeightsError
 from odyssey.weights.verify import find_sets, verify_set
 
-#: Commands in modules of their own, imported when they are asked for.
+#: Commands in other modules, which are imported when needed.
 ELSEWHERE = {
     "augmentation": "odyssey.cli.augmentation",
     "download": "odyssey.cli.download",
@@ -31,14 +31,14 @@ ELSEWHERE = {
 
 
 class Commands(Group):
-    """The commands of this file, and those that lie elsewhere."""
+    """The commands of this module and of those in `ELSEWHERE`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all."""
+        """Return the names of all commands."""
         return sorted([*super().list_commands(ctx), *ELSEWHERE])
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return the command of a name."""
+        """Return the command with this name, None if there is none."""
         if name in ELSEWHERE:
             return importlib.import_module(ELSEWHERE[name]).main
         return super().get_command(ctx, name)
@@ -48,7 +48,7 @@ class Commands(Group):
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Download data, copy examples, check weights, show rates, report on runs."""
-    if ctx.invoked_subcommand != "verify":  # which does not import Numba
+    if ctx.invoked_subcommand != "verify":  # verify does not import Numba
         check_environment()
 
 
@@ -60,7 +60,7 @@ def main(ctx: click.Context) -> None:
 )
 @click.pass_context
 def verify(ctx: click.Context, directory: Path) -> None:
-    """Check that a folder of weights or checkpoints is whole.
+    """Check that a folder of weights or checkpoints is intact.
 
     DIR is a folder of weights, a checkpoint, the folder "checkpoints" of a run, or the
     whole folder of a run.  Every file in the manifest must be there with the size,
@@ -69,8 +69,8 @@ def verify(ctx: click.Context, directory: Path) -> None:
 
     \b
     Exit status:
-      0    all there and matching
-      1    something missing, unexpected or damaged, or no manifest
+      0    complete, and all files match the manifest
+      1    something is missing, unexpected or damaged, or there is no manifest
       2    no such folder
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
@@ -93,7 +93,7 @@ def verify(ctx: click.Context, directory: Path) -> None:
 @main.command()
 @option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
 def info(as_json: bool) -> None:
-    """Print versions, threads, BLAS and where kernels are kept."""
+    """Print versions, threads, BLAS and the kernels' cache folder."""
     from odyssey.cli.program import exit_statuses
 
     with exit_statuses():
@@ -106,18 +106,17 @@ def info(as_json: bool) -> None:
 @main.command()
 @option(
     "--float64",
-    group=RUN,
     is_flag=True,
     help="Compile the kernels for float64 as well.",
 )
 @debug_option
 def warmup(float64: bool, debug: bool) -> None:
-    """Compile all kernels ahead of their first use.
+    """Compile all kernels before their first use.
 
     They are kept for later runs.  Without this command the first steps of training and
     the first images of inference wait until their kernels are compiled.  Repeat it when
-    Odyssey, Numba, Python or the processor changes; NUMBA_CACHE_DIR can name another
-    folder to keep them in.
+    Odyssey, Numba, Python or the processor changes.  The variable NUMBA_CACHE_DIR can
+    name another folder for them.
     """
     from odyssey.cli.program import exit_statuses
 
@@ -147,7 +146,6 @@ def warmup(float64: bool, debug: bool) -> None:
 @option(
     "--png",
     "image",
-    group=RUN,
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw a PNG file as well (needs the extra odyssey-by-hand[plot]).",
 )
@@ -161,9 +159,9 @@ def schedule(
 ) -> None:
     """Draw the learning rate over a run.
 
-    NAME is constant, step, multistep, cosine, cosine-restarts or one-cycle; several are
-    drawn one below the other, and into one image.  The options are those of training;
-    391 steps are 50,000 images in batches of 128.
+    NAME is constant, step, multistep, cosine, cosine-restarts or one-cycle.  Several
+    schedules are drawn one below the other, and into one image.  The options are those
+    of training; 391 steps are 50,000 images in batches of 128.
     """
     from odyssey.cli.program import exit_statuses
 
@@ -182,7 +180,6 @@ def schedule(
 )
 @option(
     "--output",
-    group=RUN,
     metavar="FILE.html",
     type=click.Path(dir_okay=False, path_type=Path),
     show_default="report.html in RUN_DIR",
@@ -190,7 +187,6 @@ def schedule(
 )
 @option(
     "--title",
-    group=RUN,
     metavar="TEXT",
     may_be_empty=True,
     show_default="name of RUN_DIR",
@@ -201,14 +197,14 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
     """Write a run as one HTML page: curves, mistakes, times, recipe.
 
     RUN_DIR is the folder that training wrote (--weights-dir).  The page needs no
-    network and no other file.  What the run has not stored is left out, with the
+    network and no other file.  Parts that the run has not stored are left out, with the
     reason.  A run that is still training can be shown too.
 
     \b
     Exit status:
       0    written
       1    cannot be written
-      2    no folder of a run, or a damaged file in it
+      2    not the folder of a run, or a damaged file in it
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
@@ -222,5 +218,5 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
 
 
 def _say(text: str, *, err: bool = False) -> None:
-    """Print one line; what cannot stand in a line, as a path may hold, is escaped."""
+    """Print one line; line breaks and the like, which a path may hold, are escaped."""
     click.echo(one_line(text), err=err)

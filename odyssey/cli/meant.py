@@ -1,7 +1,7 @@
-"""What a name that is not known was probably meant to be.
+"""Suggestions for names that are not known.
 
-One set of rules for all names that a user types: options, the choices of an option,
-recipes and their keys, commands.
+The rules are the same for all names that a user types: options, the choices of an
+option, recipes and their keys, commands.
 """
 
 import difflib
@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 MOST = 3  # a longer list of suggestions helps nobody
-CUTOFF = 0.7  # of difflib's ratio, below which two names are not alike
+CUTOFF = 0.7  # two names are alike if difflib's ratio is at least this
 
-#: What a name stands for in other tools: names of ours.
+#: For names of other tools, squashed, the names here.
 Aliases = Mapping[str, tuple[str, ...]]
 
 
@@ -21,18 +21,13 @@ def squashed(name: str) -> str:
 
 
 def meant(name: str, known: Iterable[str], aliases: Aliases | None = None) -> list[str]:
-    """Return which of the known names was probably meant, likeliest first.
+    """Return up to three known names that were probably meant, likeliest first.
 
     Parameters
     ----------
     name : as it was typed
-    known : the names there are
-    aliases : for names of other tools, squashed, what they are called here
-
-    Returns
-    -------
-    list of str
-        Up to three of ``known``; none where none is near.
+    known : all valid names
+    aliases : names of other tools, squashed, and what they are called here
     """
     known, word = list(known), squashed(name)
     same = [one for one in known if squashed(one) == word]
@@ -41,7 +36,7 @@ def meant(name: str, known: Iterable[str], aliases: Aliases | None = None) -> li
     if len(word) > 1:
         begun = [one for one in known if squashed(one).startswith(word)]
         parts = [one for one in known if word in map(squashed, _parts(one))]
-    else:  # a letter begins too many
+    else:  # too many names begin with a given letter
         begun = parts = []
     for found in (same, theirs, begun, parts, _more_than(word, known)):
         if 0 < len(found) <= MOST:
@@ -52,10 +47,7 @@ def meant(name: str, known: Iterable[str], aliases: Aliases | None = None) -> li
 def did_you_mean(
     name: str, known: Iterable[str], aliases: Aliases | None = None
 ) -> str | None:
-    """Return the question which of the known names was meant, None where none is near.
-
-    Parameters are those of `meant`.
-    """
+    """Return "did you mean ...?" with the names of `meant`, None if there are none."""
     names = meant(name, known, aliases)
     if not names:
         return None
@@ -68,7 +60,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _more_than(word: str, known: list[str]) -> list[str]:
-    """Return the longest known name that this one goes on from: dropout-rate."""
+    """Return the longest known name that ``word`` begins with: dropout-rate."""
     fit = [
         one
         for one in known
@@ -78,11 +70,11 @@ def _more_than(word: str, known: list[str]) -> list[str]:
 
 
 def _alike(name: str, known: list[str]) -> list[str]:
-    """Return the name that is spelt most like this one.
+    """Return the known name with the most similar spelling.
 
-    Words that both begin with say nothing, or all recipes of resnet18 would be alike.
-    Nor does a likeness of letters where the numbers differ: resnet152 is no typing
-    error for resnet50.
+    Words at the beginning that are the same in both do not count, or all recipes of
+    resnet18 would be alike.  Names that differ in their digits alone are not alike:
+    resnet152 is not a typing error for resnet50.
     """
     best, highest = [], CUTOFF
     for one in known:

@@ -1,4 +1,4 @@
-"""The options that choose a model, the same for every program that makes one."""
+"""The options that choose a model, shared by all programs that build one."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -18,40 +18,31 @@ def model_options(example: Example) -> Callable[[Callable], Callable]:
     network = example.network
     names = ", ".join(network.models)
     usual = network.models[network.usual]
-
-    def add(command: Callable) -> Callable:
-        command = option(
-            "--num-classes",
-            group=MODEL,
-            type=WholeNumber(min=1),
-            show_default=f"number of classes in the data, {usual.num_classes}",
-            help="Number of outputs; at least the number of classes in the data.",
-        )(command)
-        command = with_options(command, example.model_options)
-        return option(
-            "--model",
-            group=MODEL,
-            type=Choice(network.models),
-            metavar="NAME",
-            default=network.usual,
-            help=f"Network to use: {names}. {example.model_help}".strip(),
-        )(command)
-
-    return add
+    model = option(
+        "--model",
+        group=MODEL,
+        type=Choice(network.models),
+        metavar="NAME",
+        default=network.usual,
+        help=f"Network to use: {names}. {example.model_help}".strip(),
+    )
+    num_classes = option(
+        "--num-classes",
+        group=MODEL,
+        type=WholeNumber(min=1),
+        show_default=f"number of classes in the data, {usual.num_classes}",
+        help="Number of outputs; at least the number of classes in the data.",
+    )
+    return with_options([model, *example.model_options, num_classes])
 
 
 def chosen_config(
     example: Example, options: SimpleNamespace, num_classes: int | None = None
 ) -> Config:
-    """Return the config that the options choose.
+    """Return the config that the command line's options choose.
 
-    Parameters
-    ----------
-    example : Example
-    options : SimpleNamespace
-        Of the command line.
-    num_classes : int, optional
-        How many where the options do not say; by default the model's own number.
+    Without ``--num-classes`` there are ``num_classes`` classes, by default the number
+    in the model's own config.
 
     Raises
     ------
@@ -71,10 +62,11 @@ def chosen_config(
 def recipe_options(
     network: Network, config: Config, num_classes: int
 ) -> dict[str, Any]:
-    """Return what a recipe says of a model besides its name: what is not usual.
+    """Return the options of a model that go into a recipe, besides its name.
 
-    Usual are ``num_classes``, those of the data.  Without the options that are as
-    usual, runs from before there were any go on.  ``network.stated`` are there always.
+    These are the options of ``network.stated``, and all that differ from the defaults
+    of the named model with ``num_classes``, the number of classes in the data.
+    Defaults are left out so that runs from before an option existed can be resumed.
     """
     usual = network.models[network.name_of(config)]._replace(num_classes=num_classes)
     stated = {name: getattr(config, name) for name in network.stated}

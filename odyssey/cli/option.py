@@ -1,4 +1,4 @@
-"""Options that say in which group of the help they stand."""
+"""Options that belong to a group of the help."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ RUN, MODEL, DATA, UPDATE, SCHEDULE, LOGGING = GROUPS
 class Option(click.Option):
     """An option of a group, with a short word for its value in the help.
 
-    An empty value is refused: ``--weights-dir "$DIR"`` without a DIR would be the
-    folder one is in.  So is the name of another option, which is there because the
-    value was forgotten.
+    An empty value is refused: ``--weights-dir "$DIR"`` with no DIR set would mean the
+    current folder.  The name of another option is refused too: it means that the value
+    was forgotten.
 
     Parameters
     ----------
-    group : of `GROUPS`
-    may_be_empty : for text that may be ""
+    group : one of `GROUPS`
+    may_be_empty : accept "" as a value
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Option(click.Option):
             self.metavar = _word_for(self.type)
 
     def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, Any]:
-        """Return the value and where it is from; refuse what cannot be meant."""
+        """Return the value and its source; refuse a value that must be a mistake."""
         value, source = super().consume_value(ctx, opts)
         if source == ParameterSource.COMMANDLINE and not self.is_flag:
             for word in value if isinstance(value, (list, tuple)) else [value]:
@@ -45,7 +45,7 @@ class Option(click.Option):
     def _refuse_no_value(self, ctx: click.Context, word: str) -> None:
         if word == "" and not self.may_be_empty:
             raise click.BadParameter("must not be empty.", ctx, self)
-        if "\0" in word and isinstance(self.type, click.Path):  # none can be called so
+        if "\0" in word and isinstance(self.type, click.Path):  # no path can have one
             raise click.BadParameter("must not hold a NUL character.", ctx, self)
         if word.startswith("-") and word.partition("=")[0] in option_names(ctx):
             name = self.opts[0]
@@ -54,44 +54,39 @@ class Option(click.Option):
 
 
 def option_names(ctx: click.Context) -> list[str]:
-    """Return the names of all options of a command, in their order."""
+    """Return the names of all options of a command, in order."""
     params = ctx.command.get_params(ctx)
     options = [param for param in params if isinstance(param, click.Option)]
     return [name for o in options for name in (*o.opts, *o.secondary_opts)]
 
 
 def _word_for(kind: click.ParamType) -> str | None:
-    """Return what stands for a value in the help; None leaves it to click."""
+    """Return the help's word for a value; None leaves it to click."""
     if isinstance(kind, click.IntRange):
         return "N"
     if isinstance(kind, click.FloatRange):
         return "X"
     if isinstance(kind, click.Path):
-        return (
-            "PATH"
-            if kind.dir_okay and kind.file_okay
-            else ("DIR" if kind.dir_okay else "FILE")
-        )
+        if kind.dir_okay and kind.file_okay:
+            return "PATH"
+        return "DIR" if kind.dir_okay else "FILE"
     return None
 
 
-def option(*names: str, group: str, **attrs: Any) -> Callable:
-    """Return a decorator that adds an option of this group to a command."""
+def option(*names: str, group: str = RUN, **attrs: Any) -> Callable:
+    """Return a decorator that adds an `Option` of a group to a command."""
     return click.option(*names, cls=Option, group=group, **attrs)
 
 
-def with_options(command: Callable, options: Sequence[Callable]) -> Callable:
-    """Return ``command`` with options that its help lists in this order."""
-    for one in reversed(options):
-        command = one(command)
-    return command
+def with_options(options: Sequence[Callable]) -> Callable[[Callable], Callable]:
+    """Return a decorator that adds options, which the help lists in this order."""
+
+    def add(command: Callable) -> Callable:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return add
 
 
-def debug_option(command: Callable) -> Callable:
-    """Add ``--debug`` to a command."""
-    return option(
-        "--debug",
-        group=RUN,
-        is_flag=True,
-        help="Show the traceback of an error.",
-    )(command)
+debug_option = option("--debug", is_flag=True, help="Show the traceback of an error.")

@@ -1,4 +1,4 @@
-"""Kinds of option values that click does not have, without what needs Numba."""
+"""Types of option values that click does not have; none needs Numba."""
 
 import math
 import re
@@ -12,10 +12,7 @@ MAX_NUMBER = float(np.finfo(np.float32).max)
 
 
 class FiniteFloat(click.FloatRange):
-    """A number within a range; NaN and infinity, which click lets through, are not.
-
-    Nor is what would be infinite in float32.
-    """
+    """A number within a range, finite also as float32; click lets NaN through."""
 
     name = "number"
 
@@ -24,7 +21,7 @@ class FiniteFloat(click.FloatRange):
     ) -> float:
         """Return ``value`` as a float, or fail naming the option."""
         number = super().convert(value, param, ctx)
-        if not abs(number) <= MAX_NUMBER:  # NaN is not either
+        if not abs(number) <= MAX_NUMBER:  # true for NaN too
             of = " of float32" if math.isfinite(number) else ""
             self.fail(f"{value} is not a finite number{of}.", param, ctx)
         return number
@@ -33,14 +30,14 @@ class FiniteFloat(click.FloatRange):
 class WholeNumber(click.IntRange):
     """A whole number within a range."""
 
-    name = "whole number"  # click's name is "integer range", and its errors have it
+    name = "whole number"  # click's errors call it "integer range"
 
     def _describe_range(self) -> str:
         return re.sub(r"\d{10,}", _as_power, super()._describe_range())
 
 
 def _as_power(digits: re.Match) -> str:
-    """Return a limit as a power of two if it is one: 19 digits tell nobody more."""
+    """Return a limit as a power of two if it is one, which is easier to read."""
     number = int(digits[0])
     for limit, text in ((number, ""), (number + 1, "-1")):
         if limit & (limit - 1) == 0:
@@ -49,7 +46,7 @@ def _as_power(digits: re.Match) -> str:
 
 
 class Milestones(click.ParamType):
-    """Whole numbers from 1 that rise, with commas between them."""
+    """Increasing whole numbers from 1, separated by commas."""
 
     name = "N,N,..."
 

@@ -1,8 +1,8 @@
-"""Options as other tools call them, for who comes from there.
+"""Names of options in other tools, and what these options are called here.
 
 Names are squashed, see `odyssey.cli.meant.squashed`: ``--learning-rate`` and
-``--learning_rate`` are one.  Spellings that differ from ours by no more than dashes,
-or are the beginning or a part of ours, need no line here.
+``--learning_rate`` are the same.  Names that differ from ours only in dashes, or that
+are the beginning or a part of ours, are recognised without a line here.
 """
 
 import re
@@ -16,7 +16,7 @@ _OPTIMIZER = "there is one optimizer, SGD with momentum: --momentum, --nesterov"
 _WORKERS = "images are loaded without workers; --threads sets the number of threads"
 _WEIGHTS = "training starts from random weights, or with --resume from a checkpoint"
 
-#: What has another name here.
+#: Options that have another name here.
 CALLED: Aliases = {
     theirs: tuple(ours.split())
     for names, ours in {
@@ -61,7 +61,7 @@ CALLED: Aliases = {
     for theirs in names.split()
 }
 
-#: What there is not, and what comes nearest.
+#: Options that do not exist here, and what to say about them.
 MISSING = {
     theirs: answer
     for names, answer in {
@@ -85,12 +85,12 @@ MISSING = {
 
 
 def answer(name: str, known: Iterable[str]) -> str | None:
-    """Return what to say about an option that there is not, None where nothing helps.
+    """Return the answer to an unknown option, None if there is none.
 
     Parameters
     ----------
     name : as it was typed, with dashes or as a key of a recipe
-    known : the options that the command has, or the keys of a recipe
+    known : the options of the command, or the keys of a recipe
     """
     known = list(known)
     about = MISSING.get(squashed(name))

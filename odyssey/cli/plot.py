@@ -2,7 +2,7 @@
 
     python examples/resnet18_cifar10/plot_runs.py RUN_DIR... --png curves.png
 
-A run is a folder with a ``metrics.csv``; it is called after the folder.
+A run is a folder with a ``metrics.csv``; its name is that of the folder.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from odyssey.cli.command import Command
-from odyssey.cli.option import RUN, option
+from odyssey.cli.option import option
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError, os_reason
 from odyssey.series.results import Result, figure, read_epochs
@@ -18,13 +18,12 @@ from odyssey.weights.files import atomic_write_bytes
 
 
 def results_of(folders: tuple[Path, ...]) -> list[Result]:
-    """Return the runs in some folders, each as a row of its own.
+    """Return the runs in some folders, one `Result` for each.
 
     Raises
     ------
     InputError
-        For a folder without ``metrics.csv`` or an epoch in it, and where a line of it
-        is damaged.
+        If a folder has no ``metrics.csv``, or the file has no epoch or a damaged line.
     """
     results = []
     for folder in folders:
@@ -50,7 +49,6 @@ def results_of(folders: tuple[Path, ...]) -> list[Result]:
 )
 @option(
     "--png",
-    group=RUN,
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="PNG file to write.",

@@ -1,4 +1,4 @@
-"""What the command-line programs share: exit statuses, threads, number options."""
+"""Exit statuses and ``--threads``, shared by the command-line programs."""
 
 import contextlib
 import signal
@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 import click
 import numba
 
-from odyssey.cli.option import RUN, option
-from odyssey.cli.option_types import FiniteFloat as FiniteFloat
+from odyssey.cli.option import option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.compiling import Counter, reporting
 from odyssey.data.dataset import DataError
@@ -24,10 +23,8 @@ from odyssey.errors import (
     os_reason,
     warn,
 )
-from odyssey.info import environment as environment
 from odyssey.output import goes_on_unheard
-from odyssey.threads import available_cores as available_cores
-from odyssey.threads import default_threads, start
+from odyssey.threads import available_cores, default_threads, start
 from odyssey.training.signals import handling
 from odyssey.weights.files import WeightsError
 
@@ -35,7 +32,7 @@ from odyssey.weights.files import WeightsError
 def _use_threads(ctx: click.Context, param: click.Parameter, value: int) -> None:
     try:
         start()
-    except ValueError as error:  # a layer that is not there; Numba's text has lines
+    except ValueError as error:  # no threading layer; the message has several lines
         raise click.UsageError(" ".join(str(error).split())) from None
     numba.set_num_threads(value)
 
@@ -44,7 +41,6 @@ def threads_option(command: Callable) -> Callable:
     """Add ``--threads``, which sets the number of threads of all kernels."""
     return option(
         "--threads",
-        group=RUN,
         type=WholeNumber(1, available_cores()),
         default=default_threads(),
         show_default="all cores, or those that a container is granted",
@@ -56,20 +52,20 @@ def threads_option(command: Callable) -> Callable:
 
 @contextlib.contextmanager
 def exit_statuses(debug: bool = False) -> Iterator[None]:
-    """End the program with a short message and the status that an error stands for.
+    """Turn an error into a short message and an exit status.
 
     Warnings become short messages too.
 
     ====== ==================================================================
-    status after
+    status cause
     ====== ==================================================================
-    1      a run that failed otherwise: full disk, unwritable folder, no memory
+    1      any other failure: full disk, unwritable folder, no memory
     2      missing or damaged data or weights (click: a wrong option)
     3      a loss or gradient that is not finite
     129    SIGHUP: a lost connection, a closed terminal
     130    Ctrl-C
     138    SIGUSR1: a batch system, before the time is up (158 on macOS)
-    141    nobody reads the output any more, of a program that is there to print
+    141    nobody reads the output any more, in a program whose task is to print
            (`odyssey.output.ends_unheard`)
     143    SIGTERM
     ====== ==================================================================
@@ -77,7 +73,7 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     Parameters
     ----------
     debug : bool
-        Print the traceback as well, and warnings with their places.
+        Print the traceback too, and warnings with file and line.
     """
     prefix = "Error: "
     try:

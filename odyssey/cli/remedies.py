@@ -1,22 +1,22 @@
-"""What programs add to the library's messages: which of their options helps.
+"""The advice that programs add to the library's error messages: which option helps.
 
-The library raises errors that say what is wrong.  It knows no option; where one is the
-way out, it asks for its words by a key (`odyssey.errors.remedy`).  They are there as
-soon as anything of `odyssey.cli` is imported.
+The library does not know any option.  Where one would help, its message contains the
+text that this module gives for a key (`odyssey.errors.remedy`).  Importing anything of
+`odyssey.cli` imports this module.
 """
 
 from odyssey.errors import REMEDIES
 
 REMEDIES.update(
     {
-        "a run is there": ": --resume goes on with it, --overwrite deletes it, "
+        "a run is there": ": --resume continues it, --overwrite deletes it, "
         "--weights-dir names another folder",
-        "events are there": ": --resume goes on with them, --overwrite hides them, "
+        "events are there": ": --resume continues them, --overwrite hides them, "
         "--tensorboard names another folder",
         "field": "--{option}",
         "not finite": " (--allow-nonfinite takes them anyway)",
-        "nothing left": ": raise --epochs or --max-steps to go on",
-        "stopped": ", --resume goes on from it",
+        "nothing left": ": raise --epochs or --max-steps to continue",
+        "stopped": ", --resume continues from it",
         "recipe of the run": "; --config {path} has that of the run",
         "no weights": "; train.py makes one",
         "no statistics": ": --recalibrate estimates them from training images",

@@ -4,38 +4,33 @@ from collections.abc import Callable
 
 import click
 
-from odyssey.cli.option import RUN, option, with_options
+from odyssey.cli.option import option, with_options
 from odyssey.cli.option_types import WholeNumber
 
-OPTIONS = [
+_OPTIONS = [
     option(
         "--resume",
-        group=RUN,
         is_flag=True,
         help="Continue the run in --weights-dir from its newest checkpoint.",
     ),
     option(
         "--overwrite",
-        group=RUN,
         is_flag=True,
         help="Delete the run in --weights-dir and start again.",
     ),
     option(
         "--keep",
-        group=RUN,
         type=WholeNumber(1),
         default=2,
         help="Number of newest checkpoints to keep.",
     ),
     option(
         "--max-steps",
-        group=RUN,
         type=WholeNumber(1),
         help="Stop after N updates in all, those before a resume included.",
     ),
     option(
         "--allow-nonfinite",
-        group=RUN,
         is_flag=True,
         help="Resume even from a checkpoint that contains NaN or infinity.",
     ),
@@ -43,16 +38,11 @@ OPTIONS = [
 
 
 def run_options(weights_dir: str) -> Callable[[Callable], Callable]:
-    """Return a decorator that adds the options; ``weights_dir`` is where runs go."""
-
-    def add(command: Callable) -> Callable:
-        command = with_options(command, OPTIONS)
-        return option(
-            "--weights-dir",
-            group=RUN,
-            type=click.Path(file_okay=False),
-            default=weights_dir,
-            help="Folder for all that the run writes: weights, checkpoints and logs.",
-        )(command)
-
-    return add
+    """Return a decorator that adds the options; runs go to ``weights_dir``."""
+    folder = option(
+        "--weights-dir",
+        type=click.Path(file_okay=False),
+        default=weights_dir,
+        help="Folder for all that the run writes: weights, checkpoints and logs.",
+    )
+    return with_options([folder, *_OPTIONS])

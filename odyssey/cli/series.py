@@ -1,8 +1,8 @@
-"""The program that trains a series of ablations, and compares what comes out.
+"""The program that trains a series of ablations and compares the results.
 
-A run is the example's train.py with ``--resume`` in a process and a folder of its own.
-So it is train.py that judges what lies there: nothing yet, a run to go on with, one
-with nothing left to do, or one with another recipe, which it refuses.
+Each run is the example's train.py with ``--resume``, in its own process and folder.  So
+train.py decides what to do about the folder: start a run, continue one, find it
+finished, or refuse one with another recipe.
 """
 
 import shlex
@@ -28,12 +28,12 @@ from odyssey.series.rows import Ablations, words
 from odyssey.series.runner import Run, train_all
 from odyssey.weights.files import make_directory
 
-TRAIN = "train.py"  # the example's program that a run is
-OWN = ("--seed", "--epochs", "--model", "--weights-dir")  # what tells runs apart
+TRAIN = "train.py"  # the example's program that is run
+OWN = ("--seed", "--epochs", "--model", "--weights-dir")  # set for each run
 
 
 def chosen_rows(ablations: Ablations, options: SimpleNamespace) -> list[str]:
-    """Return the names of the rows asked for, each once."""
+    """Return the names of the chosen rows, without duplicates."""
     if options.all:
         return list(ablations.rows)
     sets = (ablations.sets.get(name, [name]) for name in options.config)
@@ -41,7 +41,7 @@ def chosen_rows(ablations: Ablations, options: SimpleNamespace) -> list[str]:
 
 
 def shared(options: SimpleNamespace) -> list[str]:
-    """Return what all runs are given that can change their numbers, as words."""
+    """Return the words of the options that all runs share and that change numbers."""
     names = ("epochs", "model", "dataset", "limit_train", "val_split")
     given = {name: getattr(options, name) or None for name in names}
     return [*words(given), *options.more]
@@ -50,7 +50,7 @@ def shared(options: SimpleNamespace) -> list[str]:
 def planned(
     example: Example, ablations: Ablations, options: SimpleNamespace
 ) -> list[Run]:
-    """Return the runs of a series: all rows with the first seed, then with the next."""
+    """Return the runs of a series: all rows with the first seed, then the next."""
     common = {
         "dataset": options.dataset,
         "data_dir": options.data_dir or usual_data_dir(options.dataset),
@@ -70,18 +70,18 @@ def planned(
 
 
 def check(train_command: click.Command, runs: list[Run]) -> None:
-    """Refuse before the first run what train.py would refuse in one of them.
+    """Refuse, before the first run, options that train.py would refuse.
 
     Raises
     ------
     click.UsageError
         With train.py's own message.
     """
-    threads = numba.get_num_threads()  # --threads sets it when it is read
+    threads = numba.get_num_threads()  # parsing --threads changes it
     try:
         for run in runs:
             words = list(run.options)
-            place = words.index("--weights-dir")  # what lies there is the run's affair
+            place = words.index("--weights-dir")  # checked by the run itself
             del words[place : place + 2]
             with train_command.make_context(run.program.name, words) as context:
                 learning_rate(context.params)
@@ -95,7 +95,7 @@ def check(train_command: click.Command, runs: list[Run]) -> None:
 def run_series(
     example: Example, ablations: Ablations, options: SimpleNamespace
 ) -> None:
-    """Do what the options say: print the commands, or run them and report."""
+    """Print the commands, or run them and report the results."""
     runs = planned(example, ablations, options)
     check(train_program(example), runs)
     if options.dry_run:
@@ -118,7 +118,7 @@ def series_program(example: Example, ablations: Ablations) -> click.Command:
     @debug_option
     @click.argument("more", nargs=-1, metavar="[-- OPTIONS OF train.py]")
     def main(debug: bool, **options: Any) -> None:
-        """Train ablations of a network, and compare them.
+        """Train ablations of a network and compare them.
 
         Finished runs are not repeated and interrupted ones are resumed, so the same
         command can be given until all runs are done.  The exit status is 1 if a run

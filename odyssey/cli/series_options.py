@@ -1,4 +1,4 @@
-"""The command line of a series of runs, of which the end is that of train.py."""
+"""The command line of a series of runs; options of train.py come last, after --."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,18 @@ import click
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
-from odyssey.cli.data_options import DATASET_OPTIONS
+from odyssey.cli.data_options import DATASET_OPTIONS, limit_train_option
 from odyssey.cli.example import Example
-from odyssey.cli.option import DATA, MODEL, RUN, option, option_names, with_options
+from odyssey.cli.option import DATA, MODEL, option, option_names, with_options
 from odyssey.cli.option_types import WholeNumber
-from odyssey.cli.program import available_cores
 from odyssey.series.rows import Ablations
+from odyssey.threads import available_cores
 
 
 class SeveralValues(Command):
-    """A command where an option that may be repeated takes several values at once.
+    """A command whose repeatable options take several values at once.
 
-    What follows ``--`` are options of train.py, ``train_command``.
+    The words after ``--`` are options of train.py, ``train_command``.
     """
 
     train_command: click.Command
@@ -47,90 +47,76 @@ COUNT = WholeNumber(min=1)
 SEED = WholeNumber(0, 2**63 - 1)
 
 
-def _options(example: Example, ablations: Ablations) -> list[Callable]:
-    network = example.network
-    return [
-        option(
-            "--list", "list_", group=RUN, is_flag=True, help="Print the rows there are."
-        ),
-        option(
-            "--config",
-            group=RUN,
-            type=Choice([*ablations.rows, *ablations.sets]),
-            multiple=True,
-            metavar="NAME...",
-            help="Rows to run, or sets of rows; --list prints their names.",
-        ),
-        option("--all", group=RUN, is_flag=True, help="Run all rows."),
-        option("--seed", group=RUN, type=SEED, default=0, help="Seed of the runs."),
-        option(
-            "--seeds",
-            group=RUN,
-            type=SEED,
-            multiple=True,
-            metavar="N...",
-            help="Run every row once with each of these seeds, instead of --seed.",
-        ),
-        option(
-            "--dry-run",
-            group=RUN,
-            is_flag=True,
-            help="Print the commands and run nothing.",
-        ),
-        option(
-            "--epochs",
-            group=RUN,
-            type=COUNT,
-            default=ablations.epochs,
-            help="Number of epochs of each run.",
-        ),
-        option(
-            "--model",
-            group=MODEL,
-            type=Choice(network.models),
-            metavar="NAME",
-            show_default=network.usual,
-            help="Network of the rows that do not name their own: "
-            f"{', '.join(network.models)}.",
-        ),
-        *DATASET_OPTIONS,
-        option(
-            "--limit-train",
-            group=DATA,
-            type=COUNT,
-            help="Train on the first N training images only.",
-        ),
-        option(
-            "--val-split",
-            group=DATA,
-            type=WholeNumber(min=0),
-            default=0,
-            help="Number of training images to hold out for validation; with 0 the "
-            "table has no best epoch.",
-        ),
-        option(
-            "--results-dir",
-            group=RUN,
-            type=click.Path(file_okay=False),
-            default="ablation_results",
-            help="Folder for the runs, the table and the figure.",
-        ),
-        option(
-            "--threads",
-            group=RUN,
-            type=WholeNumber(1, available_cores()),
-            show_default="all cores",
-            help="Number of CPU threads of each run; results do not depend on it.",
-        ),
-    ]
-
-
 def series_options(
     example: Example, ablations: Ablations
 ) -> Callable[[Callable], Callable]:
     """Return a decorator that adds the options to a command."""
-
-    def add(command: Callable) -> Callable:
-        return with_options(command, _options(example, ablations))
-
-    return add
+    network = example.network
+    return with_options(
+        [
+            option(
+                "--list",
+                "list_",
+                is_flag=True,
+                help="Print the rows there are.",
+            ),
+            option(
+                "--config",
+                type=Choice([*ablations.rows, *ablations.sets]),
+                multiple=True,
+                metavar="NAME...",
+                help="Rows to run, or sets of rows; --list prints their names.",
+            ),
+            option("--all", is_flag=True, help="Run all rows."),
+            option("--seed", type=SEED, default=0, help="Seed of the runs."),
+            option(
+                "--seeds",
+                type=SEED,
+                multiple=True,
+                metavar="N...",
+                help="Run every row once with each of these seeds, instead of --seed.",
+            ),
+            option(
+                "--dry-run",
+                is_flag=True,
+                help="Print the commands and run nothing.",
+            ),
+            option(
+                "--epochs",
+                type=COUNT,
+                default=ablations.epochs,
+                help="Number of epochs of each run.",
+            ),
+            option(
+                "--model",
+                group=MODEL,
+                type=Choice(network.models),
+                metavar="NAME",
+                show_default=network.usual,
+                help="Network of the rows that do not name their own: "
+                f"{', '.join(network.models)}.",
+            ),
+            *DATASET_OPTIONS,
+            limit_train_option,
+            option(
+                "--val-split",
+                group=DATA,
+                type=WholeNumber(min=0),
+                default=0,
+                help="Number of training images to hold out for validation; with 0 the "
+                "table has no best epoch.",
+            ),
+            option(
+                "--results-dir",
+                type=click.Path(file_okay=False),
+                default="ablation_results",
+                help="Folder for the runs, the table and the figure.",
+            ),
+            option(
+                "--threads",
+                type=WholeNumber(1, available_cores()),
+                show_default="all cores",
+                help="Number of CPU threads of each run; results do not depend on it.",
+            ),
+        ]
+    )

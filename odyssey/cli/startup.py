@@ -1,8 +1,8 @@
-"""What programs do first, for their other imports take a while.
+"""What programs do first: their other imports take a while.
 
-It is there for moments that are easily forgotten: Ctrl-C before the program has begun,
-a standard stream that is closed, a reader that goes away, and a session that outlives
-the program, as with IPython's ``%run``.
+It covers moments that are easily forgotten: Ctrl-C before the program has begun, a
+closed standard stream, a reader that goes away, and a session that outlives the
+program, as with IPython's ``%run``.
 """
 
 import os
@@ -16,34 +16,52 @@ _previous: dict[int, Any] = {}  # handlers, by signal
 
 
 def prepare() -> None:
-    """Quit quietly on a signal, fill in closed streams, look at the environment.
+    """Quit quietly on a signal, open closed streams, check the environment.
 
-    The handlers hold until the program sets its own, or has ended.
+    The signal handlers stay until the program sets its own or ends.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):  # Windows lacks two
         signum = getattr(signal, name, None)
-        # In a session an exception may well be printed, and no signal may end it.
+        # In an interactive session no signal may end the process.
         if signum and not (hasattr(sys, "ps1") or sys.flags.interactive):
             before = signal.getsignal(signum)
             if before not in (signal.SIG_IGN, None):
                 try:
                     signal.signal(signum, _quit)
-                except ValueError:  # Python allows it in the main thread alone
+                except ValueError:  # Python allows it in the main thread only
                     break
                 _previous.setdefault(signum, before)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # After `2>&-` the next file that is opened would get stderr's number, and
-            # with it every message.
+            # After `2>&-` the next file opened would get stderr's descriptor, and every
+            # message would be written into it.
             setattr(sys, name, open(os.devnull, mode))
-    if "NUMBA_NUM_THREADS" in os.environ:
-        from odyssey.cli.environment import check_environment
+    check_environment()
 
-        check_environment()
+
+def check_environment() -> None:
+    """End the program with a message and status 2 if NUMBA_NUM_THREADS is unusable.
+
+    Call it before Numba is imported: that fails with a traceback if the value is zero,
+    and uses all cores if the value is not a number.
+    """
+    value = os.environ.get("NUMBA_NUM_THREADS")
+    try:
+        if value is None or int(value) > 0:
+            return
+    except ValueError:
+        pass
+    from odyssey.errors import EXIT_USAGE
+
+    print(
+        f"Error: NUMBA_NUM_THREADS must be a whole number from 1, got {value!r}",
+        file=sys.stderr,
+    )
+    sys.exit(EXIT_USAGE)
 
 
 def run(main: Callable[[], object]) -> None:
-    """Run the program, and put back the handlers that were there before it."""
+    """Run the program, then restore the signal handlers of before."""
     from odyssey.output import ends_unheard
 
     try:
@@ -55,5 +73,5 @@ def run(main: Callable[[], object]) -> None:
 
 
 def _quit(signum: int, frame: FrameType | None) -> None:
-    # An exception could be lost, or printed, within an import.
+    # An exception raised within an import could be lost, or be printed.
     os._exit(128 + signum)

@@ -1,8 +1,8 @@
 """The program that trains an example's network, from the beginning or a checkpoint.
 
-`train` puts a run together: data, recipe, model, what watches it.  The step is
-`odyssey.training.step.training_step`; the loop over epochs and batches that calls it is
-`odyssey.training.loop.Trainer`, which evaluates, logs and saves.
+`train` puts a run together: data, recipe, model and observers.  A step is
+`odyssey.training.step.training_step`.  The loop over epochs and batches is
+`odyssey.training.loop.Trainer`, which also evaluates, logs and saves.
 """
 
 from functools import partial
@@ -24,13 +24,14 @@ from odyssey.cli.example import Example
 from odyssey.cli.log_options import log_options, make_observers
 from odyssey.cli.lr_options import lr_options
 from odyssey.cli.model_options import chosen_config, model_options, recipe_options
-from odyssey.cli.option import DATA, RUN, debug_option, option
+from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
-from odyssey.cli.program import environment, exit_statuses, threads_option
+from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.cli.run_options import run_options
 from odyssey.cli.update_options import update_options
 from odyssey.data.dataset import Dataset
 from odyssey.data.sets import make_eval_loader, make_train_loader
+from odyssey.info import environment
 from odyssey.network import Config, Network
 from odyssey.output import goes_on_unheard
 from odyssey.training.evaluation import BATCH_SIZE
@@ -51,13 +52,13 @@ Train {title} on CIFAR-10 or another data set.
 
 Epochs are counted from 1 in all output.  Without --lr-scheduler the learning rate
 is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
-from a file.  Ctrl-C saves the weights and a checkpoint, from which --resume goes on
-to the same result as a run that was never stopped.
+from a file.  Ctrl-C saves the weights and a checkpoint, from which --resume continues
+with the same result as a run that was never stopped.
 """
 
 
 def build_config(example: Example, options: SimpleNamespace, data: Dataset) -> Config:
-    """Return the model's options; it has an output for each class, or more."""
+    """Return the model's config, with an output for each class of the data or more."""
     classes = data.num_classes
     config = chosen_config(example, options, classes)
     if config.num_classes < classes:
@@ -72,7 +73,7 @@ def build_config(example: Example, options: SimpleNamespace, data: Dataset) -> C
 def build_recipe(
     network: Network, options: SimpleNamespace, data: Dataset, config: Config
 ) -> Recipe:
-    """Return the recipe that the options, the training images and the model make."""
+    """Return the recipe of the options, the training images and the model."""
     chosen = vars(options).keys() & Recipe.__dataclass_fields__.keys()
     return Recipe(
         model_options=recipe_options(network, config, data.num_classes),
@@ -82,7 +83,7 @@ def build_recipe(
 
 
 def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
-    """Train as the options say, from the beginning or from a checkpoint."""
+    """Train with these options, from the beginning or from a checkpoint."""
     network = example.network
     data, held_out = load_data(options)
     config = build_config(example, options, data)
@@ -154,7 +155,7 @@ def header(
     train_images: int,
     held_out: dict[str, Any],
 ) -> str:
-    """Return the first line of a run: on what, with what, which model, which data."""
+    """Return the first line that a run prints: versions, model, data."""
     parameters = sum(param.size for param in state.params.values())
     stated = network.stated_options(config)
     sizes = {"train": train_images}
@@ -173,7 +174,6 @@ def train_program(example: Example) -> click.Command:
     @config_option(example.recipes, example.network.option_names)
     @option(
         "--epochs",
-        group=RUN,
         type=WholeNumber(min=1),
         default=200,
         help="Number of passes over the training images.",
@@ -189,7 +189,6 @@ def train_program(example: Example) -> click.Command:
     @update_options  # --momentum, --weight-decay, --label-smoothing ...
     @option(
         "--seed",
-        group=RUN,
         type=WholeNumber(0, 2**63 - 1),
         default=0,
         help="Seed of all random numbers; the same seed gives the same run.",

@@ -1,13 +1,13 @@
-"""The published archives of CIFAR, unpacked as if an enemy had packed them.
+"""Unpack the published archives of CIFAR, trusting nothing in them.
 
-    MD5 sum of the file          before a byte of it is interpreted
-    members one by one           never ``extractall``: plain files with the expected
-                                 names are read, of limited size, each at most once
-    a folder beside the target   written and flushed, then loaded as a check
-    rename                       the only moment at which the target changes
+1. The MD5 sum of the file is checked before a byte of it is interpreted.
+2. Members are read one by one, never by ``extractall``: only plain files with the
+   expected names, of limited size, each at most once.
+3. They are written to a folder beside the target, flushed, and loaded as a check.
+4. A rename puts the folder in place; the target changes at no other moment.
 
-A member that would be written elsewhere, a link or a device condemns the whole
-archive: none has a place in this one.  Other plain files are passed over.
+If a member would be written outside the folder, or is a link or a device, the whole
+archive is refused.  Other plain files are skipped.
 """
 
 import contextlib
@@ -35,24 +35,24 @@ from odyssey.weights.files import (
     write_new_file,
 )
 
-MAX_SMALL_BYTES = 2**20  # of a member that is no batch
+MAX_SMALL_BYTES = 2**20  # of a member without images
 MAX_UNPACKED_BYTES = 2**28  # of the whole archive; the published ones have 186 MB
 MAX_MEMBERS = 1000
-STAGING = "cifar-10"  # in the name of the folder that any archive is unpacked into
+STAGING = "cifar-10"  # in the name of the folder that archives are unpacked into
 
-#: What tarfile and gzip raise over a damaged archive, apart from a full disk.
+#: Errors of tarfile and gzip that mean a damaged archive.
 _DAMAGE = (
     tarfile.TarError,
     gzip.BadGzipFile,
     zlib.error,
     EOFError,  # the gzip stream ends early
     ValueError,  # a number in a header
-    RecursionError,  # headers of headers
+    RecursionError,  # nested headers
 )
 
 
 def _largest_sizes(published: CifarSet) -> dict[str, dict[str, int]]:
-    """Return the largest size of each file that is taken out, by folder and name."""
+    """Return the largest size of each file that is unpacked, by folder and name."""
     return {
         form.folder: {
             **dict.fromkeys(form.files, published.max_bytes),
@@ -79,7 +79,7 @@ def md5_of_file(file: Path | BinaryIO) -> str | None:
 def mismatch(
     expected: str, expected_size: int | None, found: str | None, found_size: int
 ) -> str:
-    """Return the sentence about a wrong MD5 sum."""
+    """Return the message about a wrong MD5 sum."""
     size = "" if expected_size is None else f" ({expected_size:,} bytes)"
     return f"expected MD5 {expected}{size}, got {found} ({found_size:,} bytes)"
 
@@ -106,7 +106,7 @@ def unpack(
     *,
     published: CifarSet = CIFAR10,
 ) -> Dataset:
-    """Put the batches of a ``.tar.gz`` or ``.tar`` into ``data_dir``, all or none.
+    """Unpack the batches of a ``.tar.gz`` or ``.tar`` to ``data_dir``, all or none.
 
     Parameters
     ----------
@@ -114,15 +114,16 @@ def unpack(
     md5 : str
         The sum that the archive must have, 32 lower-case hex digits.
     data_dir : Path
-        Gets ``cifar-10-batches-py/``, say.  Hold its lock, and call `recover` first.
+        Gets a folder such as ``cifar-10-batches-py/``.  Hold its lock, and call
+        `recover` first.
     size : int or None
         Bytes that the archive should have, for the message.
     published : CifarSet
-        What is in the archive.
+        The data set in the archive.
 
     Returns
     -------
-    dataset : what has been unpacked
+    dataset : the data set that was unpacked
 
     Raises
     ------
@@ -149,7 +150,7 @@ def unpack(
 
 
 def recover(data_dir: Path, *, published: CifarSet = CIFAR10) -> None:
-    """Finish or undo what a run that was killed left in ``data_dir``."""
+    """Finish or undo the work of a process that was killed, in ``data_dir``."""
     remove_leftovers(data_dir, f"{TEMPORARY}{STAGING}-")
     for name in _largest_sizes(published):
         _settle(data_dir / name)
@@ -181,7 +182,7 @@ def _expected_files(
     """Yield name and content of the members that belong to the data set, in order."""
     try:
         with _unzipped(file) as unzipped:
-            # of which tarfile needs no more than read(), though its types ask for more
+            # tarfile needs only read(), though its types ask for more
             stream: Any = _Limited(unzipped, MAX_UNPACKED_BYTES)
             with tarfile.open(mode="r|", fileobj=stream, bufsize=2**16) as tar:
                 for count, member in enumerate(tar):
@@ -191,14 +192,14 @@ def _expected_files(
                     name = member.name.removeprefix("./")
                     folder, _, base = name.partition("/")
                     limit = sizes.get(folder, {}).get(base)
-                    # Even to pass over a member takes time in proportion to its size.
+                    # Even skipping a member takes time in proportion to its size.
                     if not 0 <= member.size <= (limit or MAX_UNPACKED_BYTES):
                         size = f"{member.size:,}"[:30]
                         raise DataError(f"member {name[:200]!r} claims {size} bytes")
                     content = tar.extractfile(member) if limit else None
-                    if content is not None:  # as it is for a folder
+                    if content is not None:  # it is None for a folder
                         yield name, content.read()
-            # The checksum of gzip comes last, after what tar has an interest in.
+            # gzip's checksum comes last, after all that tar reads.
             while stream.read(2**20):
                 pass
     except DataError:
@@ -210,7 +211,7 @@ def _expected_files(
 def _unzipped(
     file: BinaryIO,
 ) -> contextlib.AbstractContextManager[BinaryIO | gzip.GzipFile]:
-    """Return the tar within an archive; some have been unzipped on their way here."""
+    """Return the tar stream of an archive, which may be unzipped already."""
     kind = _kind_at_start(file)
     if kind == TAR:
         return contextlib.nullcontext(file)
@@ -220,7 +221,7 @@ def _unzipped(
 
 
 def _kind_at_start(file: BinaryIO) -> str:
-    """Return what an open file is, and go back to its start."""
+    """Return the kind of an open file, and go back to its start."""
     file.seek(0)
     kind = kind_of(file.read(HEAD_BYTES))
     file.seek(0)
@@ -228,7 +229,7 @@ def _kind_at_start(file: BinaryIO) -> str:
 
 
 def _refuse_dangerous(member: tarfile.TarInfo) -> None:
-    """Raise ``DataError`` for a member that an honest archive does not have."""
+    """Raise ``DataError`` for a member that no published archive has."""
     name = member.name
     outside = ".." in re.split(r"[/\\]", name) or re.match(r"[/\\]|[A-Za-z]:", name)
     if outside:
@@ -239,7 +240,7 @@ def _refuse_dangerous(member: tarfile.TarInfo) -> None:
 
 
 class _Limited:
-    """The reading end of a stream that must not give more than ``limit`` bytes."""
+    """A readable stream that raises after more than ``limit`` bytes."""
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile, limit: int) -> None:
         self._stream, self._limit, self._left = stream, limit, limit
@@ -254,7 +255,7 @@ class _Limited:
 
 
 def _swap_in(new: Path, target: Path) -> None:
-    """Rename a folder into place; what was there before goes only after that."""
+    """Rename a folder into place; the old one is removed only after that."""
     fsync_directory(new)
     try:
         if os.path.lexists(target):
@@ -266,12 +267,12 @@ def _swap_in(new: Path, target: Path) -> None:
 
 
 def _aside(target: Path) -> Path:
-    """Return where a folder waits while its successor takes its place."""
+    """Return the name of an old folder while the new one takes its place."""
     return target.with_name(f".old-{target.name}")
 
 
 def _settle(target: Path) -> None:
-    """Remove what waits aside if its successor is there, else put it back."""
+    """Remove the old folder if the new one is in place; else put the old one back."""
     old = _aside(target)
     if not os.path.lexists(old):
         return

@@ -1,22 +1,22 @@
-"""Random crop, flip, RandAugment, normalisation and cutout: uint8 to a ready batch.
+"""Random crop, flip, RandAugment, normalisation and cutout: from uint8 to a batch.
 
-What a sample undergoes is a pure function of (seed, epoch, index of the sample): not
-of the batch it stands in, its place there, the number of threads, or what was drawn
-before.  So a run can be resumed anywhere without replaying anything.
+The changes to a sample are a pure function of (seed, epoch, index of the sample).  They
+do not depend on its batch, its position there, the number of threads, or earlier random
+numbers.  So a run can be resumed anywhere without replaying anything.
 
-The crop is the usual one: pad the *uint8* image by ``padding`` on all four sides, cut a
-window of the original size out of it, each of the (2*padding + 1)^2 places being as
-likely.  Padding with "zero" therefore means black pixels, which normalisation then
-maps to ``-mean/std``, as with torchvision's ``RandomCrop`` before ``Normalize``;
-"reflect" mirrors the image without doubling its edge, as NumPy's ``pad`` does.
+The crop pads the *uint8* image by ``padding`` pixels on all four sides and cuts out a
+window of the original size; all (2*padding + 1)^2 positions are equally likely.
+Padding with "zero" therefore means black pixels, which normalisation maps to
+``-mean/std``, as with torchvision's ``RandomCrop`` before ``Normalize``.  "reflect"
+mirrors the image without repeating its edge, as NumPy's ``pad`` does.
 
-Flips are "random", every image in every epoch by the toss of a coin, or "alternating"
-(Jordan 2024, arXiv:2404.00498): the coin is tossed for the first epoch, and from then
-on an image that was mirrored is not in the next epoch, and the other way round.  So two
-epochs in a row show each image from both sides.
+Flips are "random", with probability 1/2 for each image in each epoch, or "alternating"
+(Jordan 2024, arXiv:2404.00498): in the first epoch an image is mirrored with
+probability 1/2, and later if it was not mirrored in the epoch before.  So two epochs in
+a row show each image from both sides.
 
 Cutout (DeVries and Taylor 2017, arXiv:1708.04552) sets a square to zero after the
-normalisation, that is, to the mean colour.  Its centre is any pixel, so that parts of
+normalisation, that is, to the mean colour.  Its centre can be any pixel, so parts of
 the square may lie outside the image.
 """
 
@@ -53,7 +53,7 @@ NO_CROP = (0, False, FLIP_NONE)  # padding, reflect, flip
 
 
 class Changes(NamedTuple):
-    """What is done to each image, by the names of the kernel's arguments."""
+    """The changes to each image, named like the kernel's arguments."""
 
     key: tuple[np.uint64, np.uint64]  # seed and stream of the random numbers
     epoch: np.uint64
@@ -61,7 +61,7 @@ class Changes(NamedTuple):
     reflect: bool
     flip: int  # of `FLIPS`
     cutout: int
-    table: np.ndarray  # (256, C) what each pixel value becomes
+    table: np.ndarray  # (256, C) new value of each pixel value
 
 
 def augment_batch(
@@ -88,31 +88,32 @@ def augment_batch(
         pixels  = randaugment(maybe_mirrored(cropped))
         out     = (pixels / 255 - mean) / std, zero in the square of cutout
 
-    Of the words that ``numpy.random.Philox(key=(seed, AUGMENT_STREAM),
-    counter=(0, i, epoch, 0))`` draws first, the remainder of word 0 divided by
-    ``2*padding + 1`` is top, that of word 1 is left, and the highest bit of word 2 says
-    whether to mirror.  The remainders of words 4 and 5 divided by H and W are the
-    centre of cutout.  Operation k of RandAugment has words ``8 + 4*k`` and the next.
+    The random numbers of image i are the first 64-bit words of
+    ``numpy.random.Philox(key=(seed, AUGMENT_STREAM), counter=(0, i, epoch, 0))``.
+    Word 0 modulo ``2*padding + 1`` is top, word 1 modulo the same is left, and the
+    highest bit of word 2 says whether to mirror.  Words 4 and 5, modulo H and W, are
+    the centre of cutout.  Operation k of RandAugment uses words ``8 + 4*k`` and
+    ``9 + 4*k``.
 
     Parameters
     ----------
     images : (M, C, H, W) uint8, any memory order; channels-last is the fast one
     indices : (N,) integers, 0 to M - 1
-    out : (N, C, H, W) float32 or float64, written; channels-last is the fast one
+    out : (N, C, H, W) float32 or float64, filled; channels-last is the fast one
     seed : any integer of 64 bits, signed or unsigned (-1 and 2**64 - 1 are the same)
     epoch : 0 to 2**64 - 1
     padding : pixels on each side, at least 0
     mode : "zero" (black) or "reflect"
     flip : "random" or True, "alternating", "none" or False
     cutout : side of the square in pixels, 0 for none
-    randaugment_ops : operations of RandAugment on each image, 0 for none; C has to be 3
+    randaugment_ops : operations of RandAugment on each image, 0 for none; C must be 3
     randaugment_magnitude : their strength, 0 to 30
-    mean, std : one number a channel, on the scale 0 to 1
+    mean, std : one number for each channel, on the scale 0 to 1
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; nothing is written then.
+        If an argument is not valid; nothing is written then.
     """
     op = "augment_batch"
     padding = _check_pixels(op, "padding", padding)
@@ -161,8 +162,8 @@ def normalize_batch(
     Parameters
     ----------
     images : (N, C, H, W) uint8, any memory order
-    out : (N, C, H, W) float32 or float64, written
-    mean, std : one number a channel, on the scale 0 to 1
+    out : (N, C, H, W) float32 or float64, filled
+    mean, std : one number for each channel, on the scale 0 to 1
     """
     op = "normalize_batch"
     check_array(op, "images", images)
@@ -174,7 +175,7 @@ def normalize_batch(
 
 
 def _check_pixels(op: str, name: str, value: int) -> int:
-    """Return a number of pixels, checked."""
+    """Check a number of pixels and return it."""
     value = check_int(op, name, value, minimum=0)
     if value > MAX_PIXELS:
         raise ValueError(f"{op}: {name} must be at most {MAX_PIXELS}, got {value}")
@@ -182,7 +183,7 @@ def _check_pixels(op: str, name: str, value: int) -> int:
 
 
 def _check_flip(op: str, flip: bool | str) -> int:
-    """Return the kernel's number for a way to flip."""
+    """Return the kernel's number for a kind of flip."""
     if isinstance(flip, (bool, np.bool_)):
         return FLIPS["random" if flip else "none"]
     if not isinstance(flip, str):
@@ -193,7 +194,7 @@ def _check_flip(op: str, flip: bool | str) -> int:
 
 
 def _check_images(op: str, images: np.ndarray, out: np.ndarray, N: int) -> None:
-    """Check the images that go in and the buffer for ``N`` of them."""
+    """Check the images and the output buffer for ``N`` of them."""
     check_array(op, "images", images)
     if images.dtype != np.uint8:
         raise TypeError(f"{op}: images must be uint8, got {images.dtype}")
@@ -237,7 +238,7 @@ def _fill(
     changes: Changes,
     out: np.ndarray,
 ) -> None:
-    """Run the kernel, on copies of what is not channels-last, native and writeable."""
+    """Run the kernel; copy arrays that are not channels-last, native, writeable."""
     source = images.transpose(0, 2, 3, 1)
     if not (source.flags.c_contiguous and source.flags.writeable):
         source = as_nhwc(images[rows])  # copies this batch, not the whole set
@@ -254,7 +255,7 @@ def _fill(
 
 
 def kernel_calls(dtype: DTypeLike) -> list[partial]:
-    """Return calls that between them reach every kernel used here."""
+    """Return calls that together run every kernel of this module."""
     images = np.zeros((2, 3, 4, 4), np.uint8)
     out = np.empty(images.shape, dtype)
     augment = partial(augment_batch, images, np.arange(2), out, seed=0, epoch=0)

@@ -1,9 +1,9 @@
-"""What CIFAR-10 and CIFAR-100 have in common: where their files lie, how they are read.
+"""Find and read the files of CIFAR-10 and CIFAR-100.
 
-Both are published as pickles and as binary records of 3072 pixel bytes, and have class
-names in a file of their own.  `odyssey.data.cifar10` and `odyssey.data.cifar100` say
-what differs.  Structure is checked, not MD5 sums (that is the download's part), so that
-a folder of a few records works.
+Both are published as pickles and as binary records of 3072 pixel bytes, with the class
+names in a separate file.  `odyssey.data.cifar10` and `odyssey.data.cifar100` describe
+each.  The structure of files is checked, but not their MD5 sums, which the download
+checks; so a folder with only a few records works too.
 """
 
 import os
@@ -39,10 +39,10 @@ def parse_lines(raw: bytes) -> list:
 
 
 class Format(NamedTuple):
-    """One way to keep a data set: the folder, its files, and how to read them."""
+    """One format of a data set: the folder, its files, and how to read them."""
 
-    folder: str  # "." where the files lie in the data folder itself
-    train: tuple[tuple[str, ...], ...]  # the arguments of each call of read_part
+    folder: str  # "." if the files are in the data folder itself
+    train: tuple[tuple[str, ...], ...]  # the files of each call of read_part
     test: tuple[str, ...]
     read_part: Callable[..., Part]  # takes the full paths of one entry of train
     names_file: str = ""  # may be missing
@@ -50,12 +50,12 @@ class Format(NamedTuple):
 
     @property
     def files(self) -> list[str]:
-        """The files that have to be there."""
+        """The files that must be there."""
         return [name for names in (*self.train, self.test) for name in names]
 
 
 class CifarSet(NamedTuple):
-    """One of the two data sets: its classes, its pixels' statistics, its forms."""
+    """One of the two data sets: its classes, pixel statistics and formats."""
 
     title: str
     class_names: tuple[str, ...]
@@ -70,22 +70,9 @@ class CifarSet(NamedTuple):
         return len(self.class_names)
 
     def load(self, data_dir: str | os.PathLike) -> Dataset:
-        """Read the data set from a folder, in whichever form it lies there.
+        """Read the data set from a folder, in any of its formats.
 
-        Parameters
-        ----------
-        data_dir : folder that holds one of the forms' folders or files, or is itself
-            such a folder.  The first complete one counts.
-
-        Returns
-        -------
-        dataset : images (N, 3, 32, 32) uint8 with channels-last memory, labels (N,)
-            int64.  The class names are the folder's own if it has valid ones.
-
-        Raises
-        ------
-        DataError
-            If files are missing (all are named at once) or one is damaged.
+        See `odyssey.data.cifar10.load_cifar10`.
         """
         form, folder = self._find(Path(data_dir))
         train = [form.read_part(*(folder / f for f in files)) for files in form.train]
@@ -101,7 +88,7 @@ class CifarSet(NamedTuple):
         )
 
     def is_in(self, data_dir: str | os.PathLike) -> bool:
-        """Tell whether all files of one form are in a folder; they are not read."""
+        """Tell whether all files of one format are in a folder; they are not read."""
         try:
             self._find(Path(data_dir))
         except DataError:
@@ -109,7 +96,7 @@ class CifarSet(NamedTuple):
         return True
 
     def _find(self, root: Path) -> tuple[Format, Path]:
-        """Return the first form of which all files are there, and their folder."""
+        """Return the first format whose files are all there, and their folder."""
         _check_folder(root)
         incomplete = ""
         for form, folder, missing in self._places(root):
@@ -120,20 +107,20 @@ class CifarSet(NamedTuple):
         raise DataError(incomplete or f"{root}: {self._what_else(root)}")
 
     def _places(self, root: Path) -> Iterator[tuple[Format, Path, list[str]]]:
-        """Yield each form, where it may lie, and the files that are missing there."""
+        """Yield each format, a folder where it may be, and the files missing there."""
         for form in self.formats:
-            # os.path.exists is false, and no error, for a folder that is closed to us.
+            # os.path.exists is false, and raises nothing, in an unreadable folder.
             folder = root / form.folder
             missing = [f for f in form.files if not os.path.exists(folder / f)]
             yield form, folder, missing
-        for form in self.formats:  # the folder may be such a one itself
+        for form in self.formats:  # the folder itself may be that of a format
             # Folders of images are often called train and test, as files of CIFAR-100.
             files = [root / f for f in form.files]
             missing = [f.name for f in files if not f.exists() or f.is_dir()]
             yield form, root, missing
 
     def _what_else(self, root: Path) -> str:
-        """Return what lies in a folder without the set, or what should lie there."""
+        """Return what a folder without the set holds, or what it should hold."""
         for folder in subfolders(root):
             if any(not missing for *_, missing in self._places(folder)):
                 return f"no {self.title} here, but in {folder}"
@@ -147,9 +134,9 @@ class CifarSet(NamedTuple):
         )
 
     def _read_class_names(self, form: Format, folder: Path) -> tuple[str, ...]:
-        """Return the folder's own class names, or else the standard ones.
+        """Return the folder's own class names, or the standard ones.
 
-        Names are only shown: damaged ones are a warning, and no reason to stop.
+        Names are only shown, so damaged ones are a warning and not an error.
         """
         path = folder / form.names_file
         if not form.names_file or not os.path.exists(path):
@@ -169,7 +156,7 @@ class CifarSet(NamedTuple):
 
 
 def _check_folder(root: Path) -> None:
-    """Raise ``DataError`` unless the data folder is one."""
+    """Raise ``DataError`` unless the data folder is a folder."""
     try:
         is_folder = stat.S_ISDIR(os.stat(root).st_mode)
     except FileNotFoundError:
@@ -191,7 +178,7 @@ def read_pickle(
     ----------
     path : Path
     max_bytes : int
-        Of the file; a larger one is refused.
+        Largest size of the file.
     num_classes : int
         Labels are 0 to ``num_classes - 1``.
     labels : str
@@ -217,10 +204,10 @@ def read_records(
     ----------
     path : Path
     max_bytes : int
-        Of the file; a larger one is refused.
+        Largest size of the file.
     label_bytes : tuple of (str, int)
-        What each byte in front of the pixels is called, and how many values it may
-        have.  The last one is the label that is returned.
+        Name of each byte before the pixels, and how many values it may have.  The
+        last byte is the label that is returned.
     """
     raw = read_file(path, max_bytes)
     record_bytes = len(label_bytes) + PIXEL_BYTES

@@ -1,4 +1,4 @@
-"""CIFAR-10 from any of the forms in which it is published or kept.
+"""CIFAR-10, in any of the formats in which it is published or kept.
 
     cifar-10-batches-py/    data_batch_1 ... data_batch_5, test_batch, batches.meta:
                             pickles of {data: (N, 3072) uint8, labels: list of N}
@@ -36,12 +36,12 @@ MAX_BATCH_BYTES = 64 * 2**20  # the published batches have 31 MB
 
 
 def load_cifar10(data_dir: str | os.PathLike) -> Dataset:
-    """Read CIFAR-10 from a folder, in whichever form it lies there.
+    """Read CIFAR-10 from a folder, in any of its formats.
 
     Parameters
     ----------
     data_dir : folder that holds ``cifar-10-batches-py/``, ``cifar-10-batches-bin/`` or
-        the four IDX files, or is itself one of these.  The first complete one counts.
+        the four IDX files, or is itself one of these.  The first complete one is read.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def load_cifar10(data_dir: str | os.PathLike) -> Dataset:
 
 
 def holds_cifar10(data_dir: str | os.PathLike) -> bool:
-    """Tell whether all files of one form are in the folder; they are not read."""
+    """Tell whether all files of one format are in the folder; they are not read."""
     return CIFAR10.is_in(data_dir)
 
 

@@ -1,4 +1,4 @@
-"""CIFAR-100 from either of the forms in which it is published.
+"""CIFAR-100, in both formats in which it is published.
 
     cifar-100-python/   train, test, meta: pickles of {data: (N, 3072) uint8,
                         fine_labels: list of N, coarse_labels: list of N}
@@ -28,8 +28,8 @@ MAX_FILE_BYTES = 2**28  # the published files with 50,000 images have 155 MB
 
 #: Mean and standard deviation of each channel over all pixels of the training images,
 #: on the scale 0 to 1: those of https://github.com/weiaicunzai/pytorch-cifar100
-#: (conf/global_settings.py), rounded to four digits.  A test computes them where the
-#: data is at hand.
+#: (conf/global_settings.py), rounded to four digits.  A test computes them if the data
+#: is available.
 CIFAR100_MEAN = (0.5071, 0.4865, 0.4409)
 CIFAR100_STD = (0.2673, 0.2564, 0.2762)
 
@@ -56,7 +56,7 @@ def load_cifar100(data_dir: str | os.PathLike) -> Dataset:
     Parameters
     ----------
     data_dir : folder that holds ``cifar-100-python/`` or ``cifar-100-binary/``, or is
-        itself one of these.  The first complete one counts.
+        itself one of these.  The first complete one is read.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def load_cifar100(data_dir: str | os.PathLike) -> Dataset:
 
 
 def holds_cifar100(data_dir: str | os.PathLike) -> bool:
-    """Tell whether all files of one form are in the folder; they are not read."""
+    """Tell whether all files of one format are in the folder; they are not read."""
     return CIFAR100.is_in(data_dir)
 
 

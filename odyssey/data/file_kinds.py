@@ -1,9 +1,9 @@
-"""What a file is, by its first bytes: to say what lies where another was expected."""
+"""The kind of a file by its first bytes, for messages about a wrong file."""
 
 import os
 import re
 
-HEAD_BYTES = 512  # as many as `kind_of` looks at
+HEAD_BYTES = 512  # number of first bytes that `kind_of` needs
 
 TAR, GZIP = "a tar archive that is not compressed", "gzip data (.gz)"
 
@@ -26,8 +26,8 @@ _KINDS = (
 
 
 def kind_of_file(path: str | os.PathLike) -> str:
-    """Return in a few words what a file is, "" if that is not known."""
-    if not os.path.isfile(path):  # to open a pipe may hang
+    """Return the kind of a file in a few words, "" if not known."""
+    if not os.path.isfile(path):  # opening a pipe may block
         return ""
     try:
         with open(path, "rb") as file:
@@ -37,10 +37,10 @@ def kind_of_file(path: str | os.PathLike) -> str:
 
 
 def kind_of(head: bytes) -> str:
-    """Return in a few words what a file with these first bytes is, "" if not known.
+    """Return the kind of a file with these first bytes, "" if not known.
 
-    No file in which CIFAR-10 is kept is taken for one of these: records begin with a
-    label of 0 to 9, IDX files with 0, and pickles with 0x80.
+    No file of CIFAR-10 is taken for one of these kinds: records begin with a label of 0
+    to 9, IDX files with 0, and pickles with 0x80.
     """
     if head.startswith(_GIT_LFS):
         return "a pointer of Git LFS, not the file itself; git lfs pull fetches that"

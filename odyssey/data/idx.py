@@ -1,12 +1,12 @@
-"""IDX files: a header of big-endian 32-bit numbers, then one byte a value.
+"""IDX files: a header of big-endian 32-bit numbers, then one byte for each value.
 
     labels   2049, count, then count bytes
     images   2052, count, channels, rows, columns, then count * 3 * 32 * 32 bytes,
              each image as its red plane, then green, then blue
 
-2049 is the number of MNIST's label files (http://yann.lecun.com/exdb/mnist/), 2052 this
-lineage's own for colour images: byte 0x08 says unsigned bytes, the last byte says how
-many dimensions follow.
+2049 is the number of MNIST's label files (http://yann.lecun.com/exdb/mnist/).  2052 is
+made by the same rule, for colour images: byte 0x08 means unsigned bytes, and the last
+byte is the number of dimensions that follow.
 
 Images of your own, ``train_images`` (N, 32, 32, 3) uint8 with ``train_labels`` (N,) of
 0 to 9, and the same for ``test``, become IDX files like this::
@@ -22,7 +22,7 @@ Images of your own, ``train_images`` (N, 32, 32, 3) uint8 with ``train_labels`` 
             file.write(np.array([2049, len(labels)], ">u4").tobytes())
             file.write(labels.astype(np.uint8).tobytes())
 
-Such files serve with `load_cifar10`, for which the classes have CIFAR-10's names.
+`load_cifar10` reads such files; the classes get the names of CIFAR-10's.
 """
 
 import os
@@ -64,7 +64,7 @@ def read_images(path: str | os.PathLike) -> np.ndarray:
 def _header(
     path: str | os.PathLike, file: BinaryIO, magic: int, ndim: int
 ) -> tuple[int, ...]:
-    """Read the header; return the ``ndim`` numbers that follow the magic one."""
+    """Read the header; return the ``ndim`` numbers after the magic number."""
     raw = file.read(4 * (1 + ndim))
     if len(raw) < 4 * (1 + ndim):
         raise DataError(f"{path}: {len(raw)} bytes are too few for the header")
@@ -79,7 +79,7 @@ def _header(
 def _body(
     path: str | os.PathLike, file: BinaryIO, size: int, promised: int
 ) -> np.ndarray:
-    """Read what follows the header of a file of ``size`` bytes, if it is all there."""
+    """Read the bytes after the header; raise unless there are ``promised`` of them."""
     there = size - file.tell()
     raw = file.read(promised) if there == promised else b""
     if len(raw) != promised:

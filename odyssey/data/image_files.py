@@ -1,8 +1,7 @@
-"""Image files as the network wants them, and their classes.
+"""Read image files for a network, and classify them.
 
-Pillow reads them (the extra ``odyssey-by-hand[images]``).  Its decoders let errors of
-many types through where a file is damaged; here all of them become a `DataError` that
-names the file.
+Pillow reads them (the extra ``odyssey-by-hand[images]``).  Its decoders raise errors of
+many types for a damaged file; here all of them become a `DataError` that names it.
 """
 
 import contextlib
@@ -20,8 +19,8 @@ from odyssey.data.file_kinds import kind_of_file
 from odyssey.errors import InputError, one_line
 from odyssey.ops.loss import softmax
 
-ORIENTATION = 0x0112  # the tag of EXIF that says how the camera was held
-#: The kinds that are worth naming, where the Pillow at hand reads them.
+ORIENTATION = 0x0112  # EXIF's tag for how the camera was held
+#: Formats that messages name, if the installed Pillow reads them.
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
 
 
@@ -33,18 +32,18 @@ def read_image(
     Parameters
     ----------
     path : the file
-    shape : (C, H, W); of 3 channels for RGB, of 1 for greys
+    shape : (C, H, W), where C is 3 for RGB and 1 for grey
 
     Raises
     ------
     DataError
-        If the file is missing, damaged or no image.
+        If the file is missing, damaged or not an image.
     """
     C, H, W = shape
     if C not in (1, 3):
         raise ValueError(f"read_image: shape must have 1 or 3 channels, got {shape}")
     Image = _pillow()
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would block
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe may block
         raise DataError(f"{path}: not a regular file")
     try:
         with _named_warnings(path), Image.open(path) as file:
@@ -62,10 +61,10 @@ def read_image(
 
 
 def eight_bits(greys: np.ndarray) -> np.ndarray:
-    """Return greys of 16 or 32 bits as uint8.
+    """Return grey values of 16 or 32 bits as uint8.
 
-    White is 65535 and, for floating-point greys, 1; where some exceed that, the next
-    white that is usual.
+    The value of white is not stored.  It is taken to be the first usual one that no
+    value exceeds: 65535 or 2^31 - 1 for integers; 1, 255 or 65535 for floats.
     """
     greys = np.nan_to_num(greys)
     whites = (1, 255, 65535) if greys.dtype.kind == "f" else (65535, 2**31 - 1)
@@ -74,9 +73,9 @@ def eight_bits(greys: np.ndarray) -> np.ndarray:
 
 
 def files_of(path: str | os.PathLike) -> list[str]:
-    """Return the image files in a folder, by name, or the file that ``path`` is.
+    """Return the image files in a folder, sorted by name, or the file ``path`` itself.
 
-    Hidden files are left out, and folders in the folder.
+    Hidden files and subfolders are left out.
 
     Raises
     ------
@@ -111,7 +110,7 @@ def classify_files(
     mean: Sequence[float] = CIFAR10_MEAN,
     std: Sequence[float] = CIFAR10_STD,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the three most probable classes of each image file, or why it has none.
+    """Yield the three most probable classes of each image file, or its error.
 
     Parameters
     ----------
@@ -119,7 +118,7 @@ def classify_files(
     predict : normalised images (1, C, H, W) of ``dtype`` to logits (1, K)
     classes : K names
     dtype : float32 or float64
-    image_shape : (C, H, W) that images are brought to, see `read_image`
+    image_shape : (C, H, W) that images are resized to, see `read_image`
     mean, std : of each channel, for the normalisation
 
     Yields
@@ -150,7 +149,7 @@ def classify_files(
 
 
 def number(value: float) -> float | None:
-    """Return ``value`` for JSON, which has no NaN and no infinity: None."""
+    """Return ``value``, or None for NaN and infinity, which JSON does not have."""
     return float(value) if np.isfinite(value) else None
 
 
@@ -167,9 +166,9 @@ def _pillow() -> ModuleType:
 
 
 def _upright(image: Any) -> Any:
-    """Return an open image as the camera was held; nothing else of EXIF is looked at.
+    """Return an open image turned as the camera was held.
 
-    ``ImageOps.exif_transpose`` writes all tags anew, and fails where one is odd.
+    ``ImageOps.exif_transpose`` rewrites all EXIF tags, and fails if one is damaged.
     """
     image.load()
     turns = _pillow().Transpose
@@ -184,14 +183,14 @@ def _upright(image: Any) -> Any:
             7: turns.TRANSVERSE,
             8: turns.ROTATE_90,
         }.get(orientation)
-    except Exception:  # the pixels are fine all the same
+    except Exception:  # damaged EXIF; the pixels are fine
         return image
     return image if turn is None else image.transpose(turn)
 
 
 @contextlib.contextmanager
 def _named_warnings(path: str | os.PathLike) -> Iterator[None]:
-    """Have the warning of a huge image name the file; others are about odd tags."""
+    """Add the file's name to the warning about a huge image; drop other warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -201,14 +200,14 @@ def _named_warnings(path: str | os.PathLike) -> Iterator[None]:
 
 
 def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
-    """Return what is wrong with a file of which Pillow makes no image."""
+    """Return the reason why Pillow cannot read a file."""
     from PIL import UnidentifiedImageError
 
     if reason := getattr(error, "strerror", None):
         return f"cannot be read: {reason}"
     if isinstance(error, UnidentifiedImageError):
         kind = kind_of_file(path)
-        if kind.endswith(" image"):  # known by its first bytes, and broken after them
+        if kind.endswith(" image"):  # the first bytes are right, the rest is not
             return f"cannot be read as an image: damaged ({kind[2:]})"
         return f"{kind or 'not an image'}; can be read: {_kinds()}"
     reason = one_line(str(error), 200) or type(error).__name__
@@ -216,14 +215,14 @@ def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
 
 
 def _kinds() -> str:
-    """Return the names of the usual kinds of image that can be read here."""
+    """Return the names of the usual image formats that can be read here."""
     Image = _pillow()
     Image.init()
     return ", ".join(kind for kind in KINDS if kind in Image.OPEN)
 
 
 def _suffixes() -> set[str]:
-    """Return what the names of image files end with, in lower case."""
+    """Return the suffixes of image files, in lower case."""
     Image = _pillow()
     return {
         suffix

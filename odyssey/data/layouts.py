@@ -1,7 +1,7 @@
-"""Data folders in other forms than those that are read: recognised, and answered.
+"""Recognise data folders in formats that are not read, and say what to do.
 
-None of them is read.  What is said of each is what it is and what to do; IDX files,
-which are easily written, take images from everywhere (`odyssey.data.idx`).
+None of them is read here.  Images from any source can be written to IDX files, which is
+easy (`odyssey.data.idx`).
 """
 
 import itertools
@@ -11,7 +11,7 @@ from pathlib import Path
 from odyssey.data.file_kinds import kind_of_file
 from odyssey.errors import remedy
 
-MAX_ENTRIES = 1000  # of a folder that are looked at
+MAX_ENTRIES = 1000  # of a folder that are read
 
 _UNREAD = (
     "a form that is not read; odyssey/data/idx.py shows how to write IDX files instead"
@@ -23,7 +23,7 @@ _ARCHIVES = {  # by name, the data set in them
     "cifar-100-python": "cifar100",
     "cifar-100-binary": "cifar100",
 }
-#: What tells the folders of the published sets: any of these sets of names.
+#: A folder that has all names of one of these sets holds the data set.
 _PUBLISHED = {
     "CIFAR-10": (
         {"cifar-10-batches-py"},
@@ -41,7 +41,7 @@ _PUBLISHED = {
 _KAGGLE = {"trainLabels.csv", "sampleSubmission.csv", "train.7z", "test.7z"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
-#: Other forms in which data sets are published, by the end of a file's name.
+#: Other formats in which data sets are published, by the suffix of a file.
 _FORMS = {
     ".npz": "arrays of NumPy",
     ".npy": "an array of NumPy",
@@ -55,14 +55,14 @@ _FORMS = {
 
 
 def other_layout(root: Path, title: str = "CIFAR-10") -> str:
-    """Return what a folder without a data set holds and what to do, "" if not known.
+    """Return what a folder holds in place of a data set and what to do, "" if unknown.
 
-    Names are looked at, and no contents; two folders deep, a thousand in each.
+    Only names are read, not contents: two levels deep, at most a thousand in a folder.
 
     Parameters
     ----------
     root : the folder
-    title : of the data set that is not there
+    title : of the data set that was expected
     """
     entries, folders = _entries(root), subfolders(root)
     for name in entries:
@@ -97,12 +97,12 @@ def other_layout(root: Path, title: str = "CIFAR-10") -> str:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, in order."""
+    """Return the subfolders of a folder, sorted by name."""
     return [folder / name for name, is_folder in _entries(folder).items() if is_folder]
 
 
 def not_a_folder(path: Path) -> str:
-    """Return what the file is that was given as data folder, and what to do."""
+    """Return what kind of file was given as data folder, and what to do."""
     if _is_archive(path.name):
         return f"an archive, not a folder; {_how_to_unpack(path)}"
     if form := _form(path.name):
@@ -111,7 +111,7 @@ def not_a_folder(path: Path) -> str:
 
 
 def _entries(folder: Path) -> dict[str, bool]:
-    """Return the names in a folder, in order, and whether each is a folder too."""
+    """Return the sorted names in a folder, and whether each is a folder."""
     try:
         with os.scandir(folder) as found:
             entries = list(itertools.islice(found, MAX_ENTRIES))
@@ -129,7 +129,7 @@ def _image_in(folder: Path) -> str:
 
 
 def _form(name: str) -> str:
-    """Return the form of a file with this name, "" if it is none of those above."""
+    """Return the format of a file with this name, "" if it is not in `_FORMS`."""
     suffix = ".tfrecord" if ".tfrecord" in name else Path(name).suffix.lower()
     return _FORMS.get(suffix, "")
 
@@ -141,7 +141,7 @@ def _is_archive(name: str) -> bool:
 
 
 def _how_to_unpack(archive: Path) -> str:
-    """Return the command that unpacks an archive; of a ``.tar`` no sum is known."""
+    """Return the command that unpacks an archive; no sum of a ``.tar`` is known."""
     if archive.suffix == ".tar":
         return f"tar -xf {archive.name} unpacks it"
     dataset = _ARCHIVES[archive.name.partition(".")[0]]

@@ -1,9 +1,9 @@
 """Batches of a data set in memory: shuffled, augmented, normalised, resumable.
 
-A loader keeps no state. The order of an epoch is a pure function of (seed, epoch), the
-augmentation of a sample one of (seed, epoch, index) and the mixing of a batch one of
-(seed, epoch, number of the batch), so that training that was stopped at batch 200 of
-epoch 7 starts there again, without replaying the 199 before.
+A loader has no state that changes.  The order of an epoch is a pure function of (seed,
+epoch), the augmentation of a sample of (seed, epoch, index), and the mixing of a batch
+of (seed, epoch, number of the batch).  So training that stopped at batch 200 of epoch 7
+can continue there without replaying the batches before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,16 +23,16 @@ from odyssey.layout import as_nhwc
 def permutation(n: int, *, seed: int, stream: int, epoch: int = 0) -> np.ndarray:
     """Return the numbers 0 to ``n - 1`` in random order, (n,) int64.
 
-    A pure function of its arguments: the order that sorts the n words which
-    ``numpy.random.Philox(key=(seed, stream), counter=(0, 0, epoch, 0))`` draws.
-    NumPy promises that those words stay the same in all versions, as it does not
-    promise for ``Generator.permutation``.
+    It is a pure function of its arguments: the order that sorts the first n words of
+    ``numpy.random.Philox(key=(seed, stream), counter=(0, 0, epoch, 0))``.  NumPy
+    promises that these words are the same in all versions; it does not promise this
+    for ``Generator.permutation``.
 
     Parameters
     ----------
     n : at least 0
     seed : any integer of 64 bits, signed or unsigned
-    stream : number that keeps one use of randomness apart from the others
+    stream : a different number for each use of randomness
     epoch : 0 to 2**64 - 1
     """
     op = "permutation"
@@ -43,23 +43,23 @@ def permutation(n: int, *, seed: int, stream: int, epoch: int = 0) -> np.ndarray
 
 
 class BatchLoader:
-    """Cuts a set of images into normalised batches, epoch by epoch.
+    """Cut a set of images into normalised batches, epoch by epoch.
 
     Parameters
     ----------
-    images : (N, C, H, W) uint8; copied once if the memory is not channels-last
+    images : (N, C, H, W) uint8; copied once if their memory is not channels-last
     labels : (N,) integers
     batch_size : at least 1; the last batch of an epoch is short
     seed : any integer of 64 bits; order and augmentation follow from it
-    augment : whether to change images at random; the six options named next are about
-        how, see `augment_batch`
-    shuffle : whether each epoch has an order of its own, or the one given
+    augment : whether to crop and flip images at random; cutout and RandAugment need it,
+        see `augment_batch`
+    shuffle : whether each epoch has its own order, or that of ``images``
     padding, pad_mode : of the random crop
     flip : "random", "alternating" or "none"
-    cutout : side of the square that is left out, 0 for none
+    cutout : side of the square that is set to zero, in pixels; 0 for none
     randaugment_ops, randaugment_magnitude : of RandAugment, 0 operations for none
-    mixup_alpha, cutmix_alpha : see `mix_batch`, 0 for none; with either, whether or
-        not ``augment``, labels come as distributions
+    mixup_alpha, cutmix_alpha : see `mix_batch`, 0 for none; they do not need
+        ``augment``.  With either, labels are distributions over the classes
     num_classes : K, needed for mixing
     mean, std : of each channel, for the normalisation
     dtype : float32 or float64, of the batches
@@ -127,7 +127,7 @@ class BatchLoader:
                     f"{op}: num_classes must be given for mixing, got None"
                 )
             check_classes(op, self._labels, num_classes)
-        # An empty batch has every option checked now rather than in the first epoch.
+        # An empty batch checks every option now rather than in the first epoch.
         self._batch(np.arange(0), 0, 0)
         if not augment:
             self._refuse_unused(op)
@@ -135,7 +135,7 @@ class BatchLoader:
 
     @property
     def num_batches(self) -> int:
-        """Number of batches in an epoch, the short one included."""
+        """Number of batches in an epoch, including a short last one."""
         return compute_num_batches(len(self._labels), self._batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
@@ -148,17 +148,16 @@ class BatchLoader:
     def epoch(
         self, epoch: int, start_batch: int = 0
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Iterate over the batches of an epoch, from ``start_batch`` on.
+        """Return an iterator over the batches of an epoch, from ``start_batch`` on.
 
         Parameters
         ----------
         epoch : number of the epoch, at least 0
-        start_batch : batches to leave out, 0 to ``num_batches``
+        start_batch : number of batches to skip, 0 to ``num_batches``
 
         Yields
         ------
-        x : (n, C, H, W), normalised, channels-last; a new array every time, so that it
-            may be kept
+        x : (n, C, H, W), normalised, channels-last; each batch is a new array
         labels : (n,) int64; with mixing (n, K) of the dtype of x, rows that sum to 1
         """
         op = "BatchLoader.epoch"
@@ -169,7 +168,7 @@ class BatchLoader:
                 f"{op}: start_batch must be at most {self.num_batches}, "
                 f"got {start_batch}"
             )
-        # A function of its own yields, so that the checks run now, not at next().
+        # The generator is another function, so that the checks run now, not at next().
         return self._batches(self.order(epoch), epoch, start_batch)
 
     def _batches(
@@ -193,7 +192,7 @@ class BatchLoader:
         )
 
     def _refuse_unused(self, op: str) -> None:
-        """Raise for options of augmentation that have no effect without it."""
+        """Raise for options that have no effect without augmentation."""
         for name in ("cutout", "randaugment_ops"):
             if self._options[name]:
                 raise ValueError(

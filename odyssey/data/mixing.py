@@ -1,25 +1,26 @@
-"""Mixup and CutMix: each image of a batch partly replaced by the one before it.
+"""Mixup and CutMix: mix each image of a batch with the one before it.
 
 Zhang et al. 2018, arXiv:1710.09412, and Yun et al. 2019, arXiv:1905.04899.  Labels
-become distributions over the classes, with the weight that each image really has.
-The first image gets the last one of the batch.  Neighbours are random where batches
-are shuffled, so that no other pairs have to be drawn.  A batch of one image is mixed
-with itself, which changes nothing.  The pairs, the box and its clipping are those of
-torchvision's ``references/classification/transforms.py``.
+become distributions over the classes, with the share of each image as its weight.
+The first image is mixed with the last one of the batch.  Batches are shuffled, so
+neighbours are random pairs already.  A batch of one image is mixed with itself, which
+changes nothing.  The pairs, the box and its clipping are those of torchvision's
+``references/classification/transforms.py``.
 
-What is done to a batch is a pure function of (seed, epoch, number of the batch), and
-one share, or one box, holds for the whole of it.
+The mixing of a batch is a pure function of (seed, epoch, number of the batch).  All
+images of a batch have the same share, or the same box.
 
-A share is drawn from the distribution Beta(alpha, alpha): near 0 and 1 where alpha is
-small, uniform for 1, near 1/2 where it is large.  With two uniform numbers u and v
+A share is drawn from the distribution Beta(alpha, alpha): near 0 or 1 if alpha is
+small, uniform for 1, near 1/2 if alpha is large.  With two uniform numbers u and v
 
     w = u^(1/alpha)    c = cos(2*pi*v)    t = c * sqrt((1 - w) / (w + (1 - w) * c^2))
     share = (1 + t) / 2
 
-For: ``s = sqrt(2*alpha * (1/w - 1)) * c`` has Student's t distribution with 2*alpha
+Reason: ``s = sqrt(2*alpha * (1/w - 1)) * c`` has Student's t distribution with 2*alpha
 degrees of freedom (Bailey, *Polar Generation of Random Variates with the
 t-Distribution*, Math. Comp. 62, 1994), and ``(1 + s / sqrt(2*alpha + s^2)) / 2`` then
-has Beta(alpha, alpha).  In the form above small alpha do not overflow.
+has the distribution Beta(alpha, alpha).  The form above does not overflow for small
+alpha.
 """
 
 import math
@@ -82,8 +83,8 @@ def cutmix(
     Returns
     -------
     mixed : (N, C, H, W), dtype and memory order of ``x``
-    targets : (N, K), dtype of ``x``; the other label's weight is the box's part of
-        the image's area
+    targets : (N, K), dtype of ``x``; the weight of the other label is the box's share
+        of the image's area
     """
     op = "cutmix"
     _check_batch(op, x, labels, num_classes)
@@ -115,13 +116,13 @@ def mix_batch(
     mixup_alpha: float = 0.0,
     cutmix_alpha: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mix a batch by mixup or CutMix, where both are wanted by the toss of a coin.
+    """Mix a batch by mixup or CutMix; if both are on, each with probability 1/2.
 
-    Of the words that ``numpy.random.Philox(key=(seed, MIX_STREAM), counter=(0, batch,
-    epoch, 0))`` draws first, the highest bit of word 0 chooses CutMix, words 1 and 2
-    are for the share, and the remainders of words 3 and 4 divided by H and W are the
-    centre of CutMix's box.  It has sides of sqrt(1 - share) times the image's, cut off
-    to an even number of pixels, and is clipped at the border.
+    The random numbers are the first words of ``numpy.random.Philox(key=(seed,
+    MIX_STREAM), counter=(0, batch, epoch, 0))``.  The highest bit of word 0 chooses
+    CutMix, words 1 and 2 give the share, and words 3 and 4, modulo H and W, are the
+    centre of CutMix's box.  The box's sides are sqrt(1 - share) times the image's,
+    rounded down to an even number of pixels, and it is clipped at the border.
 
     Parameters
     ----------
@@ -130,17 +131,17 @@ def mix_batch(
     num_classes : K, at least 1
     seed : any integer of 64 bits, signed or unsigned
     epoch, batch : their numbers, 0 to 2**64 - 1
-    mixup_alpha, cutmix_alpha : of the Beta distribution of the share, 0 for never
+    mixup_alpha, cutmix_alpha : of the share's Beta distribution; 0 turns it off
 
     Returns
     -------
-    mixed : (N, C, H, W), dtype and memory order of ``x``; a copy where both alpha are 0
+    mixed : (N, C, H, W), dtype and memory order of ``x``; a copy if both alpha are 0
     targets : (N, K), dtype of ``x``, rows that sum to 1
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is not valid.
     """
     op = "mix_batch"
     word = as_word(op, "seed", seed)
@@ -161,7 +162,7 @@ def mix_batch(
 
 
 def symmetric_beta(alpha: float, u_word: int, v_word: int) -> float:
-    """Return the number of Beta(alpha, alpha) that belongs to two random words."""
+    """Return a number drawn from Beta(alpha, alpha) by two random words."""
     log_u = math.log(((u_word >> 11) + 1) / 2**53)  # u in (0, 1]
     c = math.cos(2 * math.pi * ((v_word >> 11) / 2**53))
     w, rest = math.exp(log_u / alpha), -math.expm1(log_u / alpha)
@@ -173,7 +174,7 @@ def symmetric_beta(alpha: float, u_word: int, v_word: int) -> float:
 def clipped_box(
     share: float, y: int, x: int, H: int, W: int
 ) -> tuple[int, int, int, int]:
-    """Return (top, bottom, left, right) of a box of ``1 - share`` around a pixel."""
+    """Return (top, bottom, left, right) of a box with area 1 - share about a pixel."""
     half = 0.5 * math.sqrt(1 - share)
     half_h, half_w = int(half * H), int(half * W)
     return (
@@ -185,7 +186,7 @@ def clipped_box(
 
 
 def check_classes(op: str, labels: np.ndarray, num_classes: int) -> None:
-    """Raise unless ``labels`` are integers of 0 to ``num_classes - 1``."""
+    """Raise unless ``labels`` are integers from 0 to ``num_classes - 1``."""
     check_int(op, "num_classes", num_classes, minimum=1)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: labels must be integers, got {labels.dtype}")
@@ -212,7 +213,7 @@ def _check_batch(op: str, x: np.ndarray, labels: np.ndarray, num_classes: int) -
 def _targets(
     x: np.ndarray, labels: np.ndarray, num_classes: int, share: float
 ) -> np.ndarray:
-    """Return ``share`` of each label and the rest of the one before it, (N, K)."""
+    """Return share * one_hot(label) + (1 - share) * one_hot(label before), (N, K)."""
     targets = np.zeros((len(labels), num_classes))
     rows, labels = np.arange(len(labels)), labels.astype(np.int64)
     targets[rows, labels] = share

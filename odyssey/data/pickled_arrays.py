@@ -1,6 +1,6 @@
-"""The arrays and numbers of NumPy that a pickled batch holds, put together from notes.
+"""Build the NumPy arrays and numbers of a pickled batch from recorded calls.
 
-`odyssey.data.unpickle` notes down what NumPy's own pickles call, and calls none of it:
+`odyssey.data.unpickle` records the calls in a pickle of NumPy, and executes none:
 
     protocols 2 to 4  _reconstruct(...), then its state (version, shape, dtype, Fortran
                       order, bytes)
@@ -8,7 +8,7 @@
     a single number   scalar(dtype, bytes)
     a dtype           dtype("i8", ...), then its state (version, byte order, ...)
 
-Every part is checked here before an array is made of the bytes.
+Every part is checked here before the bytes become an array.
 """
 
 import math
@@ -36,7 +36,7 @@ def as_pixels(value: Any) -> np.ndarray:
     Raises
     ------
     UnpickleError
-        If ``value`` is not the note of such an array, with as many bytes as it says.
+        If ``value`` is not the record of such an array, with the right number of bytes.
     """
     dtype, shape, c_ordered, raw = _parts("data", value)
     if dtype != "|u1":
@@ -47,13 +47,13 @@ def as_pixels(value: Any) -> np.ndarray:
 
 
 def as_labels(value: Any) -> np.ndarray:
-    """Return the labels that a batch holds as (N,) integers, of whatever size.
+    """Return the labels that a batch holds as (N,) integers, of any size.
 
     Raises
     ------
     UnpickleError
-        If ``value`` is neither a list of integers, those of NumPy included, nor the
-        note of an array (N,) or (N, 1) of them.
+        If ``value`` is neither a list of integers, of Python or NumPy, nor the record
+        of an array (N,) or (N, 1) of integers.
     """
     if isinstance(value, list | tuple):
         return np.array([v if type(v) is int else _scalar(v) for v in value], object)
@@ -67,10 +67,10 @@ def as_labels(value: Any) -> np.ndarray:
     return _assemble("labels", dtype, shape, raw).reshape(shape[0])
 
 
-def _parts(what: str, note: Any) -> tuple[str, tuple[int, ...], bool, Any]:
-    """Return dtype ("" if not of integers), shape, C order and bytes of an array."""
+def _parts(name: str, note: Any) -> tuple[str, tuple[int, ...], bool, Any]:
+    """Return dtype ("" if not integers), shape, whether C order, and bytes."""
     if not isinstance(note, Call) or note.key[1] not in (RECONSTRUCT, FROMBUFFER):
-        raise UnpickleError(f"{what} is not an array")
+        raise UnpickleError(f"{name} is not an array")
     try:
         if note.key[1] == RECONSTRUCT:
             _, shape, dtype, fortran_order, raw = note.state
@@ -80,22 +80,22 @@ def _parts(what: str, note: Any) -> tuple[str, tuple[int, ...], bool, Any]:
             c_ordered = _text(order) == "C"
         dtype = _integer_dtype(dtype)
     except _MALFORMED as error:
-        raise UnpickleError(f"{what} is not an array as NumPy writes it") from error
+        raise UnpickleError(f"{name} is not an array as NumPy writes it") from error
     if not isinstance(shape, tuple) or any(type(size) is not int for size in shape):
-        raise UnpickleError(f"{what} has no proper shape")
+        raise UnpickleError(f"{name} has no proper shape")
     return dtype, shape, c_ordered, raw
 
 
-def _assemble(what: str, dtype: str, shape: tuple[int, ...], raw: Any) -> np.ndarray:
-    """Return the array of these parts, if there are as many bytes as it needs."""
+def _assemble(name: str, dtype: str, shape: tuple[int, ...], raw: Any) -> np.ndarray:
+    """Return the array of these parts; raise if the number of bytes is wrong."""
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     if not isinstance(raw, bytes | bytearray) or len(raw) != needed:
-        raise UnpickleError(f"{what} has not as many bytes as its shape says")
+        raise UnpickleError(f"{name} has not as many bytes as its shape says")
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
 def _scalar(note: Any) -> int:
-    """Return the integer that a note of one number stands for."""
+    """Return the integer of a recorded call of ``scalar``."""
     try:
         dtype, raw = note.args
         if note.key[1] == SCALAR and (dtype := _integer_dtype(dtype)):
@@ -106,11 +106,11 @@ def _scalar(note: Any) -> int:
 
 
 def _integer_dtype(note: Call) -> str:
-    """Return byte order and kind that the note of a dtype names, "" if no integers."""
+    """Return byte order and kind of a recorded dtype, "" if not of integers."""
     code, order = _text(note.args[0]), "|"
     if note.key != DTYPE or code not in _INTEGERS:
         return ""
-    if code[1] != "1":  # of several bytes: their order stands in the state
+    if code[1] != "1":  # more than one byte: the byte order is in the state
         order = _text(note.state[1])
         if order not in ("<", ">"):
             raise ValueError("no byte order")

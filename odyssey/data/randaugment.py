@@ -1,11 +1,11 @@
-"""RandAugment: a few operations drawn at random, all of one strength, on uint8 images.
+"""RandAugment: a few random operations of the same magnitude on uint8 images.
 
-Cubuk et al. 2020, arXiv:1909.13719.  Which operations there are, and what a strength
-of 0 to 30 (its 31 bins) means for each, is as in ``RandAugment`` of torchvision's
-``torchvision/transforms/autoaugment.py``; the results are those of Pillow, to the last
-bit.  ``docs/augmentation.md`` has the table.
+Cubuk et al. 2020, arXiv:1909.13719.  The operations, and what a magnitude of 0 to 30
+means for each, are those of ``RandAugment`` in torchvision's
+``torchvision/transforms/autoaugment.py`` with 31 bins; the results are those of Pillow,
+to the last bit.  ``docs/augmentation.md`` has the table.
 
-What a sample undergoes is a pure function of (seed, epoch, index of the sample).
+The operations on a sample are a pure function of (seed, epoch, index of the sample).
 """
 
 import functools
@@ -21,13 +21,13 @@ from odyssey.layout import as_nhwc
 
 MAX_MAGNITUDE = 30
 MAX_OPERATIONS = 2**16
-FIXED_POINT = 65536  # ths of a pixel
+FIXED_POINT = 65536  # coordinates are in units of 1/65536 pixel
 
 
 class Tables(NamedTuple):
-    """What the operations look up, for one strength and one size of image."""
+    """Tables of the operations for one magnitude and one size of image."""
 
-    affine: np.ndarray  # (14, 2, 6) int64, where pixels come from
+    affine: np.ndarray  # (14, 2, 6) int64, see `_matrices`
     blend: np.ndarray  # (2, 256, 256) uint8, mixtures of two values
     levels: np.ndarray  # (2, 256) uint8, Posterize and Solarize
     stretch: np.ndarray  # (256, 256) float64, value * (255 / range)
@@ -42,8 +42,8 @@ def apply_operation(
     ----------
     images : (N, 3, H, W) uint8, any memory order
     operation : one of `OPERATIONS`
-    magnitude : strength, 0 to 30
-    negative : the other direction, for ShearX to Sharpness; the others have only one
+    magnitude : 0 to 30
+    negative : reverse the direction, for ShearX to Sharpness; the others have only one
 
     Returns
     -------
@@ -52,7 +52,7 @@ def apply_operation(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit.
+        If an argument is not valid.
     """
     op = "apply_operation"
     check_array(op, "images", images)
@@ -79,7 +79,7 @@ def apply_operation(
 def check_randaugment(
     op: str, num_ops: int, magnitude: int, shape: tuple[int, ...]
 ) -> Tables:
-    """Return the tables for a strength and images of a shape (C, H, W), all checked."""
+    """Check the arguments; return the tables for images of a shape (C, H, W)."""
     num_ops = check_int(op, "randaugment_ops", num_ops, minimum=0)
     if num_ops > MAX_OPERATIONS:
         raise ValueError(
@@ -93,7 +93,7 @@ def check_randaugment(
 
 
 def _check_magnitude(op: str, name: str, value: int) -> int:
-    """Return a strength, checked."""
+    """Check a magnitude and return it."""
     value = check_int(op, name, value, minimum=0)
     if value > MAX_MAGNITUDE:
         raise ValueError(f"{op}: {name} must be at most {MAX_MAGNITUDE}, got {value}")
@@ -101,7 +101,7 @@ def _check_magnitude(op: str, name: str, value: int) -> int:
 
 
 def _check_channels(op: str, C: int) -> None:
-    """Raise ``ValueError`` unless images are of red, green and blue."""
+    """Raise ``ValueError`` unless images are RGB."""
     if C != 3:
         raise ValueError(f"{op}: images must have 3 channels for RandAugment, got {C}")
 
@@ -114,7 +114,7 @@ def randaugment(
     num_ops: int,
     tables: Tables,
 ) -> None:
-    """Put images (N, H, W, 3) through operations drawn for their indices, in place."""
+    """Apply operations drawn for their indices to images (N, H, W, 3), in place."""
     choices = np.empty((len(pixels), num_ops, 2), np.int64)
     draw_operations(indices.astype(np.uint64), key, epoch, choices)
     apply_operations(pixels, choices, *tables)
@@ -122,10 +122,10 @@ def randaugment(
 
 @functools.lru_cache(maxsize=8)
 def make_tables(magnitude: int, H: int, W: int) -> Tables:
-    """Return the tables for a strength and images of H by W pixels.
+    """Return the tables for a magnitude and images of H by W pixels.
 
-    Strengths are interpolated in float32, since that decides which whole number a
-    mixture is cut off to.
+    Magnitudes are interpolated in float32, because rounding decides which whole number
+    a blended value is truncated to.
     """
     affine = np.zeros((len(OPERATIONS), 2, 6), np.int64)
     blend = np.empty((2, 256, 256), np.uint8)
@@ -146,9 +146,9 @@ def make_tables(magnitude: int, H: int, W: int) -> Tables:
 
 
 def _interpolate(most: float, magnitude: int) -> float:
-    """Return a strength's share of ``most``, counted from the nearer end.
+    """Return ``most * magnitude / 30``, counted from the nearer end of the range.
 
-    The step has the precision of float32, and so has the result, rounded once.
+    Both the step and the result are rounded to float32.
     """
     end = float(np.float32(most))
     step = float(np.float32(end / MAX_MAGNITUDE))
@@ -163,7 +163,7 @@ def _matrices(magnitude: int, sign: int, H: int, W: int) -> dict[str, tuple]:
     The pixel at (x, y) is fetched from (a*x + b*y + c, d*x + e*y + f).
     """
     shear = sign * _interpolate(0.3, magnitude)
-    # of whole pixels, cut off; 150/331 of the side at most
+    # whole pixels, truncated; at most 150/331 of the side
     right = sign * int(_interpolate(150.0 / 331.0 * W, magnitude))
     down = sign * int(_interpolate(150.0 / 331.0 * H, magnitude))
     angle = math.radians(sign * _interpolate(30.0, magnitude))  # anticlockwise
@@ -180,14 +180,14 @@ def _matrices(magnitude: int, sign: int, H: int, W: int) -> dict[str, tuple]:
 
 
 def _fixed_point(matrix: tuple) -> list[int]:
-    """Return a matrix for whole coordinates, the centres of pixels meant."""
+    """Return a matrix in fixed point, for integer coordinates of pixel centres."""
     a, b, c, d, e, f = matrix
     c, f = c + a / 2 + b / 2, f + d / 2 + e / 2
     return [math.floor(v * FIXED_POINT + 0.5) for v in (a, b, c, d, e, f)]
 
 
 def _blend_table(factor: np.float32) -> np.ndarray:
-    """Return ``other + factor * (value - other)`` for all (other, value), cut off."""
+    """Return ``other + factor * (value - other)`` for all (other, value), truncated."""
     values = np.arange(256, dtype=np.float32)
     other = values[:, None]
     return np.clip(other + factor * (values - other), 0, 255).astype(np.uint8)

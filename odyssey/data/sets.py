@@ -1,4 +1,4 @@
-"""Data sets by name, the images of one that validate, and the batches of either."""
+"""Data sets by name, the split for validation, and loaders."""
 
 import os
 from typing import Any
@@ -17,18 +17,17 @@ DATASETS = (*PUBLISHED, "synthetic")
 
 
 def usual_data_dir(dataset: str) -> str:
-    """Return the folder of a data set for which no other is named."""
+    """Return the default folder of a data set."""
     return f"datasets/{dataset if dataset in PUBLISHED else 'cifar10'}"
 
 
 def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
-    """Return a data set, whole in memory.
+    """Read or draw a data set.
 
     Parameters
     ----------
-    dataset : "cifar10" or "cifar100", read from ``data_dir``, or "synthetic", drawn on
-        the spot
-    data_dir : see `load_cifar10` and `load_cifar100`; not looked at for "synthetic"
+    dataset : "cifar10" or "cifar100", read from ``data_dir``, or "synthetic", drawn
+    data_dir : see `load_cifar10` and `load_cifar100`; not used for "synthetic"
 
     Raises
     ------
@@ -49,12 +48,12 @@ def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
 def split_validation(
     images: np.ndarray, labels: np.ndarray, n: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Set ``n`` random images of the training set aside for validation.
+    """Split ``n`` random images for validation off the training set.
 
-    The choice is a pure function of (number of images, n, seed), and that for a
-    smaller n is part of that for a larger one.  Both parts keep their order.  A limit
-    on the training images is to be put on what this returns, so that it does not
-    change which images validate.
+    The choice is a pure function of (number of images, n, seed), and the choice for a
+    smaller n is part of that for a larger one.  Both parts keep their order.  Limit the
+    number of training images after the split, so that the limit does not change the
+    images for validation.
 
     Parameters
     ----------
@@ -89,9 +88,9 @@ def make_train_loader(
     augment: bool = True,
     **options: Any,
 ) -> BatchLoader:
-    """Return a loader that shuffles each epoch and, normally, crops and flips.
+    """Return a loader that shuffles each epoch and, by default, crops and flips.
 
-    More ``options`` are those of `BatchLoader`.
+    Other ``options`` are those of `BatchLoader`.
     """
     return BatchLoader(
         images, labels, batch_size, seed=seed, augment=augment, **options
@@ -103,7 +102,7 @@ def make_eval_loader(
 ) -> BatchLoader:
     """Return a loader that keeps the order and only normalises.
 
-    More ``options``, ``mean`` and ``std``, are those of `BatchLoader`.
+    The ``options`` are ``mean`` and ``std``, see `BatchLoader`.
     """
     return BatchLoader(images, labels, batch_size, shuffle=False, **options)
 

@@ -1,9 +1,9 @@
-"""Where random numbers come from: words of Philox, found by a key and a counter.
+"""Random numbers: words of Philox, determined by a key and a counter.
 
 A key is (seed, stream), a counter (0, number, epoch, 0), with the number of a sample or
-a batch.  So each sample, batch and epoch has a sequence of its own, and none has to be
-drawn to get at another.  Uses that must not repeat each other's numbers have streams
-of their own.  NumPy promises that `random_raw` stays the same in all versions.
+a batch.  So each sample, batch and epoch has its own sequence, which can be drawn
+without drawing any other.  Each use of randomness has its own stream, so that no two
+uses get the same numbers.  NumPy promises that `random_raw` never changes.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ AUGMENT_STREAM = 1  # of each sample in each epoch
 SHUFFLE_STREAM = 2  # of each epoch
 SPLIT_STREAM = 3
 MIX_STREAM = 4  # of each batch in each epoch
-NOISE_STREAM = 16  # of each update: what a model draws in training
+NOISE_STREAM = 16  # of each update: numbers that a model draws in training
 
 
 def as_word(op: str, name: str, value: int) -> np.uint64:
-    """Return an integer of 64 bits, signed or unsigned, as the word of its bits."""
+    """Return an integer of 64 bits, signed or unsigned, as the word with its bits."""
     value = check_int(op, name, value, minimum=-(2**63))
     if value >= 2**64:
         raise ValueError(f"{op}: {name} must be less than 2**64, got {value}")
@@ -26,7 +26,7 @@ def as_word(op: str, name: str, value: int) -> np.uint64:
 
 
 def as_counter(op: str, name: str, value: int) -> np.uint64:
-    """Return an integer of 0 to 2**64 - 1 as a word."""
+    """Return an integer from 0 to 2**64 - 1 as a word."""
     return as_word(op, name, check_int(op, name, value, minimum=0))
 
 

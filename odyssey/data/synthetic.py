@@ -1,15 +1,15 @@
 """A synthetic image set that needs no download: ten shapes and textures.
 
-Every image shows one of ten shapes (``synthetic_shapes.py``) of a random place, size,
-turn and colour over a background of uneven colour, with bars strewn about and noise in
-every pixel.  It is small enough to be drawn in seconds, easy enough for a convolutional
-network to learn in minutes, and of no use to a classifier that looks at single pixels:
-the shape's and the ground's colour change places at random, so that each pixel's mean
-is the same grey in every class.  ``docs/synthetic.md`` has the figures.
+Every image shows one of ten shapes (``synthetic_shapes.py``) with random position,
+size, rotation and colour on an uneven background, with random bars and with noise in
+every pixel.  The set is drawn in seconds, and a convolutional network learns it in
+minutes.  A classifier of single pixels learns nothing: the colours of shape and
+background are exchanged at random, so the mean of each pixel is the same grey in every
+class.  ``docs/synthetic.md`` has the figures.
 
-Each image is a pure function of (seed, split, index).  The randomness is a hash of
-these numbers, splitmix64 [1]_, instead of a generator with a state, and the drawing
-uses only arithmetic that IEEE 754 rounds in one way: same bits on every machine.
+Each image is a pure function of (seed, split, index).  The random numbers are a hash of
+these, splitmix64 [1]_, rather than those of a generator with a state.  Drawing uses
+only arithmetic that IEEE 754 rounds in one way, so every machine gets the same bits.
 
 .. [1] G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number
    generators", OOPSLA 2014.
@@ -23,24 +23,24 @@ from odyssey.data.synthetic_shapes import SHAPES, Shape
 
 CLASS_NAMES = tuple(shape.__name__ for shape in SHAPES)
 SIZE = 32  # pixels a side
-NUM_BARS = 8  # strewn about, the last FRONT_BARS of them in front of the shape
+NUM_BARS = 8  # at random places, the last FRONT_BARS of them in front of the shape
 FRONT_BARS = 2
 FIELD_KNOTS = 5  # the uneven light has 5 x 5 knots, 8 pixels apart
-CHUNK = 64  # images drawn at once: few enough to stay in the cache
+CHUNK = 64  # images drawn at once: few enough for the cache
 
-# All lengths are pixels, all colours run from 0 to 1.
+# All lengths are in pixels, all colours from 0 to 1.
 RADIUS = (7.0, 12.0)
 GAP = (0.3, 0.7)  # difference of shape and ground, in each of the three channels
 FIELD_STRENGTH = 0.15
 NOISE_STRENGTH = 0.15
-BAR_LENGTH = (1.5, 5.0)  # halves
+BAR_LENGTH = (1.5, 5.0)  # half the length
 BAR_WIDTH = (0.5, 1.2)
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, splitmix64's stride
 
 
 def _mix(words: np.ndarray) -> np.ndarray:
-    """Return splitmix64's finaliser of ``words`` (uint64): one bit moves all."""
+    """Return splitmix64's finaliser of ``words`` (uint64): each bit affects all."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
@@ -53,14 +53,14 @@ def _stream(keys: np.ndarray, start: int, count: int) -> np.ndarray:
 
 
 def _keys(seed: int, split: int, indices: np.ndarray) -> np.ndarray:
-    """Return one key, a stream of random words, for every index."""
+    """Return a key, which determines a stream of random words, for every index."""
     seed_key = _mix(np.array([seed], np.uint64) + GOLDEN)
     split_key = _stream(seed_key, split, 1)[0]
     return _mix(split_key + (indices.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 
 class _Draws:
-    """Hand out the random words of n images in turn, as uniform numbers or bytes."""
+    """The random words of n images, drawn in turn as uniform numbers or bytes."""
 
     def __init__(self, keys: np.ndarray):
         self.keys, self.used = keys, 0
@@ -78,14 +78,15 @@ class _Draws:
         return (low + (high - low) * unit).reshape(len(words), *shape)
 
     def coin(self, *shape: int) -> np.ndarray:
-        """Return true or false, evenly, (n, *shape)."""
+        """Return true or false with probability 1/2, (n, *shape)."""
         return self.uniform(*shape) < 0.5
 
     def direction(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return cosine and sine of a turn by any angle, each (n, 1, 1).
+        """Return cosine and sine of a random angle, each (n, 1, 1).
 
-        With t = tan(a / 2) they are (1 - t^2) / (1 + t^2) and 2 t / (1 + t^2): a turn
-        within 45 degrees, evenly spread to a sixth, and up to three quarter turns.
+        With t = tan(a / 2) they are (1 - t^2) / (1 + t^2) and 2 t / (1 + t^2).  The
+        angle a is within 45 degrees, with a density that is uniform to a sixth; zero to
+        three quarter turns are added.
         """
         t = self.uniform(1, 1, low=-0.41421356, high=0.41421356)
         scale = 1.0 / (1.0 + t * t)
@@ -96,9 +97,9 @@ class _Draws:
         return cosine * sign, sine * sign
 
     def noise(self, *shape: int) -> np.ndarray:
-        """Return sums of two bytes, a triangular law on [-1, 1], (n, *shape)."""
+        """Return sums of two bytes: triangular distribution on [-1, 1], (n, *shape)."""
         count = int(np.prod(shape))
-        # Little-endian wherever this runs, so that the bytes come in one order.
+        # Little-endian on every machine, so that the bytes have one order.
         octets = self.words(count // 4).astype("<u8").view(np.uint8)
         octets = octets.reshape(len(octets), 2, *shape).astype(np.float32)
         return (octets[:, 0] + octets[:, 1] - 255.0) * (1.0 / 255.0)
@@ -107,7 +108,7 @@ class _Draws:
 def _turned_grid(
     draws: _Draws, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return every pixel's coordinates about (x, y), turned at random, (n, 32, 32)."""
+    """Return each pixel's coordinates about (x, y), rotated randomly, (n, 32, 32)."""
     pixels = np.arange(SIZE, dtype=np.float32) + 0.5
     cosine, sine = draws.direction()
     x, y = pixels[None, None, :] - x, pixels[None, :, None] - y
@@ -115,13 +116,13 @@ def _turned_grid(
 
 
 def _paint(images: np.ndarray, distance: np.ndarray, colour: np.ndarray) -> None:
-    """Fill, in ``images``, where ``distance`` (pixels) is negative, edges smoothed."""
+    """Fill ``images`` where ``distance`` (pixels) is negative, with smooth edges."""
     cover = np.clip(0.5 - distance, 0.0, 1.0)[:, None]  # (n, 1, 32, 32)
     images += cover * (colour - images)
 
 
 def _paint_bar(images: np.ndarray, draws: _Draws) -> None:
-    """Paint one bar of any colour at any place."""
+    """Paint one bar of random colour at a random position."""
     place = draws.uniform(2, 1, 1, high=float(SIZE))
     x, y = _turned_grid(draws, place[:, 0], place[:, 1])
     length = draws.uniform(1, 1, low=BAR_LENGTH[0], high=BAR_LENGTH[1])
@@ -131,7 +132,7 @@ def _paint_bar(images: np.ndarray, draws: _Draws) -> None:
 
 
 def _uneven_light(draws: _Draws) -> np.ndarray:
-    """Return a smooth random field in (-1, 1), (n, 3, 32, 32): knots interpolated."""
+    """Return a smooth random field in (-1, 1), interpolated knots, (n, 3, 32, 32)."""
     knots = draws.uniform(3, FIELD_KNOTS, FIELD_KNOTS, low=-1.0)
     place = np.arange(SIZE, dtype=np.float32) * ((FIELD_KNOTS - 1) / SIZE)
     left = np.floor(place).astype(np.intp)
@@ -142,10 +143,11 @@ def _uneven_light(draws: _Draws) -> np.ndarray:
 
 
 def _draw_colours(draws: _Draws) -> tuple[np.ndarray, np.ndarray]:
-    """Return the colours of shape and ground, (n, 3, 1, 1) each, one law for both.
+    """Return the colours of shape and background, each (n, 3, 1, 1).
 
-    They differ by ``GAP`` in every channel, a coin saying which is the brighter: so
-    their difference has mean zero, and no class a colour or brightness of its own.
+    Both have the same distribution.  In every channel they differ by ``GAP``, and
+    either is brighter with probability 1/2: so their difference has mean zero, and no
+    class has its own colour or brightness.
     """
     gap = draws.uniform(3, 1, 1, low=GAP[0], high=GAP[1])
     dark = draws.uniform(3, 1, 1) * (1.0 - gap)
@@ -176,7 +178,7 @@ def _draw_images(keys: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _draw_labels(seed: int, split: int, count: int) -> np.ndarray:
-    """Return ``count`` labels: every ten in a row hold each class once, shuffled."""
+    """Return ``count`` labels; every ten in a row hold each class once, shuffled."""
     tens = np.arange(-(-count // len(SHAPES)))
     lots = _stream(_keys(seed, split, tens), 0, len(SHAPES))
     return np.argsort(lots, axis=1, kind="stable").ravel()[:count].astype(np.int64)
@@ -184,7 +186,7 @@ def _draw_labels(seed: int, split: int, count: int) -> np.ndarray:
 
 def _draw_split(seed: int, split: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return images (count, 3, 32, 32), channels-last, and labels (count,)."""
-    # Four kinds of keys, two a split, so that labels and images draw apart.
+    # Two kinds of keys for each split: labels and images get different numbers.
     labels = _draw_labels(seed, 2 * split, count)
     keys = _keys(seed, 2 * split + 1, np.arange(count))
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
@@ -204,16 +206,15 @@ def make_synthetic(
     Parameters
     ----------
     num_train, num_test : int
-        Numbers of images, at least 1.  Classes are balanced: their sizes differ by
-        one at most.
+        Numbers of images, at least 1.  The sizes of the classes differ by at most one.
     seed : int
-        Which set, 0 to 2**64 - 1.
+        Number of the set, 0 to 2**64 - 1.
 
     Returns
     -------
     Dataset
         Images (n, 3, 32, 32) uint8 with channels-last memory, labels (n,) int64, and
-        the ten class names.  Mean and deviation are CIFAR-10's, whose place it takes.
+        the ten class names.  Mean and deviation are those of CIFAR-10.
 
     Raises
     ------

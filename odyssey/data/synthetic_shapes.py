@@ -1,12 +1,12 @@
-"""Ten shapes and textures as distances, the classes of the synthetic image set.
+"""Ten shapes and textures as signed distances, the classes of the synthetic image set.
 
-A shape is a function of coordinates in which it has a radius of about one: negative
-inside, positive outside, zero on the outline, and near the outline the distance to it.
-Such distances combine like sets: ``maximum`` is the intersection, ``minimum`` the
-union, a minus sign the complement (J. C. Hart, "Sphere tracing", The Visual Computer
-12, 1996, uses them so).  All ten are made of + - * /, square roots, ``floor``,
-``minimum`` and ``maximum``, which IEEE 754 rounds in one way only: every machine draws
-the same bits, which sines and cosines could not promise.
+A shape is a function of coordinates in which its radius is about one.  It is negative
+inside, positive outside, zero on the outline, and near the outline it is the distance
+to it.  Such distances combine like sets: ``maximum`` is the intersection, ``minimum``
+the union, a minus sign the complement (see J. C. Hart, "Sphere tracing", The Visual
+Computer 12, 1996).  All ten use only + - * /, square roots, ``floor``, ``minimum`` and
+``maximum``, which IEEE 754 rounds in one way, so every machine draws the same bits;
+sines and cosines would not guarantee that.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ import numpy as np
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 # Outward normals of a triangle's and a pentagram's sides: cosines and sines of every
-# 120 and every 72 degrees, written out so that no library's rounding enters.
+# 120 and every 72 degrees, as constants that do not depend on a library's rounding.
 TRIANGLE_NORMALS = ((0.0, 1.0), (0.8660254, -0.5), (-0.8660254, -0.5))
 PENTAGRAM_NORMALS = (
     (0.0, 1.0),
@@ -36,7 +36,7 @@ def _box(x: np.ndarray, y: np.ndarray, width: float, height: float) -> np.ndarra
 
 
 def _wave(x: np.ndarray, period: float) -> np.ndarray:
-    """Return a triangle wave: negative in bands half a period wide, one at zero."""
+    """Return a triangle wave, negative in bands half a period wide, as around zero."""
     x = x / period
     return (np.abs(x - np.floor(x + 0.5)) - 0.25) * period
 
@@ -47,7 +47,7 @@ def disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the distance to a ring: a thick outline of a disc."""
+    """Return the distance to a ring."""
     return np.abs(_length(x, y) - 0.72) - 0.2
 
 
@@ -57,15 +57,15 @@ def square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the distance to an equilateral triangle: inside all three sides."""
+    """Return the distance to an equilateral triangle: the inside of three sides."""
     inside = [x * a + y * b - 0.52 for a, b in TRIANGLE_NORMALS]
     return np.maximum(np.maximum(inside[0], inside[1]), inside[2])
 
 
 def star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the distance to a five-pointed star: outside one side at most.
+    """Return the distance to a five-pointed star: the outside of at most one side.
 
-    The second largest of the five sides' distances decides, found in one pass.
+    This is the second largest of the distances to its five sides, found in one pass.
     """
     largest = second = np.full_like(x, -np.inf)
     for a, b in PENTAGRAM_NORMALS:
@@ -81,7 +81,7 @@ def cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def crescent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the distance to a crescent: a disc less a disc beside it."""
+    """Return the distance to a crescent: a disc without another disc beside it."""
     return np.maximum(_length(x, y) - 0.95, 0.75 - _length(x - 0.5, y))
 
 
@@ -91,9 +91,9 @@ def stripes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def checkerboard(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the distance to four by four fields of a checkerboard, every other one."""
+    """Return the distance to every other square of a four by four checkerboard."""
     x_wave, y_wave = _wave(x - 0.22, 0.88), _wave(y - 0.22, 0.88)
-    # Both in their bands or both out of them: the union of two intersections.
+    # Both waves negative or both positive: the union of two intersections.
     fields = np.minimum(np.maximum(x_wave, y_wave), -np.minimum(x_wave, y_wave))
     return np.maximum(fields, _box(x, y, 0.88, 0.88))
 

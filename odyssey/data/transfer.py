@@ -1,18 +1,18 @@
-"""One file from one address: resumed, tried again, believed only by its MD5 sum.
+"""Download a file: resume, try again, and check its MD5 sum.
 
-What has arrived lies in a part file.  The next request asks for the rest,
+The bytes that arrive are written to a part file.  The next request asks for the rest,
 
     Range: bytes=40-        the part has 40 bytes
 
-and the answer decides what becomes of them:
+and the status of the answer decides what to do:
 
     206, Content-Range: bytes 40-99/100    append
-    200                                    the server knows no ranges: write anew
+    200                                    the server ignores ranges: start over
     416, 206 with another range            nothing to append: the MD5 sum is right,
-                                           or the part is thrown away, once
+                                           or the part is deleted, once
 
-A part may come from an earlier run or another server, so if one put together from
-several answers has the wrong sum, it is fetched once more in one piece.  RFC 9110,
+A part may come from an earlier run or another server.  So if a part made of several
+answers has the wrong sum, the file is downloaded once more as a whole.  RFC 9110,
 section 14, https://www.rfc-editor.org/rfc/rfc9110#section-14
 """
 
@@ -30,9 +30,9 @@ from odyssey.data.archive import md5_of_file, mismatch
 from odyssey.data.file_kinds import GZIP, kind_of_file
 from odyssey.errors import one_line
 
-CHUNK_BYTES = 2**14  # as much as a time-out can lose
+CHUNK_BYTES = 2**14  # a time-out loses at most this
 MAX_BYTES = 2**30  # of a file whose size is not known
-MAX_ATTEMPTS = 100  # for one address, however much each of them brings
+MAX_ATTEMPTS = 100  # for one address, even if each brings some bytes
 MAX_WAIT = 30.0  # seconds between two attempts
 CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -40,7 +40,7 @@ CONNECT_TIMEOUT = 10.0  # seconds
 class SourceError(Exception):
     """An address does not give the file; the message says why."""
 
-    attempts = 0  #: made in vain, if the observer has heard of the reason
+    attempts = 0  #: number of attempts, if the observer was told the reason
 
 
 class BrokenOffError(SourceError):
@@ -52,27 +52,27 @@ class WrongContentError(SourceError):
 
 
 class Observer:
-    """What a download tells on its way; this one keeps it to itself."""
+    """Receives the messages and progress of a download; this class ignores them."""
 
     def say(self, message: str) -> None:
-        """Take a line of news."""
+        """Take a message."""
 
     def fail(self, message: str) -> None:
-        """Take a line about something that went wrong."""
+        """Take a message about a failure."""
         self.say(message)
 
     def begin(self, done: int, total: int | None) -> None:
-        """Take the bytes there at the start and, if known, those in the end."""
+        """Take the number of bytes already there and, if known, of the whole file."""
 
     def advance(self, count: int) -> None:
         """Take the number of bytes that have just arrived."""
 
     def end(self) -> None:
-        """No more bytes will arrive; follows every ``begin``."""
+        """Take the end of the bytes; follows every ``begin``."""
 
 
 class Session(requests.Session):
-    """A session that follows no redirect from https to anything less."""
+    """A session that refuses a redirect from https to another scheme."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a response redirects to, None if it does not."""
@@ -105,7 +105,7 @@ def fetch(
     url : str
         http or https.
     part : Path
-        The file to fill; what it holds already is not asked for again.
+        The file to fill; bytes that it holds already are not requested again.
     md5 : str
         The sum that the file must have, 32 lower-case hex digits.
     session : requests.Session
@@ -114,28 +114,28 @@ def fetch(
     timeout : float
         Seconds without a byte after which a connection counts as broken.
     retries : int
-        Further attempts after a broken connection, status 429 or 5xx; they are
-        counted anew whenever one has brought bytes.
+        Further attempts after a broken connection, status 429 or 5xx; the count starts
+        again whenever an attempt has brought bytes.
     observer : Observer or None
     sleep : callable
-        Waits for seconds.
+        Waits for a number of seconds.
 
     Raises
     ------
     SourceError
-        If ``url`` does not give the file.  The part is kept for the next attempt, but
-        for a `WrongContentError`, after which it is gone.
+        If ``url`` does not give the file.  The part is kept for the next attempt,
+        except after a `WrongContentError`.
     OSError
         If the part cannot be written.
     """
     observer = observer or Observer()
     most, failures, started_over = _size(part), 0, False
-    told = ""  # the last reason that the observer has heard of
+    told = ""  # the last reason that the observer was told
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             start, kind = _transfer(session, url, part, size, timeout, observer)
         except BrokenOffError as error:
-            if md5_of_file(part) == md5:  # only its length was announced wrongly
+            if md5_of_file(part) == md5:  # only the announced length was wrong
                 return
             if _size(part) > most:
                 most, failures = _size(part), 0
@@ -174,9 +174,9 @@ def _transfer(
     timeout: float,
     observer: Observer,
 ) -> tuple[int, str]:
-    """Ask once for what ``part`` lacks; see `_receive` for what is returned."""
+    """Request the missing bytes of ``part`` once; return the result of `_receive`."""
     offset = _size(part)
-    headers = {"Accept-Encoding": "identity"}  # ranges and MD5 are of the file itself
+    headers = {"Accept-Encoding": "identity"}  # ranges and MD5 refer to the file itself
     if offset:
         headers["Range"] = f"bytes={offset}-"
     timeouts = (min(timeout, CONNECT_TIMEOUT), timeout)
@@ -193,7 +193,7 @@ def _transfer(
         raise BrokenOffError(f"connection failed: {_cause(error)}") from error
     except (requests.RequestException, ValueError) as error:
         raise SourceError(f"cannot be fetched: {_cause(error)}") from error
-    except OSError as error:  # the network's errors are caught above: it is the disk's
+    except OSError as error:  # of the disk; errors of the network are caught above
         error.filename = error.filename or os.fspath(part)
         raise
 
@@ -210,7 +210,7 @@ def _receive(
     Returns
     -------
     start : int
-        Where in the part the body begins: 0 if all of the part comes from it.
+        Position in the part where the body begins: 0 if the body is the whole part.
     kind : str
         The content type, for messages.
     """
@@ -238,7 +238,7 @@ def _receive(
                 file.write(chunk)
                 position += len(chunk)
                 observer.advance(len(chunk))
-                if position > (size or MAX_BYTES):  # the MD5 sum will tell
+                if position > (size or MAX_BYTES):  # the MD5 sum will be wrong
                     return start, kind
         except urllib3.exceptions.ProtocolError:
             broken = True
@@ -251,9 +251,9 @@ def _receive(
 
 
 def _extent(response: requests.Response, offset: int) -> tuple[int | None, int | None]:
-    """Return where the body begins and the whole file ends, None where not known.
+    """Return where the body begins and where the file ends, None if not known.
 
-    The beginning is None if the body does not go on from ``offset``.
+    The beginning is None if the body does not continue at ``offset``.
     """
     headers = response.headers
     if response.status_code == 200:
@@ -268,18 +268,18 @@ def _extent(response: requests.Response, offset: int) -> tuple[int | None, int |
 
 
 def _named_kind(part: Path, content_type: str) -> str:
-    """Return what has arrived, in words where its first bytes tell."""
+    """Return the kind of the file that arrived, by its first bytes if possible."""
     kind = kind_of_file(part)
     return content_type if kind in ("", GZIP) else kind
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, 0 if there is none."""
+    """Return the size of a file in bytes, 0 if there is none."""
     return path.stat().st_size if path.exists() else 0
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason of an error of requests, without object names."""
+    """Return the innermost reason of an error of requests, as one line."""
     while True:
         reasons = [getattr(error, "reason", None), *error.args[:2]]
         inner = next((e for e in reasons if isinstance(e, BaseException)), None)

@@ -1,28 +1,28 @@
-"""Read the pickled batches of CIFAR without running anything they say.
+"""Read the pickled batches of CIFAR without executing them.
 
-A pickle is a program for a small stack machine, and two of its instructions together
-(GLOBAL, REDUCE) import and call any function there is: loading a tampered file with
-``pickle.load`` runs whatever its author liked.  The batches need little of that
-machine, so here is that little.  ``pickletools`` splits the file into instructions;
-the loop below knows those that build dicts, lists, tuples, strings and numbers, and
-where a batch calls NumPy it only writes down which of a few known names was called
-with what.  No name is ever looked up, nothing is ever called: NumPy's arrays are put
-together afterwards, from the checked parts of these notes.
+A pickle is a program for a small stack machine.  Two of its instructions, GLOBAL and
+REDUCE, can import and call any function, so ``pickle.load`` on a tampered file runs
+code of whoever wrote it.  The batches need only a small part of the machine, which is
+implemented here.  ``pickletools`` splits the file into instructions.  The loop below
+knows those that build dicts, lists, tuples, strings and numbers.  Where a batch calls
+NumPy, the loop only records which of a few known names is called with which arguments.
+No name is looked up and nothing is called; `odyssey.data.pickled_arrays` builds the
+arrays afterwards from these records, which it checks.
 
-What Python 2 wrote in 2009 can be read, and what Python 3 writes in protocols 2 to 5
-under NumPy 1 and 2, as long as the arrays are in the file itself.  The instructions are
-documented in CPython's ``Lib/pickletools.py``.
+Pickles that Python 2 wrote in 2009 can be read, and those that Python 3 writes in
+protocols 2 to 5 with NumPy 1 or 2, if the arrays are in the file itself.  The
+instructions are documented in CPython's ``Lib/pickletools.py``.
 """
 
 import pickletools
 from typing import Any
 
-#: The 50,000 records of CIFAR-100, written by Python 3, take 600,000 or so.
+#: The 50,000 records of CIFAR-100, written by Python 3, take about 600,000.
 MAX_INSTRUCTIONS = 1_000_000
 
 RECONSTRUCT = "_reconstruct"  # an array, in protocols 2 to 4
 FROMBUFFER = "_frombuffer"  # an array, in protocol 5
-SCALAR = "scalar"  # one number, as an int64 of NumPy's
+SCALAR = "scalar"  # one number, such as NumPy's int64
 DTYPE = ("numpy", "dtype")
 _ENCODE = ("_codecs", "encode")  # how protocol 2 writes bytes from Python 3
 _ALLOWED = {("numpy", "ndarray"), DTYPE, _ENCODE}
@@ -30,16 +30,16 @@ for _core in ("numpy.core", "numpy._core"):  # NumPy 1, NumPy 2
     _ALLOWED |= {(f"{_core}.multiarray", name) for name in (RECONSTRUCT, SCALAR)}
     _ALLOWED.add((f"{_core}.numeric", FROMBUFFER))
 
-#: What damaged instructions raise; the last by mixed keys under ``python -bb`` only.
+#: Errors of damaged instructions; the last one only with ``python -bb``.
 _DAMAGE = (ValueError, TypeError, LookupError, OverflowError, BytesWarning)
 
 
 class UnpickleError(ValueError):
-    """The pickle is damaged, or asks for what no batch needs."""
+    """The pickle is damaged, or does something that no batch needs."""
 
 
 class _Name:
-    """The note "this file mentions module.name"; nothing is imported."""
+    """A record that the pickle names ``module.name``; nothing is imported."""
 
     def __init__(self, module: Any, name: Any):
         if type(module) is not str or type(name) is not str:
@@ -50,7 +50,7 @@ class _Name:
 
 
 class Call:
-    """The note "this file calls name(*args)", and the state it then sets."""
+    """A record that the pickle calls ``name(*args)``, and of the state it sets."""
 
     def __init__(self, name: _Name, args: tuple):
         self.key, self.args = name.key, args
@@ -60,22 +60,22 @@ class Call:
 def read_batch(raw: bytes) -> dict[str, Any]:
     """Return the dict that the pickle ``raw`` holds, with its keys as ``str``.
 
-    Strings of Python 2 come as bytes; arrays come as inert notes, to be read with
-    `odyssey.data.pickled_arrays`.  As with pickle itself, bytes after the end of the
-    pickle are not looked at.
+    Strings of Python 2 become bytes; arrays become records, which
+    `odyssey.data.pickled_arrays` reads.  Bytes after the end of the pickle are ignored,
+    as by pickle itself.
 
     Raises
     ------
     UnpickleError
-        If ``raw`` is damaged, holds anything but a dict, or does anything that the
-        batches have no need of.
+        If ``raw`` is damaged, does not hold a dict, or does something that no batch
+        needs.
     """
     try:
         batch = _interpret(raw)
     except UnpickleError:
         raise
     except _DAMAGE as error:
-        # No value goes into the message: its repr could be endless.
+        # The message contains no value: its repr could be very long.
         raise UnpickleError(f"damaged pickle ({type(error).__name__})") from error
     if not isinstance(batch, dict):
         raise UnpickleError(f"holds a {type(batch).__name__}, expected a dict")
@@ -86,11 +86,11 @@ def read_batch(raw: bytes) -> dict[str, Any]:
 
 
 def _interpret(raw: bytes) -> Any:
-    """Run the stack machine over the instructions that are known here."""
+    """Run the stack machine; refuse instructions that no batch needs."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}  # a dict: the file may choose the keys
-    encoded = 0  # bytes made of text: the only instruction that makes something large
+    encoded = 0  # bytes made by encoding, the only way to make something large
 
     def pop_to_mark() -> list[Any]:
         start = marks.pop()
@@ -98,7 +98,7 @@ def _interpret(raw: bytes) -> Any:
         del stack[start:]
         return items
 
-    arg: Any  # of what type, the instruction says
+    arg: Any  # its type depends on the instruction
     for count, (opcode, arg, _) in enumerate(pickletools.genops(raw)):
         if count >= MAX_INSTRUCTIONS:
             raise UnpickleError(f"more than {MAX_INSTRUCTIONS} instructions")
@@ -150,7 +150,7 @@ def _interpret(raw: bytes) -> Any:
                 memo[len(memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[arg])
-            # Names and calls: noted, not followed
+            # Names and calls: recorded, not executed
             case "GLOBAL":
                 stack.append(_Name(*arg.split(" ", 1)))
             case "STACK_GLOBAL":
@@ -161,7 +161,7 @@ def _interpret(raw: bytes) -> Any:
                 result = _note_call(name, args)
                 if isinstance(result, bytes):
                     encoded += len(result)
-                if encoded > len(raw):  # one text, encoded again and again
+                if encoded > len(raw):  # one string, encoded repeatedly
                     raise UnpickleError("makes more bytes than it holds")
                 stack.append(result)
             case "BUILD":
@@ -190,13 +190,13 @@ def _update(stack: list[Any], items: list[Any]) -> None:
     if not isinstance(stack[-1], dict) or len(keys) != len(values):
         raise UnpickleError("sets items of something not a dict")
     if not all(isinstance(key, (str, bytes)) for key in keys):
-        # Hashing tuples nested by reference could take for ever.
+        # Hashing nested tuples could take forever.
         raise UnpickleError("has a key that is not a string")
     stack[-1].update(zip(keys, values, strict=True))
 
 
 def _note_call(name: Any, args: Any) -> Any:
-    """Return the note of a call; bytes in the disguise of protocol 2 as bytes."""
+    """Return the record of a call, or the bytes that protocol 2 writes as a call."""
     if not isinstance(name, _Name) or not isinstance(args, tuple):
         raise UnpickleError("calls something not a name")
     if name.key != _ENCODE:

@@ -1,8 +1,9 @@
 """Statistics, normalisation and its gradient, over the rows of a matrix (M, C).
 
-A channels-last activation is such a matrix, one row a pixel.  Sums are kept in float64
-over blocks of rows, and blocks are merged in their order: one pass over memory, no
-cancellation at large means, the same bits whatever the number of threads.
+A channels-last activation is such a matrix, with one row for each pixel.  Sums are kept
+in float64 over blocks of rows, and blocks are merged in their order.  So there is one
+pass over memory, no cancellation at large means, and the bits are the same for any
+number of threads.
 """
 
 from typing import NamedTuple
@@ -55,6 +56,7 @@ def column_statistics(x, mean, var):
     then the blocks' means and squared deviations are merged in their order by
 
         delta = mean_b - mean;  squares += squares_b + delta**2 * n * m / (n + m)
+        where n rows come before the block and m rows are in it
 
     (Chan, Golub & LeVeque 1983).  Differences from a row of the block itself are of the
     size of the deviation, not of the mean: E[x^2] - E[x]^2 would lose all digits there.
@@ -76,7 +78,7 @@ def column_statistics(x, mean, var):
             total_mean += delta * m / (n + m)
             total_squares += squares[block, c] + delta * delta * n * m / (n + m)
         mean[c] = total_mean
-        # rounding may leave a constant column a hair below zero; NaN stays NaN
+        # in a constant column rounding may give less than zero; NaN stays NaN
         var[c] = 0.0 if total_squares < 0.0 else total_squares / M
 
 
@@ -95,8 +97,8 @@ def scale_shift(x, mean, scale, shift, addend, relu, out):
 
     for block of rows in parallel: for row: for c
 
-    ``mean``, ``scale`` and ``shift`` have one value a column.  An ``addend`` of no rows
-    is left out, and so is the relu if ``relu`` is False.  NaN passes the relu.
+    ``mean``, ``scale`` and ``shift`` have one value for each column.  Nothing is added
+    if ``addend`` has no rows.  NaN passes the relu.
     """
     M, C = x.shape
     for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of out
@@ -200,8 +202,8 @@ def combine_gradient(
 
     for block of rows in parallel: for row: for c
 
-    g is ``grad_output``, or 0 where the relu of ``scale_shift`` gave 0.  A ``slope`` of
-    no columns leaves all after the first term out.
+    g is ``grad_output``, or 0 where the relu of ``scale_shift`` gave 0.  If ``slope``
+    has no columns, only the first term is computed.
     """
     M, C = x.shape
     for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of grad_input

@@ -1,8 +1,8 @@
 """Loops of the pooling operations, over (N, H, W, C) arrays.
 
-A window is given by the rows and the columns of the input that it holds, padding left
-out: ``rows[p]`` is the pair (first, last + 1) of output row ``p``, ``cols[q]`` that of
-output column ``q``.  The kernels therefore know neither stride nor padding.
+A window is given by the rows and the columns of the input in it, without padding:
+``rows[p]`` is the pair (first, last + 1) of output row ``p``, ``cols[q]`` that of
+output column ``q``.  So the kernels need neither stride nor padding.
 """
 
 import numpy as np

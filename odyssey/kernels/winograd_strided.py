@@ -1,6 +1,6 @@
 """3x3 convolutions of stride 2 and padding 1 by minimal filtering of the even pixels.
 
-In one dimension the even numbers of x meet the taps f0 and f2, the odd ones f1 alone:
+In one dimension, even numbers of x are multiplied by f0 and f2, odd ones by f1 alone:
 
     y[p] = f0 x[2p] + f2 x[2p + 2]  +  f1 x[2p + 1]
 
@@ -10,9 +10,9 @@ with 5 products for 4 results; the last takes 4.  So there are 9 places, and
     out  = A^T [ (G kernel G^T) * (B^T patch B) ] A            * element by element
 
 as in ``winograd.py``, with 9x9 pixels in a patch and 4x4 results in a tile: 81 products
-instead of 144.  At the four odd places G has the same row, (0, 1, 0).  They need one
-matrix only, and their products are one: of 36 matrices 25 meet a row of each tile, 10
-meet four, and the last meets 16.  ``docs/derivations/winograd.md`` has the matrices.
+instead of 144.  At the four odd places G has the same row, (0, 1, 0), so these share a
+matrix and a product: of the 36 products 25 have one row for each tile, 10 have four,
+and the last has 16.  ``docs/derivations/winograd.md`` has the matrices.
 
 The gradient of the input (``turned``) has places of the same kind.  Its patches are
 5x5 pixels of grad_output, its tiles 8x8 pixels of grad_input.

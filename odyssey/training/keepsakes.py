@@ -186,9 +186,8 @@ def command() -> list[str]:
 def machine() -> dict[str, Any]:
     """Return the facts of `odyssey.info` without paths."""
     known = collect()
-    blas = [f"{library['name']} {library['version']}" for library in known["blas"]]
-    names = ("versions", "platform", "cpu", "simd", "cores", "threads")
-    return {name: known[name] for name in names} | {"blas": blas}
+    names = ("versions", "platform", "cpu", "simd", "vector_bytes", "cores", "threads")
+    return {name: known[name] for name in names}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -101,7 +101,7 @@ class Observers:
         except Exception as error:
             self._observers.remove(observer)
             name = type(observer).__name__
-            warn(f"{name} failed, the run goes on without it: {reason(error)}")
+            warn(f"{name} failed, the run continues without it: {reason(error)}")
             if method != "close":
                 with contextlib.suppress(Exception):
                     observer.close()

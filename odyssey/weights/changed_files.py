@@ -1,7 +1,7 @@
-"""What has become of a text file that was written here: named for what it is.
+"""Recognise how another program has changed a text file that was written here.
 
-Weights are text, so programs that handle text change them: git's autocrlf, editors,
-PowerShell; and Git LFS puts pointers in the place of files.
+Weights are text, so programs that handle text may change them: git's autocrlf, editors,
+PowerShell.  Git LFS replaces files by pointers.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 from odyssey.data.file_kinds import kind_of
 from odyssey.weights.files import WeightsError
 
-HEAD_BYTES = 4096  # enough for `changed_how`
+HEAD_BYTES = 4096  # number of first bytes that `changed_how` needs
 
 CARRIAGE_RETURN = (
     "Windows line ends (carriage returns), as editors make them, and git unless "
@@ -24,7 +24,7 @@ _MARKS = (
 
 
 class ChangedFileError(WeightsError):
-    """A file that some other program has put something into, or in the place of."""
+    """A file that another program has changed or replaced."""
 
     def __init__(self, path: Path, reason: str, line: int = 1) -> None:
         super().__init__(f"{path}: line {line}: {reason}")
@@ -32,27 +32,27 @@ class ChangedFileError(WeightsError):
 
 
 def changed_how(head: bytes) -> str:
-    """Return in a few words what a file is now that cannot be read and begins so.
+    """Return how an unreadable file with these first bytes was changed, "" if unknown.
 
-    That is "" if it is not known.  A good file may be taken for another: a tensor can
-    have any name, and that stands first.
+    Call it only for a file that cannot be read: a tensor can have any name, and the
+    name comes first, so that a good file may look changed.
     """
-    for mark, what in _MARKS:
+    for mark, change in _MARKS:
         if head.startswith(mark):
-            return what
+            return change
     if b"\r\n" in head[: head.find(b"\n") + 1]:
         return CARRIAGE_RETURN
     return kind_of(head)
 
 
 def listed(names: Sequence[str], most: int = 5, separator: str = ", ") -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     more = len(names) - most
     return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def summed_up(errors: Sequence[WeightsError]) -> list[str]:
-    """Return what is to be said of damaged files, once for all that changed alike."""
+    """Return messages about damaged files; files changed in one way share a message."""
     groups: dict[str, list[str]] = {}
     for error in errors:
         if isinstance(error, ChangedFileError):

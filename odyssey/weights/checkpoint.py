@@ -1,9 +1,9 @@
-"""Checkpoints of a run: ``<run>/checkpoints/step-00001234/``, whole or not there.
+"""Checkpoints of a run: ``<run>/checkpoints/step-00001234/``, complete or not there.
 
-Each is a folder of hex files with a manifest, written to ``.tmp-...``, flushed to disk
-and renamed; only then are old ones removed.  A checkpoint of a step that exists already
-takes its place by way of ``.old-step-...``, which counts as that step while there is
-no other.
+Each is a folder of hex files with a manifest.  It is written to ``.tmp-...``, flushed
+to disk and renamed; only then are old checkpoints removed.  If the step already has a
+checkpoint, that one is first renamed to ``.old-step-...``, which counts as the step's
+checkpoint as long as there is no other.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _STEP = re.compile(r"(?:\.old-)?step-([0-9]{8,18})", re.ASCII)
 
 
 class LoadedCheckpoint(NamedTuple):
-    """A checkpoint read back: where it lies, its step, and what was saved with it."""
+    """A checkpoint that was read: its folder, step, tensors and metadata."""
 
     path: Path
     step: int
@@ -57,32 +57,32 @@ def save_checkpoint(
     metadata: Mapping[str, Any],
     keep: int = 2,
 ) -> Path:
-    """Write a checkpoint and return its folder, all of it flushed to disk.
+    """Write a checkpoint, flushed to disk, and return its folder.
 
-    Afterwards the older ones are removed but for as many as make ``keep`` intact ones
-    together with the new one.  Checkpoints of later steps are left alone.  One that
-    cannot be deleted stays, with a warning, and is tried again after the next.
+    Afterwards older checkpoints are removed, until ``keep`` intact ones are left, the
+    new one included.  Checkpoints of later steps are not touched.  One that cannot be
+    deleted stays, with a warning; the next save tries again.
 
     Parameters
     ----------
-    run_dir : folder of the run, made if it does not exist
+    run_dir : folder of the run, created if necessary
     step : number of updates done
     tensors : by name, at least one; names are 1 to 120 of ``A-Za-z0-9._-``
     metadata : JSON for the manifest: recipe, seed, epoch, ...
-    keep : how many checkpoints to keep, at least 1
+    keep : number of checkpoints to keep, at least 1
 
     Raises
     ------
     TypeError, ValueError
-        If something cannot be written; nothing is touched then.
+        If an argument cannot be written; nothing is changed then.
     OSError
-        If the disk is full or the folder cannot be written; the checkpoints before
-        this one are then untouched.
+        If the disk is full or the folder cannot be written; the earlier checkpoints
+        stay.
     """
     step = check_int("save_checkpoint", "step", step, 0)
     keep = check_int("save_checkpoint", "keep", keep, 1)
     check_set("save_checkpoint", tensors, metadata)
-    metadata = json.loads(json.dumps(dict(metadata)))  # as it will be read back
+    metadata = json.loads(json.dumps(dict(metadata)))  # as it will be read
     header = {
         "step": step,
         "metadata": metadata,
@@ -100,7 +100,7 @@ def save_checkpoint(
                 os.rename(target, aside)
             os.rename(staging, target)
         fsync_directory(root)
-        with leaving(root):  # it is saved: what comes now can wait for the next time
+        with leaving(root):  # saved; the next save can clear up what stays now
             if aside.is_dir():
                 discard(aside)
             _prune(root, step, keep)
@@ -108,14 +108,14 @@ def save_checkpoint(
 
 
 def list_checkpoints(run_dir: str | os.PathLike) -> list[Path]:
-    """Return the checkpoint folders of a run, the lowest step first, by number."""
+    """Return the checkpoint folders of a run, sorted by step."""
     return list(checkpoint_folders(Path(run_dir) / CHECKPOINTS).values())
 
 
 def load_checkpoint(
     path: str | os.PathLike, *, with_tensors: bool = True
 ) -> LoadedCheckpoint:
-    """Read one checkpoint; without ``with_tensors`` check all, but return no tensor.
+    """Read a checkpoint; without ``with_tensors`` check it, but return no tensors.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def load_newest_checkpoint(run_dir: str | os.PathLike) -> LoadedCheckpoint | Non
 
     Returns
     -------
-    The checkpoint, or None if the run has none at all.
+    The checkpoint, or None if the run has no checkpoints.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def load_newest_checkpoint(run_dir: str | os.PathLike) -> LoadedCheckpoint | Non
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Tell whether a folder is a checkpoint, be it damaged, by its name or manifest."""
+    """Tell by name or manifest whether a folder is a checkpoint, even a damaged one."""
     if step_number(path.resolve()) is not None:
         return True
     try:
@@ -171,7 +171,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def check_checkpoint(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise ``WeightsError`` unless ``manifest`` is that of the checkpoint ``path``."""
+    """Raise ``WeightsError`` unless ``manifest`` belongs to the checkpoint ``path``."""
     step, metadata = manifest.get("step"), manifest.get("metadata")
     if manifest["kind"] != KIND or not isinstance(metadata, dict):
         raise WeightsError(f"{path}: not a checkpoint")
@@ -182,13 +182,13 @@ def check_checkpoint(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def step_number(path: Path) -> int | None:
-    """Return the step in the name of a checkpoint folder, None if it has none."""
+    """Return the step in the name of a folder, None if it has none."""
     match = _STEP.fullmatch(path.name)
     return int(match[1]) if match else None
 
 
 def checkpoint_folders(root: Path) -> dict[int, Path]:
-    """Return the checkpoints in a ``checkpoints`` folder by step, ascending."""
+    """Return the folders in a ``checkpoints`` folder by step, ascending."""
     found: dict[int, Path] = {}
     for path in root.iterdir() if root.is_dir() else ():
         step = step_number(path)
@@ -214,7 +214,7 @@ def _recover(root: Path) -> None:
 def _prune(root: Path, step: int, keep: int) -> None:
     """Remove checkpoints before ``step`` until ``keep`` intact ones are left.
 
-    A damaged one does not count, so that it can never push out one that is needed.
+    Damaged ones do not count, so that they never take the place of one that is needed.
     """
     intact = 1  # the one just written
     for number, path in reversed(checkpoint_folders(root).items()):
@@ -233,6 +233,6 @@ def _prune(root: Path, step: int, keep: int) -> None:
 
 
 def _digest(step: Any, metadata: Any) -> str:
-    """Return a checksum of what the tensors' own do not cover."""
+    """Return the checksum of step and metadata, which no tensor's checksum covers."""
     text = json.dumps([step, metadata], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

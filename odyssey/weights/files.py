@@ -1,7 +1,8 @@
-"""Files that survive a crash: flushed to disk, and replaced whole or not at all.
+"""Write files that survive a crash: flushed to disk, replaced as a whole or not at all.
 
-The way of every writer here: write under a temporary name in the same directory (a
-rename cannot cross file systems), flush, ``fsync``, rename, ``fsync`` the directory.
+Every writer here writes under a temporary name in the same directory (a rename cannot
+cross file systems), flushes, calls ``fsync``, renames, and calls ``fsync`` on the
+directory.
 """
 
 import contextlib
@@ -19,30 +20,30 @@ from typing import Any
 fcntl: Any
 try:
     import fcntl
-except ImportError:  # Windows has no flock: there, one process at a time is up to you
+except ImportError:  # Windows has no flock; there the user keeps to one process
     fcntl = None
 
-TEMPORARY = ".tmp-"  # begins the name of whatever is not finished; readers ignore it
-#: What a file system without locks answers: FUSE, Lustre, NFS and SMB at times.
+TEMPORARY = ".tmp-"  # prefix of unfinished files and folders; readers ignore them
+#: Errors of file systems without locks: sometimes FUSE, Lustre, NFS and SMB.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-# What this process has warned of, so as not to say it again at each checkpoint.
+# Places that this process has warned about, so as not to warn at each checkpoint.
 _not_cleared: set[Path] = set()
 _without_locks: set[int] = set()  # devices
 
 
 class WeightsError(ValueError):
-    """A weight file, manifest, folder or checkpoint that is not as it must be."""
+    """A weight file, manifest, folder or checkpoint is damaged or does not fit."""
 
 
 def fsync_directory(path: str | os.PathLike) -> None:
-    """Flush the entries of a directory, so that renames in it survive a power cut."""
+    """Flush the entries of a directory, so that renames survive a power cut."""
     if os.name == "nt":  # Windows cannot open a directory
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems know no fsync of directories.
+        # Some network file systems cannot fsync directories.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise _named(error, path) from None
     finally:
@@ -50,12 +51,12 @@ def fsync_directory(path: str | os.PathLike) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory with its parents, each flushed into the one above it.
+    """Create a directory and its parents, and flush their entries to disk.
 
     Raises
     ------
     FileExistsError
-        If a file, or a link that leads nowhere, stands in its place or in a parent's.
+        If its name or that of a parent is taken by a file or a dangling link.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -65,19 +66,19 @@ def make_directory(path: Path) -> None:
         reason = dead_link(place) or "a file where a folder belongs"
         raise FileExistsError(errno.EEXIST, reason, os.fspath(place)) from None
     for folder in missing:
-        with contextlib.suppress(PermissionError):  # one may write where none may read
+        with contextlib.suppress(PermissionError):  # writeable, but unreadable
             fsync_directory(folder.parent)
 
 
 def dead_link(path: str | os.PathLike) -> str:
-    """Return what is to be said of a link that leads nowhere, "" if it is none."""
+    """Return the message about a dangling link, "" if ``path`` is not one."""
     if os.path.islink(path) and not os.path.exists(path):
         return f"a link to {os.readlink(os.fspath(path))}, which does not exist"
     return ""
 
 
 def file_size(path: str | os.PathLike) -> int:
-    """Return the size of a file, and refuse a pipe or device: to open it may hang."""
+    """Return the size of a file; refuse a pipe or device, which could block."""
     status = os.stat(path)
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise WeightsError(f"{path}: not a regular file")
@@ -85,7 +86,7 @@ def file_size(path: str | os.PathLike) -> int:
 
 
 def write_new_file(path: str | os.PathLike, *chunks: bytes) -> None:
-    """Write ``chunks`` to a file that must not exist yet, and flush it to disk."""
+    """Write ``chunks`` to a new file, and flush it to disk; refuse an existing file."""
     try:
         with open(path, "xb") as file:
             for chunk in chunks:
@@ -97,20 +98,20 @@ def write_new_file(path: str | os.PathLike, *chunks: bytes) -> None:
 
 
 def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes) -> None:
-    """Replace a file by ``chunks``: a crash leaves the old content or the new.
+    """Replace the content of a file; a crash leaves either the old or the new content.
 
-    On any failure the temporary file is removed and the old content is untouched.
+    After a failure the temporary file is removed and the old content is still there.
     A symbolic link stays a link; the file that it points to is replaced.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # never put a file where a device is
+    if target.exists() and not target.is_file():  # never replace a device
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     temporary = target.with_name(_temporary_name(target.name[:50]))
     try:
         write_new_file(temporary, *chunks)
         os.replace(temporary, target)
     except BaseException as error:
-        if not isinstance(error, FileExistsError):  # it would be another writer's
+        if not isinstance(error, FileExistsError):  # that file is another writer's
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         if isinstance(error, OSError):
@@ -120,13 +121,13 @@ def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes) -> None:
 
 
 def atomic_write_text(path: str | os.PathLike, text: str) -> None:
-    """Replace a file by ``text`` in UTF-8; see :func:`atomic_write_bytes`."""
+    """Replace the content of a file by ``text`` in UTF-8; see `atomic_write_bytes`."""
     atomic_write_bytes(path, text.encode())
 
 
 @contextlib.contextmanager
 def temporary_directory(parent: Path, stem: str) -> Iterator[Path]:
-    """Make ``.tmp-<stem>-<random>`` to be filled and renamed; remove it on failure."""
+    """Create ``.tmp-<stem>-<random>``, to fill and rename; remove it on failure."""
     path = parent / _temporary_name(stem)
     path.mkdir()
     try:
@@ -137,9 +138,10 @@ def temporary_directory(parent: Path, stem: str) -> Iterator[Path]:
 
 
 def remove_leftovers(directory: Path, prefix: str = TEMPORARY) -> None:
-    """Remove what earlier processes left unfinished in ``directory``, if it goes away.
+    """Remove the unfinished files that earlier processes left in ``directory``.
 
-    Call it only while no other process writes there (see :func:`directory_lock`).
+    Call it only while no other process writes there, see `directory_lock`.  A file that
+    cannot be removed stays, see `leaving`.
     """
     for path in directory.iterdir():
         if path.name.startswith(prefix):
@@ -149,10 +151,10 @@ def remove_leftovers(directory: Path, prefix: str = TEMPORARY) -> None:
 
 @contextlib.contextmanager
 def leaving(directory: Path) -> Iterator[None]:
-    """Let stay what cannot be deleted; warn the first time, once for a directory.
+    """Turn a failed deletion into a warning, once for each directory.
 
-    For clearing up on which nothing depends: a network file system keeps a file that is
-    open somewhere as ``.nfs...``, and Windows keeps every open file.
+    Use it for clearing up on which nothing depends: a network file system keeps a file
+    that is open somewhere as ``.nfs...``, and Windows keeps every open file.
     """
     try:
         yield
@@ -167,9 +169,9 @@ def leaving(directory: Path) -> Iterator[None]:
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file, a directory with all in it, or a link but not what it leads to.
+    """Remove a file, a link (not its target), or a directory with its contents.
 
-    Of a directory goes all that can be removed, before the first error is raised.
+    In a directory, all that can be removed is removed; then the first error is raised.
     """
     if not path.is_dir() or path.is_symlink():
         path.unlink()
@@ -191,14 +193,15 @@ def remove_path(path: Path) -> None:
 
 
 def discard(path: Path, stem: str = "") -> None:
-    """Remove a directory at one stroke: no reader ever sees half of it.
+    """Remove a directory; no reader ever finds it half removed.
 
-    What cannot be deleted stays under a temporary name; see :func:`leaving`.
+    It is renamed first.  Files that cannot be deleted stay under the temporary name,
+    see `leaving`.
 
     Raises
     ------
     OSError
-        If not even its name can be taken from it.
+        If the directory cannot be renamed.
     """
     doomed = path.with_name(_temporary_name(stem or f"old-{path.name}"))
     os.rename(path, doomed)
@@ -208,12 +211,11 @@ def discard(path: Path, stem: str = "") -> None:
 
 @contextlib.contextmanager
 def directory_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock on changing a directory; yield whether it is held.
+    """Lock a directory against other writers; yield whether to go on.
 
-    The system releases the lock of a process that dies, so none is ever stale.
-    Without ``wait`` a lock held by another gives False at once.  Where the file system
-    has no locks, a waiting caller goes on without and one that does not wait gets
-    False.
+    The system releases the lock of a process that dies, so no lock is ever stale.
+    Without ``wait`` the result is False if another process holds the lock.  If the file
+    system has no locks, the result is ``wait``.
     """
     if fcntl is None:
         yield wait
@@ -222,7 +224,7 @@ def directory_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
     try:
         try:
             held = take_lock(descriptor, directory, wait=wait)
-        except OSError:  # NFS locks what is open for writing, as no directory can be
+        except OSError:  # NFS locks only files open for writing, so no directory
             held = False
         yield held or wait
     finally:
@@ -230,9 +232,7 @@ def directory_lock(directory: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def take_lock(descriptor: int, place: Path, *, wait: bool) -> bool:
-    """Take the lock on an open file; return False where there are no locks.
-
-    A file system without locks is warned of, once.
+    """Lock an open file; return False, with one warning, if there are no locks.
 
     Raises
     ------
@@ -259,12 +259,12 @@ def take_lock(descriptor: int, place: Path, *, wait: bool) -> bool:
 
 
 def _temporary_name(stem: str) -> str:
-    """Return a name that no other writer has, in another thread or in the past."""
+    """Return a name that no other writer uses or has used."""
     return f"{TEMPORARY}{stem}-{secrets.token_hex(8)}"
 
 
 def _named(error: OSError, path: str | os.PathLike) -> OSError:
-    """Return ``error`` with the file it is about, which write and fsync leave out."""
+    """Return ``error`` with a file name, which errors of write and fsync lack."""
     if error.filename is None:
         error.filename = os.fspath(path)
     return error

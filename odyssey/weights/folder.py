@@ -1,18 +1,18 @@
-"""A folder of weights: one hex file a tensor, and a manifest that says what belongs.
+"""A folder of weights: a hex file for each tensor, and a manifest that lists them.
 
-A new set takes the place of an old one in three moves, so that at every moment one of
-them loads whole and never a mixture:
+A new set replaces an old one in three steps.  At every moment one of the two sets can
+be loaded as a whole, and never a mixture:
 
-1. the new set is written, with its manifest, to ``.tmp-weights-.../`` in the folder,
-   and flushed to disk; until the next move the old set counts;
-2. one rename to ``.new-weights/`` marks it complete; from here on the new set counts;
-3. its files are moved over the old ones, old files that have no successor are removed,
-   and the manifest is moved last.
+1. The new set is written, with its manifest, to ``.tmp-weights-.../`` in the folder and
+   flushed to disk.  Until the next step the old set is valid.
+2. One rename to ``.new-weights/`` marks it complete.  From now on the new set is valid.
+3. Its files are moved over the old ones, old files that are not in the new set are
+   removed, and the manifest is moved last.
 
-A ``.new-weights/manifest.json`` that is found means that move 3 was cut short.  It
-governs: each tensor is in ``.new-weights/`` or, if already moved, in the folder itself.
-Readers can read it like that, which they do where they may not write, and else finish
-the move first.  A lock on the folder tells a crashed writer from one still at work.
+If there is a ``.new-weights/manifest.json``, step 3 was interrupted.  This manifest is
+the valid one: each tensor is in ``.new-weights/`` or, if moved already, in the folder
+itself.  Readers finish step 3 first, or, if they may not write, read the set from both
+places.  A lock on the folder tells whether the writer crashed or is still at work.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ PENDING = ".new-weights"
 
 
 class ListedFolder(NamedTuple):
-    """The tensors of a folder by name, and the manifest that lists them."""
+    """The tensors of a folder by name, and its manifest."""
 
     tensors: dict[str, np.ndarray]
     manifest: dict[str, Any]
@@ -79,36 +79,35 @@ def save_folder(
     *,
     metadata: Mapping[str, Any],
 ) -> None:
-    """Write a set of tensors to a folder, in place of the set that is there.
+    """Write a set of tensors to a folder, replacing the set that is there.
 
-    Other files in the folder are left alone; a ``*.weights`` that neither the old
-    manifest nor the new set knows is renamed to ``*.weights.old``.  Until the new set
+    Other files in the folder are not touched; a ``*.weights`` that is neither in the
+    old manifest nor in the new set is renamed to ``*.weights.old``.  Until the new set
     is complete the disk holds both.
 
     Parameters
     ----------
     tensors : by name, at least one; names are 1 to 120 of ``A-Za-z0-9._-``
-    directory : made if it does not exist
+    directory : created if necessary
     metadata : JSON for the manifest: the model and its options
 
     Raises
     ------
     TypeError, ValueError
-        If something cannot be written; nothing is touched then.
+        If an argument cannot be written; nothing is changed then.
     OSError
-        If the disk is full or the folder cannot be written.  Staging is where that
-        happens, and leaves the old set as it was; should it happen while the new set is
-        moved into place, the new set counts, and the next reader moves the rest.
+        If the disk is full or the folder cannot be written.  In step 1 the old set
+        stays valid; in step 3 the new set is valid, and the next reader moves the rest.
     """
     directory = Path(directory)
     check_set("save_folder", tensors, metadata)
     make_directory(directory)
     with directory_lock(directory):
         for path in [*weight_files(directory), directory / MANIFEST]:
-            if path.is_dir():  # no file can be moved over it
+            if path.is_dir():  # a file cannot be moved over it
                 raise WeightsError(f"{path}: a directory where a file belongs")
         remove_leftovers(directory, f"{TEMPORARY}weights-")
-        with contextlib.suppress(WeightsError):  # a damaged set is nothing to keep
+        with contextlib.suppress(WeightsError):  # a damaged set need not be kept
             _finish(directory)
         with temporary_directory(directory, "weights") as staging:
             write_set(staging, tensors, "weights", metadata)
@@ -123,13 +122,13 @@ def save_folder(
 def load_folder(directory: str | os.PathLike) -> LoadedFolder:
     """Read all tensors of a folder, in the order of its manifest.
 
-    A folder without a manifest, such as one made by hand, is read as it is, by name,
-    with a warning: nobody can tell whether it is complete.
+    Without a manifest all ``*.weights`` are read, sorted by name, with a warning: it is
+    not known whether they are complete.
 
     Raises
     ------
     WeightsError
-        (a ``ValueError``) Names the files that are missing, unexpected or damaged.
+        (a ``ValueError``) If files are missing, unexpected or damaged; names them.
     FileNotFoundError
         If there is no such folder.
     """
@@ -144,12 +143,12 @@ def load_folder(directory: str | os.PathLike) -> LoadedFolder:
 
 
 def verify_folder(directory: str | os.PathLike) -> None:
-    """Raise ``WeightsError`` unless all that the manifest says is there and matches."""
+    """Raise ``WeightsError`` unless the folder matches its manifest."""
     read_listed(Path(directory), with_tensors=False)
 
 
 def read_listed(directory: Path, *, with_tensors: bool = True) -> ListedFolder:
-    """Read a folder that must have a manifest; see :func:`read_folder`."""
+    """Read a folder that must have a manifest; see `read_folder`."""
     directory.stat()  # FileNotFoundError rather than "no manifest"
     if has_manifest(directory):
         tensors, manifest = read_folder(directory, with_tensors=with_tensors)
@@ -163,16 +162,16 @@ def has_manifest(directory: Path) -> bool:
     try:
         return _locate(directory)[1] is not None
     except (WeightsError, OSError):
-        return True  # there is something: what is wrong with it shows when it is read
+        return True  # there is one; reading it will raise the error
 
 
 def read_folder(directory: Path, *, with_tensors: bool = True) -> LoadedFolder:
-    """Read a folder, even while another process is saving; see :func:`load_folder`.
+    """Read a folder, even while another process is saving; see `load_folder`.
 
-    Without ``with_tensors`` all is checked just the same, but no tensor is returned.
+    Without ``with_tensors`` everything is checked too, but no tensor is returned.
     """
     if _locate(directory)[0] != (directory,):
-        # Where we may not write, or the writer is still at work, we read it as it is.
+        # If we may not write, or a writer is at work, the set is read as it is.
         with contextlib.suppress(OSError, WeightsError):
             with directory_lock(directory, wait=False) as held:
                 if held:
@@ -193,14 +192,14 @@ def read_folder(directory: Path, *, with_tensors: bool = True) -> LoadedFolder:
         else:
             if data is not None or _locate(directory)[1] is None:
                 return loaded
-        # Another set was swapped in while we were reading: begin again.
+        # Another set was put in place meanwhile: read again.
 
 
 def _locate(directory: Path) -> tuple[tuple[Path, ...], bytes | None]:
-    """Return the folders where the set that counts lies, and its manifest or None."""
+    """Return the folders that hold the valid set, and its manifest or None."""
     pending = directory / PENDING
     places: list[tuple[Path, ...]] = [(directory,)]
-    # A link is no set of ours: moving its files would empty the folder it leads to.
+    # A link was not made here: moving its files would empty the folder it points to.
     if pending.is_dir() and not pending.is_symlink():
         places.insert(0, (pending, directory))
     for folders in places:
@@ -210,14 +209,14 @@ def _locate(directory: Path) -> tuple[tuple[Path, ...], bytes | None]:
 
 
 def _finish(directory: Path) -> None:
-    """Move a complete new set into place; every step can be done again after a crash.
+    """Move a complete new set into place; after a crash this can be repeated.
 
     The caller holds the lock.
     """
     pending = directory / PENDING
     folders, data = _locate(directory)
     if data is None or folders[0] != pending:
-        shutil.rmtree(pending, ignore_errors=True)  # all that is left is an empty one
+        shutil.rmtree(pending, ignore_errors=True)  # it has no manifest: leftovers
         return
     files = _files(decode_manifest(data, pending / MANIFEST))
     for file in files:
@@ -231,7 +230,7 @@ def _finish(directory: Path) -> None:
 
 
 def _clear_out(directory: Path, files: set[str]) -> None:
-    """Take away the ``*.weights`` that are not among ``files``."""
+    """Remove the old set's ``*.weights`` that are not in ``files``; rename others."""
     try:
         old_manifest = read_manifest_bytes(directory / MANIFEST)
         old_files = _files(decode_manifest(old_manifest, directory / MANIFEST))
@@ -265,7 +264,7 @@ def _read_unlisted(directory: Path) -> dict[str, np.ndarray]:
         except WeightsError as error:
             damaged.append(error)
         else:
-            # A file saved without a name has nothing against being called as it is.
+            # A file may have been saved without a name.
             if name not in ("", path.stem):
                 reason = f"{path}: line 1: name {name!r}, expected {path.stem!r}"
                 damaged.append(WeightsError(reason))

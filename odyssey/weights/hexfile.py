@@ -1,4 +1,4 @@
-"""One tensor in one text file of three lines, for people and programs to read.
+"""A tensor in a text file of three lines, readable for people and programs.
 
 ::
 
@@ -6,12 +6,13 @@
     float32 64 3 3 3
     0000803f...
 
-The name; the dtype and the dimensions, single spaces between them (a scalar has none);
-every byte in C order, little-endian, two hex digits each: float32 1.0 is ``0000803f``.
-The first line may be empty, and so is the third of a tensor without elements.
+The first line is the name.  The second has the dtype and the dimensions, separated by
+single spaces; a scalar has no dimensions.  The third has the elements in C order,
+little-endian, with two hex digits for each byte: float32 1.0 is ``0000803f``.  The
+first line may be empty, and the third is empty if the tensor has no elements.
 
-The reader trusts nothing: the number of hex digits that the header asks for is compared
-with what the file holds before anything is allocated.
+The reader compares the number of hex digits that the header announces with the size of
+the file before it allocates memory.
 """
 
 import binascii
@@ -36,13 +37,13 @@ from odyssey.weights.files import WeightsError, atomic_write_bytes, file_size
 __all__ = ["load_tensor", "load_tensor_with_name", "save_tensor"]
 
 _KINDS = [("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64))]
-#: What the second line may begin with, and the little-endian dtype it stands for.
+#: The dtypes by the names that the second line may begin with, little-endian.
 DTYPES = {
     f"{kind}{bits}": np.dtype(f"{kind}{bits}").newbyteorder("<")
     for kind, sizes in _KINDS
     for bits in sizes
 }
-MAX_NDIM = 32  # as many as every NumPy allows
+MAX_NDIM = 32  # supported by every version of NumPy
 _MAX_LINE = 1 << 16  # bytes of the name, and of dtype with dimensions
 _TOO_FEW_LINES = "the file ends here, and must have three lines"
 _DIMENSION = re.compile(r"0|[1-9][0-9]*", re.ASCII)
@@ -52,28 +53,28 @@ _NOT_HEX = re.compile(rb"[^0-9a-fA-F]")
 def save_tensor(
     tensor: np.ndarray, filepath: str | os.PathLike, name: str = ""
 ) -> None:
-    """Write a tensor to a hex file, replacing an old one only when all is on disk.
+    """Write a tensor to a hex file; an old file is replaced when all is on disk.
 
     Parameters
     ----------
     tensor : any shape, strides and byte order; float16/32/64, (u)int8/16/32/64
     filepath : the file to write; its directory must exist
-    name : printable ASCII, may be empty; in a folder of weights, the stem of the file
+    name : printable ASCII, or empty; in a folder of weights, the stem of the file
 
     Raises
     ------
     TypeError
-        If ``tensor`` is no array of such a dtype, or ``name`` no string.
+        If ``tensor`` is not an array of such a dtype, or ``name`` not a string.
     ValueError
-        If ``name`` holds a newline or anything else but printable ASCII.
+        If ``name`` holds a newline or another character that is not printable ASCII.
     OSError
-        If the file cannot be written; what was there before is then untouched.
+        If the file cannot be written; an old file stays as it was.
     """
     atomic_write_bytes(filepath, *encode_tensor(tensor, name))
 
 
 def load_tensor(filepath: str | os.PathLike) -> np.ndarray:
-    """Read the tensor of a hex file; see :func:`load_tensor_with_name`."""
+    """Read the tensor of a hex file; see `load_tensor_with_name`."""
     return load_tensor_with_name(filepath)[1]
 
 
@@ -82,13 +83,13 @@ def load_tensor_with_name(filepath: str | os.PathLike) -> tuple[str, np.ndarray]
 
     Returns
     -------
-    name : as it stands in the first line
-    tensor : C order, native byte order, writeable memory of its own
+    name : the first line
+    tensor : in C order and native byte order, with its own writeable memory
 
     Raises
     ------
     WeightsError
-        (a ``ValueError``) If the file is damaged; says file, line and reason.
+        (a ``ValueError``) If the file is damaged; names file, line and reason.
     FileNotFoundError
         If there is no such file.
     """
@@ -96,7 +97,7 @@ def load_tensor_with_name(filepath: str | os.PathLike) -> tuple[str, np.ndarray]
 
 
 def check_tensor(op: str, label: str, tensor: Any) -> str:
-    """Return the name of the dtype of ``tensor`` if a hex file can hold it."""
+    """Raise unless a hex file can hold ``tensor``; return the name of its dtype."""
     check_array(op, label, tensor)
     dtype = tensor.dtype.newbyteorder("=").name
     if dtype not in DTYPES:
@@ -112,7 +113,7 @@ def check_tensor(op: str, label: str, tensor: Any) -> str:
 
 
 def encode_tensor(tensor: np.ndarray, name: str = "") -> tuple[bytes, bytes, bytes]:
-    """Return the hex file of a tensor in three pieces: header, hex digits, newline."""
+    """Return the content of a hex file in three parts: header, hex digits, newline."""
     dtype = check_tensor("save_tensor", "tensor", tensor)
     if not isinstance(name, str):
         raise TypeError(f"save_tensor: name must be a str, got {type(name).__name__}")
@@ -127,7 +128,7 @@ def encode_tensor(tensor: np.ndarray, name: str = "") -> tuple[bytes, bytes, byt
 
 
 def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.ndarray]:
-    """Read a hex file; ``digest`` (of hashlib) is updated with its bytes."""
+    """Read a hex file; update ``digest`` (of hashlib) with its bytes."""
     path = Path(path)
     file_size(path)
     with open(path, "rb") as file:
@@ -141,9 +142,9 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
             digits = _read_digits(file, path, dtype, shape)
         except WeightsError as error:
             file.seek(0)
-            what = changed_how(file.read(HEAD_BYTES))
-            if what and not isinstance(error, ChangedFileError):
-                raise ChangedFileError(path, what) from None
+            change = changed_how(file.read(HEAD_BYTES))
+            if change and not isinstance(error, ChangedFileError):
+                raise ChangedFileError(path, change) from None
             raise
     if digest is not None:
         for line in (first, second, digits):
@@ -168,7 +169,7 @@ def _read_header_line(file: BinaryIO, path: Path, number: int) -> bytes:
         raise _damaged(path, number, "not ASCII")
     if len(line.removesuffix(b"\n")) > _MAX_LINE:
         raise _damaged(path, number, f"longer than {_MAX_LINE} characters")
-    # The last newline may be missing, and that of line 2 is it if line 3 is empty.
+    # The file may end without a newline, also after line 2 if line 3 is empty.
     if not line or (number == 1 and not line.endswith(b"\n")):
         raise _damaged(path, number, _TOO_FEW_LINES)
     if line.endswith(b"\r\n"):
@@ -184,7 +185,7 @@ def _decode_name(line: bytes, path: Path) -> str:
 
 
 def _decode_form(line: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
-    """Return dtype and shape of the second line; allocates nothing."""
+    """Return dtype and shape of the second line, without allocating memory."""
     kind, *dims = line.decode("ascii").split(" ")
     if kind not in DTYPES:
         raise _damaged(
@@ -197,10 +198,10 @@ def _decode_form(line: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
             raise _damaged(
                 path, 2, f"dimension {dim[:40]!r} is not a plain decimal number"
             )
-        if len(dim) > 19:  # no such number fits 64 bits, and int() has limits too
+        if len(dim) > 19:  # too large for 64 bits; int() has a limit too
             raise _damaged(path, 2, f"dimension {dim[:40]} is too large")
     shape = tuple(map(int, dims))
-    # NumPy refuses an empty array too if its other dimensions multiply to too much.
+    # NumPy refuses even an empty array if the product of its other dimensions is large.
     if math.prod(d for d in shape if d) * DTYPES[kind].itemsize > sys.maxsize:
         raise _damaged(path, 2, f"shape {shape} is too large")
     return DTYPES[kind], shape
@@ -209,7 +210,7 @@ def _decode_form(line: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
 def _read_digits(
     file: BinaryIO, path: Path, dtype: np.dtype, shape: tuple[int, ...]
 ) -> bytes:
-    """Return the third line, its newline included; never more than there must be."""
+    """Return the third line with its newline; never read much more than expected."""
     expected = 2 * math.prod(shape) * dtype.itemsize
     rest = os.fstat(file.fileno()).st_size - file.tell()
     line = file.read(max(0, min(rest, expected + 2)))
@@ -225,7 +226,7 @@ def _read_digits(
             path, 3, f"{expected} hex digits expected for {form}, got {got}{odd}"
         )
     if end >= 0 and end + 1 != rest:
-        raise _damaged(path, 4, "the file goes on after its third line")
+        raise _damaged(path, 4, "the file has more than three lines")
     return line
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a folder of tensors: what must be there, to the last byte.
+"""The manifest of a folder of tensors: the list of its files, with checksums.
 
 ``manifest.json`` is one JSON object::
 
@@ -7,15 +7,15 @@
      "tensors": {"fc_bias": {"file": "fc_bias.weights", "dtype": "float32",
                              "shape": [10], "bytes": 103, "sha256": "..."}, ...}}
 
-Whatever stands between ``kind`` and ``tensors`` is the writer's: the model and its
-options, the step of a checkpoint.  ``manifest_sha256`` is the checksum of all the rest:
-of the JSON with sorted keys, Python's ``json.dumps(rest, sort_keys=True)``.  Manifests
-of old have none, nor needs one that was edited by hand; what they say of the model is
-believed as it is.  Readers that do not know the checksum pass it over, which is why
-``version`` is still 1: it grows when an older reader would read something wrong.
+The writer chooses the keys between ``kind`` and ``tensors``: the model and its options,
+the step of a checkpoint.  ``manifest_sha256`` is the checksum of all other keys, as
+``json.dumps(rest, sort_keys=True)`` writes them.  Manifests of earlier versions have no
+checksum, and one that was edited by hand may leave it out; then the keys about the
+model are not verified.  Older readers ignore the checksum, so ``version`` is still 1:
+it grows only if an older reader would read something wrong.
 
-A manifest may come from anywhere, so nothing in it is believed before it is checked,
-and no name in it can lead out of its folder.
+A manifest may come from anywhere, so everything in it is checked before it is used, and
+no name in it can lead out of its folder.
 """
 
 import hashlib
@@ -42,15 +42,15 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def check_names(names: Iterable[Any], where: str) -> None:
-    """Raise ``WeightsError`` unless all can be file names, side by side, anywhere."""
-    seen: dict[str, str] = {}
+    """Raise ``WeightsError`` unless the names can be file names on every system."""
+    by_lower_case: dict[str, str] = {}
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise WeightsError(
                 f"{where}: tensor name {ascii(name)[:200]} must be 1 to 120 of the "
                 "characters A-Z a-z 0-9 . _ - and not begin with a dot"
             )
-        twin = seen.setdefault(name.lower(), name)
+        twin = by_lower_case.setdefault(name.lower(), name)
         if twin != name:
             raise WeightsError(
                 f"{where}: tensor names {twin!r} and {name!r} differ only in case"
@@ -60,18 +60,18 @@ def check_names(names: Iterable[Any], where: str) -> None:
 def encode_manifest(
     kind: str, header: Mapping[str, Any], tensors: Mapping[str, dict]
 ) -> bytes:
-    """Return the text of a manifest; ``header`` is what the writer has to say.
+    """Return the text of a manifest; ``header`` holds the writer's own keys.
 
     Raises
     ------
     TypeError, ValueError, RecursionError
-        If ``header`` is nothing that JSON gives back, as keys 1 and "1" in one mapping,
-        or the text is longer than is read.
+        If JSON cannot represent ``header``, such as the keys 1 and "1" in one mapping,
+        or the text is too long to be read.
     """
     manifest = {"format": FORMAT, "version": VERSION, "kind": kind, **header}
-    # Of what a reader will find: JSON has keys of text alone, and no tuples.
+    # The digest is of what a reader gets: JSON has only text as keys, and no tuples.
     found = parse_json(_json({**manifest, "tensors": dict(tensors)}))
-    manifest[CHECKSUM] = _digest(found)  # not that of a manifest that header is from
+    manifest[CHECKSUM] = _digest(found)  # header may hold that of another manifest
     data = _json({**manifest, "tensors": dict(tensors)})
     if len(data) > MAX_BYTES:
         raise ValueError(f"a manifest of {len(data)} bytes, over {MAX_BYTES}")
@@ -79,7 +79,7 @@ def encode_manifest(
 
 
 def read_manifest_bytes(path: Path) -> bytes:
-    """Return what a manifest file holds, unless it is absurdly large, or no file."""
+    """Return the content of a manifest file; refuse one that is too large."""
     if file_size(path) > MAX_BYTES:
         raise WeightsError(f"{path}: damaged manifest: over {MAX_BYTES} bytes")
     return path.read_bytes()
@@ -91,12 +91,12 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
     Raises
     ------
     WeightsError
-        If it is damaged; names the file ``path`` and what is wrong.
+        If it is damaged; names the file ``path`` and the reason.
     """
     try:
         manifest = parse_json(data)
     except ValueError as error:
-        # Line ends do not matter to JSON: they are not what is wrong.
+        # JSON allows any line ends, so they are not the reason.
         reason = changed_how(data[:HEAD_BYTES].replace(b"\r\n", b"\n")) or error
         raise WeightsError(f"{path}: damaged manifest: {reason}") from None
 
@@ -112,7 +112,7 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
     kind, tensors = manifest.get("kind"), manifest.get("tensors")
     check(isinstance(kind, str) and bool(_NAME.fullmatch(kind)), '"kind" is no word')
     check(isinstance(tensors, dict), '"tensors" is not an object')
-    check(len(tensors) > 0, '"tensors" is empty')  # no such set is ever written
+    check(len(tensors) > 0, '"tensors" is empty')  # an empty set is never written
     check_names(tensors, f"{path}: damaged manifest")
     for name, entry in tensors.items():
         check(isinstance(entry, dict), f"{name}: not an object")
@@ -136,7 +136,7 @@ def decode_manifest(data: bytes, path: Path) -> dict[str, Any]:
     if CHECKSUM in manifest:
         try:
             same = manifest[CHECKSUM] == _digest(manifest)
-        except RecursionError:  # nested more deeply than anybody writes
+        except RecursionError:  # nested too deeply to be one of ours
             same = False
         check(same, f'its contents changed, "{CHECKSUM}" is not theirs')
     return manifest
@@ -147,10 +147,10 @@ def _json(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
-    """Return the checksum of a manifest as it was read, but for the checksum in it."""
+    """Return the checksum of a manifest as it was read, without its own checksum."""
     rest = {key: value for key, value in manifest.items() if key != CHECKSUM}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0  # a bool is an int too, but no count
+    return type(value) is int and value >= 0  # True and False are not counts

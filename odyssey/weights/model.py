@@ -1,9 +1,9 @@
-"""A network's tensors to and from a folder of hex files.
+"""Save and load the tensors of a network in a folder of hex files.
 
-A folder written here holds parameters and running statistics, for ResNet-18 the 62
-tensors that are trained and 40 of batch norms, and a manifest with the model's options.
-Folders without a manifest load too: the shapes tell the model.  What running statistics
-they lack can be estimated again from training images.
+A folder holds parameters and running statistics, for ResNet-18 62 trained tensors and
+40 of batch norms, and a manifest with the model's options.  A folder without a manifest
+can be loaded too: the model follows from the shapes.  Missing running statistics can be
+estimated from training images.
 """
 
 import os
@@ -24,14 +24,14 @@ from odyssey.weights.tensor_set import summary
 
 
 class LoadedWeights(NamedTuple):
-    """A model read from a folder."""
+    """A model that was read from a folder."""
 
     params: Tensors
     state: Tensors  # running statistics
     config: Config
     metadata: dict[str, Any]  # the manifest, empty if there is none
     has_statistics: bool  # False: ``state`` is that of an untrained model
-    model: str  # its name, and what is told of its options: resnet18 of width 64
+    model: str  # its name with the options that are stated: "resnet18 of width 64"
 
     def __repr__(self) -> str:
         statistics = "" if self.has_statistics else ", no running statistics"
@@ -46,20 +46,20 @@ def save_weights(
     directory: str | os.PathLike,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Save parameters and running statistics in place of what the folder held.
+    """Save parameters and running statistics, replacing those in the folder.
 
     Parameters
     ----------
-    network : the family
-    params, state : as ``network.initialize`` gives them
+    network : the model's family
+    params, state : tensors with the names and shapes of ``network.initialize``
     config : the model's options, written into the manifest
-    directory : made if it does not exist
-    metadata : more for the manifest: where the weights come from
+    directory : created if necessary
+    metadata : further keys of the manifest: where the weights come from
 
     Raises
     ------
     WeightsError
-        (a ``ValueError``) As `load_weights`; the folder is untouched then.
+        (a ``ValueError``) As `load_weights`; the folder stays as it was.
     """
     tensors, model = {**params, **state}, network.name_of(config)
     shapes = {**network.parameter_shapes(config), **network.state_shapes(config)}
@@ -69,15 +69,15 @@ def save_weights(
 
 
 def load_weights(network: Network, directory: str | os.PathLike) -> LoadedWeights:
-    """Load a model; its options come from the manifest, else from the shapes.
+    """Load a model; its options come from the manifest, or from the shapes.
 
     Warns if the folder has no manifest, or no running statistics.
 
     Raises
     ------
     WeightsError
-        (a ``ValueError``) Names the tensors that are missing, unexpected, of a wrong
-        shape or dtype, or a variance that is negative.
+        (a ``ValueError``) If tensors are missing, unexpected, of a wrong shape or
+        dtype, or a variance is negative; names them.
     FileNotFoundError
         If there is no such folder.
     """
@@ -90,10 +90,10 @@ def model_of(
     manifest: Mapping[str, Any] | None,
     directory: str | os.PathLike,
 ) -> LoadedWeights:
-    """Return the model of tensors that were read from ``directory``: `load_weights`."""
+    """Return the model of tensors read from ``directory``; see `load_weights`."""
     config = _config(network, tensors, manifest, directory)
     params, state = network.parameter_shapes(config), network.state_shapes(config)
-    # Only a set that nobody listed may lack the statistics: the original's never has.
+    # Only a set without a manifest may lack statistics, as the original project's do.
     lacks_statistics = state and state.keys().isdisjoint(tensors)
     has_statistics = manifest is not None or not lacks_statistics
     shapes = {**params, **(state if has_statistics else {})}
@@ -119,18 +119,18 @@ def model_of(
 def estimate_running_statistics(
     network: Network, params: Tensors, config: Config, batches: Iterable[np.ndarray]
 ) -> Tensors:
-    """Return running statistics that are the mean of those of ``batches``.
+    """Return running statistics: the means of the statistics of ``batches``.
 
     Parameters
     ----------
-    network : the family
+    network : the model's family
     params : trained parameters
     config : the model's options
-    batches : training images, (N, 3, H, W) normalised as in training; not augmented
+    batches : training images (N, C, H, W), normalised as in training, not augmented
 
     Returns
     -------
-    state : as ``network.initialize`` gives it
+    state : tensors with the names and shapes of ``network.initialize``
     """
     dtype = next(iter(params.values())).dtype
     config = network.without_noise(config)
@@ -155,9 +155,9 @@ def _config(
     manifest: Mapping[str, Any] | None,
     directory: str | os.PathLike,
 ) -> Config:
-    """Return the options that the manifest names; those that it lacks, the shapes tell.
+    """Return the model's options from the manifest, or else from the shapes.
 
-    Manifests of old name none of the options that came later.
+    Manifests of earlier versions lack the options that were added later.
     """
     config = network.recognize({name: t.shape for name, t in tensors.items()})
     if manifest is None or "model" not in manifest:
@@ -188,7 +188,7 @@ def _config(
 
 
 def _has_type_of(known: Any, value: Any) -> bool:
-    """Tell whether ``value``, out of a manifest, is of the type of an option."""
+    """Tell whether ``value``, from a manifest, has the type of an option."""
     if isinstance(known, tuple):
         return isinstance(value, list) and all(_has_type_of(1, v) for v in value)
     if type(known) is float:
@@ -202,13 +202,13 @@ def _check(
     directory: str | os.PathLike,
     model: str,
 ) -> None:
-    """Raise unless ``tensors`` are just those of ``shapes``, all of one float dtype."""
+    """Raise unless ``tensors`` have the names and ``shapes``, and one float dtype."""
     tensors = {name: np.asarray(tensor) for name, tensor in tensors.items()}
     missing = [name for name in shapes if name not in tensors]
     unexpected = [name for name in tensors if name not in shapes]
     problems = [
-        f"{len(names)} tensors {what}: {listed(names, most=10)}"
-        for what, names in (("missing", missing), ("unexpected", unexpected))
+        f"{len(names)} tensors {kind}: {listed(names, most=10)}"
+        for kind, names in (("missing", missing), ("unexpected", unexpected))
         if names
     ]
     problems += _wrong_dtypes(tensors)
@@ -227,7 +227,7 @@ def _check(
 
 
 def _wrong_dtypes(tensors: Tensors) -> list[str]:
-    """Return what is wrong unless all tensors have one dtype, float32 or float64."""
+    """Return what is wrong with the dtypes: all must be float32, or all float64."""
     dtypes = {name: tensor.dtype.name for name, tensor in tensors.items()}
     usual = Counter(dtypes.values()).most_common(1)[0][0] if dtypes else "float32"
     odd = [f"{name} is {dtype}" for name, dtype in dtypes.items() if dtype != usual]

@@ -1,17 +1,17 @@
-"""JSON from a file that anybody may have changed: one meaning, or an error."""
+"""Parse JSON strictly: refuse what other readers may read differently."""
 
 import json
 from typing import Any
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Return what JSON holds, but for what other readers may take otherwise.
+    """Return the value of a JSON text.
 
     Raises
     ------
     ValueError
-        If it is no UTF-8 or no JSON, names a key twice, has NaN or an infinity, or is
-        nested so deeply that it cannot be read.
+        If the text is not UTF-8 or not JSON, has a key twice in an object, contains NaN
+        or infinity, or is nested too deeply.
     """
     try:
         return json.loads(
@@ -27,7 +27,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise ValueError(f"key {key[:200]!r} stands twice in one object")
+            raise ValueError(f"key {key[:200]!r} is there twice in one object")
         result[key] = value
     return result
 

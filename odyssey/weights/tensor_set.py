@@ -1,7 +1,7 @@
-"""A set of tensors and its manifest, written to a fresh folder and read back checked.
+"""Write a set of tensors and its manifest to a new folder, and read them with checks.
 
-Folders of weights and checkpoints share this; they differ in how the fresh folder takes
-the place of an old one.
+Folders of weights and checkpoints share this module.  They differ in how the new folder
+replaces an old one.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from odyssey.weights.manifest import (
 def check_set(
     op: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Refuse what cannot be written, before anything on disk is touched."""
+    """Raise for what cannot be written, before anything on disk changes."""
     for argument, value in (("tensors", tensors), ("metadata", metadata)):
         if not isinstance(value, Mapping):
             raise TypeError(
@@ -53,7 +53,7 @@ def check_set(
     if taken:
         raise ValueError(f"{op}: metadata must not have the keys {', '.join(taken)}")
     entries = {n: _entry(n, t, sys.maxsize, "0" * 64) for n, t in tensors.items()}
-    try:  # as deep as it stands in the manifest of a checkpoint
+    try:  # nested as in the manifest of a checkpoint
         encode_manifest("", {"metadata": dict(metadata)}, entries)
     except (TypeError, ValueError, RecursionError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
@@ -63,7 +63,7 @@ def check_set(
 def write_set(
     directory: Path, tensors: Mapping[str, np.ndarray], kind: str, header: Mapping
 ) -> None:
-    """Write tensors, then the manifest, to an empty folder; all is flushed to disk."""
+    """Write tensors, then the manifest, to an empty folder, flushed to disk."""
     entries = {}
     for name, tensor in tensors.items():
         chunks = encode_tensor(tensor, name)
@@ -82,13 +82,13 @@ def read_set(
 ) -> dict[str, np.ndarray]:
     """Read all tensors of a manifest, each from the first of ``folders`` that has it.
 
-    With a single folder, that folder must hold no other ``*.weights`` either.  Without
-    ``with_tensors`` everything is checked all the same, but the result is empty.
+    A single folder must not hold other ``*.weights``.  Without ``with_tensors``
+    everything is checked too, but the result is empty.
 
     Raises
     ------
     WeightsError
-        Names the files that are missing, unexpected or damaged.
+        If files are missing, unexpected or damaged; names them.
     """
     tensors, missing, damaged = {}, [], []
     for name, entry in manifest["tensors"].items():
@@ -105,8 +105,8 @@ def read_set(
     found = {path.name for path in weight_files(folders[-1])}
     unexpected = sorted(found - expected) if len(folders) == 1 else []
     problems = [
-        f"{len(files)} {what}: {listed(files)}"
-        for what, files in (("missing", missing), ("unexpected", unexpected))
+        f"{len(files)} {kind}: {listed(files)}"
+        for kind, files in (("missing", missing), ("unexpected", unexpected))
         if files
     ]
     problems += summed_up(damaged)
@@ -118,13 +118,13 @@ def read_set(
 
 
 def summary(tensors: Mapping[str, np.ndarray]) -> str:
-    """Return how many tensors and numbers there are, in words."""
+    """Return the numbers of tensors and of their elements, in words."""
     numbers = sum(tensor.size for tensor in tensors.values())
     return f"{len(tensors)} tensors, {numbers:,} numbers"
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """Return the ``*.weights`` of a folder by name; hidden files are none of them."""
+    """Return the ``*.weights`` of a folder, sorted by name, without hidden files."""
     return sorted(
         path
         for path in directory.iterdir()
@@ -133,7 +133,7 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def _entry(name: str, tensor: np.ndarray, size: int, sha256: str) -> dict[str, Any]:
-    """Return what the manifest says of a tensor and its file."""
+    """Return the entry of a tensor and its file in the manifest."""
     return {
         "file": name + SUFFIX,
         "dtype": tensor.dtype.newbyteorder("=").name,
@@ -149,13 +149,13 @@ def _read_entry(
     for folder in folders:
         path = folder / entry["file"]
         try:
-            size = file_size(path)  # refuses a pipe, which may hang
+            size = file_size(path)  # refuses a pipe, which could block
             if path.is_dir():
                 raise WeightsError(f"{path}: a directory where a file belongs")
             if size != entry["bytes"]:
                 with open(path, "rb") as file:
-                    if what := changed_how(file.read(HEAD_BYTES)):
-                        raise ChangedFileError(path, what)
+                    if change := changed_how(file.read(HEAD_BYTES)):
+                        raise ChangedFileError(path, change)
                 raise WeightsError(
                     f"{path}: {size} bytes, the manifest says {entry['bytes']}"
                 )

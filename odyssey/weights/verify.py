@@ -1,4 +1,4 @@
-"""What ``python -m odyssey verify`` checks: every set of tensors in a folder."""
+"""Find and check the sets of tensors in a folder, for ``python -m odyssey verify``."""
 
 import math
 from pathlib import Path
@@ -16,10 +16,10 @@ from odyssey.weights.tensor_set import weight_files
 
 
 def find_sets(directory: Path) -> list[Path]:
-    """Return the folders to verify: this one, the checkpoints in it, or both.
+    """Return the folders to verify: ``directory``, the checkpoints in it, or both.
 
     ``directory`` is a folder of weights, a checkpoint, the ``checkpoints`` of a run, or
-    the whole run, which may have no weights yet.
+    the folder of a run, which may not have weights yet.
     """
     checkpoints = list_checkpoints(directory)
     checkpoints += checkpoint_folders(directory).values()
@@ -29,7 +29,7 @@ def find_sets(directory: Path) -> list[Path]:
 
 
 def verify_set(directory: Path) -> str:
-    """Check one folder and say what it holds; ``WeightsError`` if it does not match."""
+    """Check a folder and return a summary; raise ``WeightsError`` for a mismatch."""
     manifest = read_listed(directory, with_tensors=False).manifest
     matching = "all there and matching"
     if manifest["kind"] == KIND or step_number(directory) is not None:

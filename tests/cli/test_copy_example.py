@@ -1,6 +1,7 @@
-"""``odyssey example``: what is listed, what is copied, what is refused."""
+"""``odyssey example``: the list, the copy, and the errors."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """Stand in an empty folder."""
+    """Make an empty folder the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,13 +50,40 @@ def test_a_copy_has_all_but_results_and_the_next_commands(here):
     assert len(copied) > 20 and Path("resnet18_cifar10/configs") in {
         path.parent for path in copied
     }
-    assert all(p.read_bytes() == (EXAMPLES / n).read_bytes() for n, p in copied.items())
+    for name, path in copied.items():
+        if path.suffix != ".md":
+            assert path.read_bytes() == (EXAMPLES / name).read_bytes()
     originals = {
         path.relative_to(EXAMPLES)
         for path in (EXAMPLES / "resnet18_cifar10").rglob("*")
         if path.suffix in (".py", ".yml", ".md") and "results" not in path.parts
     }
     assert set(copied) == originals
+
+
+@pytest.mark.parametrize("name", ["lenet5_cifar10", "resnet18_cifar10"])
+def test_every_link_of_a_copy_leads_to_a_file_of_the_copy(here, name):
+    example(name)
+    link = re.compile(r"\]\(\s*([^)#\s]+)")
+    (page,) = (here / name).rglob("*.md")
+    copied = page.read_text("utf-8")
+    original = (EXAMPLES / name / "README.md").read_text("utf-8")
+    targets = [t for t in link.findall(copied) if not t.startswith("https:")]
+    assert [t for t in targets if not (page.parent / t).exists()] == []
+    # The text names the target of each link that was removed.
+    elsewhere = [t for t in link.findall(original) if t.startswith("..")]
+    assert elsewhere
+    for target in elsewhere:
+        place = os.path.normpath(os.path.join("examples", name, target))
+        assert f"(`{place}` in the repository)" in copied
+
+
+def test_a_link_within_the_copy_stays(here):
+    text = "[a](b.md), [c](b.md#d), [e](https://f.g/h.md), ![i](results/i.png)"
+    assert copy_example.page_of_copy(text, "net", {"b.md": None}) == (
+        "[a](b.md), [c](b.md#d), [e](https://f.g/h.md), "
+        "i (`examples/net/results/i.png` in the repository)"
+    )
 
 
 def test_the_folder_is_made(here):
@@ -85,7 +113,7 @@ def test_what_is_there_is_left_as_it_is(here, kind):
         target.write_text("mine")
     else:
         target.symlink_to("nowhere")
-    message = "Error: lenet5_cifar10 is there already; it is left as it is\n"
+    message = "Error: lenet5_cifar10 is already there; it is not changed\n"
     assert example("lenet5_cifar10", status=2) == message
     assert os.listdir(here) == ["lenet5_cifar10"]
     assert not target.is_dir() or not list(target.iterdir())

@@ -1,4 +1,4 @@
-"""Help in groups, and what is said of a command line that cannot be used."""
+"""Help in groups, and the messages about a wrong command line."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def run(*words, status=0, command=main):
 
 
 def error(*words):
-    """Return the message that a command line of ``train`` is refused with."""
+    """Return the error message of a command line of ``train``."""
     output = run("train", *words, status=2)
     assert output.startswith("Usage: prog train [OPTIONS]\n")
     message = output.splitlines()[-1]

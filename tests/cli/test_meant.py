@@ -1,4 +1,4 @@
-"""What is suggested for a name that is not known."""
+"""The suggestions for a name that is not known."""
 
 import pytest
 
@@ -21,13 +21,13 @@ OPTIONS += ["--dataset", "--threads", "--batch-size", "--epochs"]
         ("resnet-18", MODELS, ["resnet18"]),
         ("resnet_110", MODELS, ["resnet110"]),
         ("resent18", MODELS, ["resnet18"]),
-        ("resnet152", MODELS, []),  # numbers that differ are no typing error
+        ("resnet152", MODELS, []),  # names that differ in numbers are not alike
         ("resnet", MODELS, []),  # more than three
         ("vgg16", MODELS, []),
         ("resnet18_fats", RECIPES, ["resnet18_fast"]),
         ("fast", RECIPES, ["resnet18_fast"]),
         ("cifar", RECIPES, ["resnet18_cifar", "resnet50_cifar"]),
-        ("resnet18_slow", RECIPES, []),  # only what all have is alike
+        ("resnet18_slow", RECIPES, []),  # only the common beginning is alike
         ("cos", SCHEDULERS, ["cosine", "cosine-restarts"]),
         ("onecycle", SCHEDULERS, ["one-cycle"]),
         ("one_cycle", SCHEDULERS, ["one-cycle"]),

@@ -1,4 +1,4 @@
-"""A data set of other images than CIFAR's, through every program from end to end."""
+"""Images of other shapes than CIFAR's, through every program from end to end."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ STATISTICS = {
 
 
 def make_dataset(kind):
-    """Return images of which the class is the place of a bright bar."""
+    """Return images whose class is the position of a bright bar."""
     C, H, W = SHAPES[kind]
     rng = np.random.default_rng(11)
     images = rng.integers(0, 120, (72, H, W, C), dtype=np.uint8)

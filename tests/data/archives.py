@@ -1,4 +1,4 @@
-"""Small archives in the form of the published ones, and the means to spoil them."""
+"""Small archives like the published ones, and functions to damage them."""
 
 import gzip
 import hashlib
@@ -58,7 +58,7 @@ def unpacked(content, data_dir, tmp_path):
 
 
 def refused(content, data_dir, tmp_path, match):
-    """Expect that an archive is refused, and that nothing has changed by it."""
+    """Expect that an archive is refused and that nothing has changed."""
     around = data_dir.parent
     before = listing(around)
     with pytest.raises(DataError, match=match) as caught:

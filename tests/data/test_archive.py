@@ -1,4 +1,4 @@
-"""Archives, honest and hostile, and what they may do to a data folder: all or none."""
+"""Archives, intact and hostile: a data folder gets all of one or nothing."""
 
 import os
 import stat

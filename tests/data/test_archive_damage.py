@@ -1,4 +1,4 @@
-"""Archives cut short, with flipped bits, or made to fill memory and disk."""
+"""Archives that are cut short, have flipped bits, or would fill memory and disk."""
 
 import gzip
 import re

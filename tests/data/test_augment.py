@@ -6,7 +6,7 @@ from odyssey.data.augment import AUGMENT_STREAM, augment_batch
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.kernels.augment import philox
 
-#: Pixels come out as they went in, so that a result says where it came from.
+#: Normalisation that keeps pixel values, so that a result shows where it is from.
 PLAIN = {"mean": (0.0, 0.0), "std": (1 / 255, 1 / 255)}
 
 
@@ -138,7 +138,7 @@ def pairs_are_uniform(a, b, number):
 def test_places_and_flips_are_uniform_and_independent(seed, epoch):
     top, left, flipped = places(range(16_200), seed=seed, epoch=epoch)
     assert is_uniform(18 * (top + 4) + 2 * (left + 4) + flipped, 162)
-    # Neighbouring samples know nothing of each other either.
+    # Neighbouring samples are independent too.
     assert pairs_are_uniform(top[::2] + 4, top[1::2] + 4, 9)
     assert pairs_are_uniform(left[::2] + 4, left[1::2] + 4, 9)
     assert pairs_are_uniform(flipped[::2], flipped[1::2], 2)

@@ -1,4 +1,4 @@
-"""Layouts that augmentation takes, normalisation alone, and what is refused."""
+"""Layouts of images for augmentation, normalisation alone, and wrong arguments."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ def test_equals_plain_numpy(dtype, mode, flip, num_ops, cutout, epoch):
 
 
 def mirrored(epoch, **options):
-    """Tell of each image whether it came out mirrored; a bool array."""
+    """Return whether each image was mirrored, a bool array."""
     plain = augment(padding=0, flip="none", epoch=epoch)
     got = augment(padding=0, epoch=epoch, **options)
     same = (got == plain).all(axis=(1, 2, 3))

@@ -26,11 +26,12 @@ def data_dir(tmp_path):
 
 
 def test_the_published_archive_is_the_default():
-    assert download.ARCHIVE_MD5 == "c58f30108f718f92721af3b95e74349a"
-    assert download.SOURCES[0].startswith("https://www.cs.toronto.edu/~kriz/")
-    for url in download.SOURCES:
+    archive = download.ARCHIVES["cifar10"]
+    assert archive.md5 == "c58f30108f718f92721af3b95e74349a"
+    assert archive.urls[0].startswith("https://www.cs.toronto.edu/~kriz/")
+    for url in archive.urls:
         assert url.startswith("https://")
-        assert url.endswith(download.ARCHIVE_NAME)
+        assert url.endswith(archive.name)
 
 
 def test_download_leaves_the_data_alone(packed, files, data_dir):
@@ -89,7 +90,7 @@ def test_what_has_arrived_is_kept_and_said(packed, data_dir):
     part = data_dir / f"{md5_of(packed)}.tar.gz.part"
     with Server(cut(packed, 5000)) as server, pytest.raises(DownloadError):
         get(data_dir, packed, server, observer=news)
-    assert news.lines[-1] == f"5,000 bytes are kept in {part}; run again to go on"
+    assert news.lines[-1] == f"5,000 bytes are kept in {part}; run again to continue"
     assert part.read_bytes() == packed[:5000]
     with Server(ranged(packed)) as server:
         get(data_dir, packed, server)
@@ -137,7 +138,7 @@ def test_from_file(packed, data_dir, tmp_path):
     archive = tmp_path / "mine.tar.gz"
     archive.write_bytes(packed)
     with pytest.raises(DataError, match=r"mine.tar.gz: expected MD5 c58f\w+ \(170,"):
-        get(data_dir, packed, from_file=archive, md5=download.ARCHIVE_MD5)
+        get(data_dir, packed, from_file=archive, md5=download.ARCHIVES["cifar10"].md5)
     get(data_dir, packed, from_file=archive)
     assert present(data_dir) == [FOLDER]
     assert archive.read_bytes() == packed

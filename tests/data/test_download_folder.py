@@ -1,4 +1,4 @@
-"""What a download makes of that which lies in the data folder."""
+"""Downloads into a folder that already holds something."""
 
 import errno
 import os

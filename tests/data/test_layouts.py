@@ -1,4 +1,4 @@
-"""Other files and folders in the place of CIFAR-10 are called what they are."""
+"""Messages name other files and folders that are given in place of CIFAR-10."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def write(root, *names):
 
 
 def said_of(root):
-    """Return what loading a folder says, less the path."""
+    """Return the error of loading a folder, without the path."""
     with pytest.raises(DataError) as caught:
         load_cifar10(root)
     message = str(caught.value)
@@ -201,7 +201,7 @@ def test_class_names_that_are_a_pointer(tmp_path):
 
 
 def test_own_images_as_idx_files_as_the_module_shows(tmp_path, monkeypatch):
-    """The lines of the documentation write what is read back."""
+    """The code in the documentation writes files that can be read."""
     rng = np.random.default_rng(0)
     arrays = {"np": np}
     for part, count in (("train", 30), ("test", 20)):

@@ -1,4 +1,4 @@
-"""What the loader does with the options of augmentation and mixing."""
+"""The loader's options of augmentation and mixing."""
 
 import numpy as np
 import pytest

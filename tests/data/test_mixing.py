@@ -1,4 +1,4 @@
-"""Mixup and CutMix: what is mixed, by how much, and what the labels say of it."""
+"""Mixup and CutMix: images, shares and labels."""
 
 import numpy as np
 import pytest

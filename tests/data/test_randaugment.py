@@ -1,4 +1,4 @@
-"""RandAugment beside Pillow, torchvision, its twin, and cases worked by hand."""
+"""RandAugment against Pillow, torchvision, its twin, and cases worked by hand."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def by_pillow(image, operation, strength):
 
 
 def strength(operation, magnitude, negative, H, W):
-    """Return what torchvision makes of a magnitude; translation of H by W pixels."""
+    """Return torchvision's value of a magnitude, for images of H by W pixels."""
     strengths = GOLDEN[f"strengths_{operation}"]  # of 32 by 32 pixels
     value = strengths[magnitude].item() if strengths.ndim else 0.0
     if operation.startswith("Translate"):
@@ -117,7 +117,7 @@ def test_kernel_equals_its_twin(magnitude, shape):
 
 
 def one_row(operation, magnitude, *values, negative=False):
-    """Return what becomes of a row of grey pixels."""
+    """Return a row of grey pixels after an operation."""
     image = np.array(values, np.uint8)[None, None, None].repeat(3, axis=1)
     result = apply_operation(image, operation, magnitude, negative=negative)
     assert (result == result[:, :1]).all()  # still grey

@@ -1,4 +1,4 @@
-"""Data sets by name, validation images, and the batches of either."""
+"""Data sets by name, images for validation, and loaders."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Downloads that succeed, whatever happens on the way."""
+"""Downloads that succeed in spite of failures on the way."""
 
 import pytest
 from fetching import BODY, KEPT, OTHER, fetch

@@ -1,4 +1,4 @@
-"""Downloads that fail, and what they leave."""
+"""Downloads that fail, and the files that they leave."""
 
 import hashlib
 import os

@@ -1,5 +1,6 @@
 """What the tests of the examples share."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import numba
 import pytest
 from programs import SMALL, run_here
 from tiny_cifar import write_tiny_cifar
+
+from odyssey.data import synthetic
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -25,6 +28,23 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def synthetic_images_drawn_once():
+    """The 12,000 images, for all tests; none may write to them."""
+
+    @functools.cache
+    def make_synthetic():
+        data = drawn()
+        for array in data[:4]:
+            array.setflags(write=False)
+        return data
+
+    drawn = synthetic.make_synthetic
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "make_synthetic", make_synthetic)
+        yield
 
 
 @pytest.fixture(scope="module")

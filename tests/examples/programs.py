@@ -1,4 +1,4 @@
-"""Run the ResNet-18 programs: in this process, or in one that can be killed."""
+"""Run the ResNet-18 programs in this process or in another one."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ STEPS = 7
 SMALL = ["--width", 4, "--batch-size", 16, "--epochs", 2, "--lr", 0.05, "--threads", 1]
 
 #: Runs a program whose process sends itself a signal: after the line of step N, or
-#: before the N-th rename, both of them moments that cannot be hit from outside.
+#: before the N-th rename; a signal from outside could not hit these moments.
 _SIGNALLED = """
 import os, runpy, sys
 from odyssey.training.logs import StepLog
@@ -83,7 +83,7 @@ def weights_of(directory):
 
 
 def change_manifest(directory, *without, **changes):
-    """Edit a manifest by hand: what is changed takes the checksum out with it."""
+    """Edit a manifest as by hand, and remove its checksum."""
     path = directory / "manifest.json"
     manifest = json.loads(path.read_text()) | changes
     manifest.pop("manifest_sha256", None)
@@ -108,3 +108,11 @@ def assert_same_run(a, b):
     assert losses_of(a) == losses_of(b)
     assert rows_of(a) == rows_of(b)
     assert weights_of(a) == weights_of(b)
+
+
+def ablate(*arguments, status=0):
+    """Run run_ablations.py in this process; return its output."""
+    program = importlib.import_module("resnet18_cifar10.run_ablations")
+    result = CliRunner().invoke(program.main, [str(a) for a in arguments])
+    assert result.exit_code == status, result.output
+    return result.output

@@ -202,7 +202,7 @@ def test_epochs_rescale_the_schedule_of_the_file(reached):
         ("optimizer: adam", "'optimizer'; there is one optimizer, SGD with momentum"),
         ("model: ResNet18", "model: 'ResNet18' is not one of the choices; did you"),
         ("<<: 3", "there is no option '<<'; --help lists the options"),
-        ("weights_dir: x", "weights_dir is no part of a recipe; give --weights-dir"),
+        ("weights_dir: x", "weights_dir cannot be in a recipe; give --weights-dir"),
         ("lr: 0.1\nlr: 0.1", "lr is there twice"),
         (
             "lr_warmup_epochs: 3\nlr_scheduler: one-cycle",

@@ -1,4 +1,4 @@
-"""The family of networks: how large they are, their gradients, that they learn."""
+"""All networks of the family: sizes, gradients, and that they learn."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Weights of the whole family: saved, told apart, trained and used by the programs."""
+"""Weights of all networks: saved, recognised, trained and used by the programs."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The options of all programs: their help, and what the documents say of them."""
+"""The options of all programs: their help, and the documents about them."""
 
 import importlib
 import re

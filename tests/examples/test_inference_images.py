@@ -1,4 +1,4 @@
-"""inference.py with image files: some unreadable, folders of them, odd tags."""
+"""inference.py with image files: unreadable ones, folders, unusual EXIF tags."""
 
 import io
 import json
@@ -105,7 +105,7 @@ def test_without_cifar10_the_advice_fits_the_weights(infer, weights, tmp_path):
     (line,) = infer(*place, status=2).stderr.splitlines()
     assert line == (
         f"Error: {tmp_path / 'none'}: no such folder. "
-        "These weights learnt from the synthetic set: --dataset synthetic"
+        "These weights were trained on the synthetic set: --dataset synthetic"
     )
     download = f"python -m odyssey download --data-dir {tmp_path / 'none'}"
     try:

@@ -1,4 +1,4 @@
-"""What inference.py makes of weights that it cannot use, or not as they are."""
+"""inference.py with weights that it refuses, or that need an option."""
 
 import json
 import os

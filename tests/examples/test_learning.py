@@ -1,4 +1,4 @@
-"""That it learns: a few images by heart, and something of real ones."""
+"""Training learns: it memorises a few images, and improves on real ones."""
 
 import csv
 import json

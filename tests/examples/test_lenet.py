@@ -213,18 +213,25 @@ def test_every_recipe_takes_a_step(name, places, tmp_path):
 RESULTS = EXAMPLE.folder / "results"
 
 
-def test_the_page_says_what_the_run_measured():
-    folder = RESULTS / "lenet5_minutes"
+@pytest.mark.parametrize("run", ["lenet5_minutes", "lenet5_baseline_10epochs"])
+def test_the_pages_say_what_a_run_measured(run):
+    folder, name = RESULTS / run, run.removesuffix("_10epochs")
     rows, choices = metrics(folder), read_recipe(folder / "recipe.yml")
-    assert (len(rows), choices["val_split"]) == (choices["epochs"], 0)
+    assert (len(rows), choices["epochs"], choices["val_split"]) == (10, 10, 0)
     last = rows[-1]
     assert last["test_accuracy"] >= 0.65
     accuracy = f"{100 * last['test_accuracy']:.2f} %"
     assert accuracy.replace(" ", "") in (folder / "train.log").read_text()
-    assert f"**{accuracy} on the 10,000 test images**" in page(EXAMPLE.folder)
-    assert f"**{accuracy}**" in page(RESULTS)
-    shipped = read_recipe(EXAMPLE.folder / "configs" / "lenet5_minutes.yml")
-    same = shipped.keys() - {"description"}
+    (line,) = (li for li in page(EXAMPLE.folder).splitlines() if f"| `{name}` |" in li)
+    assert f"**{accuracy}" in line
+    minutes = f"{sum(row['seconds'] for row in rows) / 60:.1f} min"
+    (line,) = (li for li in page(RESULTS).splitlines() if f"| {run} |" in li)
+    assert f"| **{accuracy}** |" in line
+    assert f"| {last['train_loss']:.4f} | {minutes} |" in line
+    recipe_file = EXAMPLE.folder / "configs" / f"{name}.yml"
+    assert accuracy in recipe_file.read_text()
+    shipped = read_recipe(recipe_file)
+    same = shipped.keys() - {"description", "epochs"}
     assert {key: choices[key] for key in same} == {key: shipped[key] for key in same}
 
 

@@ -1,4 +1,4 @@
-"""The example's ResNet-18: its shapes, its whole gradient, what it leaves alone."""
+"""The example's ResNet-18: shapes, the whole gradient, and unchanged arguments."""
 
 import numba
 import numpy as np

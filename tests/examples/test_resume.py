@@ -12,7 +12,7 @@ from programs import (
     weights_of,
 )
 
-from odyssey.cli.program import available_cores
+from odyssey.threads import available_cores
 from odyssey.training.run_folder import RunFolder
 from odyssey.weights.checkpoint import list_checkpoints
 

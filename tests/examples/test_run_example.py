@@ -1,4 +1,4 @@
-"""The two ways into the example, with a stand-in for Python that only takes notes."""
+"""run_example.sh and make example, with a stand-in for Python that records calls."""
 
 import importlib
 import os

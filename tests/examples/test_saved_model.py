@@ -1,4 +1,4 @@
-"""inference.py without weights: the model comes out of a checkpoint."""
+"""inference.py without weights loads the model of a checkpoint."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The sheet of augmented images: what is on it, and the exit statuses."""
+"""The sheet of augmented images: its content, and the exit statuses."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``--ema-decay`` of train.py: the average is what is evaluated, saved and resumed."""
+"""``--ema-decay`` of train.py: the average is evaluated, saved and resumed."""
 
 import numpy as np
 import pytest

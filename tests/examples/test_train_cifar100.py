@@ -112,7 +112,7 @@ def test_a_resume_goes_on_to_the_same_bits():
 
 
 def test_the_data_set_that_is_meant(tmp_path):
-    meant = "These weights learnt from CIFAR-100: --dataset cifar100"
+    meant = "These weights were trained on CIFAR-100: --dataset cifar100"
     words = ["inference", "--weights-dir", "run", "--data-dir"]
     nowhere = tmp_path / "nowhere"
     assert (

@@ -7,7 +7,7 @@ import pytest
 from programs import EXAMPLE, STEPS, assert_same_run, run_here, weights_of
 from tiny_cifar import write_tiny_cifar
 
-from odyssey.cli.program import available_cores
+from odyssey.threads import available_cores
 from odyssey.weights.checkpoint import list_checkpoints, load_newest_checkpoint
 
 
@@ -19,7 +19,7 @@ def rows_of(directory):
 def test_what_a_run_prints_and_leaves(train, tmp_path):
     output = train("--log-interval", 3)
     for pattern in (
-        r"^odyssey \S+, \d+ threads, BLAS \S+ .*NumPy \S+, Numba \S+.*; resnet18 of "
+        r"^odyssey \S+, \d+ threads, vectors of \d+ bytes, .*NumPy \S+, Numba \S+.*; resnet18 of "
         r"width 4, [\d,]+ parameters; cifar10 images: train 100, test 20$",
         r"^kernels ready after [\d.]+ s(: \d+ compiled, kept for the next start)?$",
         r"^epoch 1/2, step 3/14: loss [\d.]+, accuracy [\d.]+%, [\d.]+ images/s, ETA ",

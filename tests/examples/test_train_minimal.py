@@ -1,4 +1,4 @@
-"""``train_minimal.py``: short, plain, and to the last bit what train.py gives."""
+"""``train_minimal.py``: short, and with the same bits as train.py."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two examples at once: their modules have the same names, and one process has both."""
+"""Both examples in one process, although their modules have the same names."""
 
 import os
 import subprocess

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from odyssey.kernels import product
 from odyssey.kernels.product import TERMS, Matrix, multiply
 from odyssey.kernels.simd import flat, width
 
@@ -59,11 +60,9 @@ def test_the_python_body_multiplies_too():
     rng = np.random.default_rng(5)
     a, b = rng.standard_normal((15, 9)), rng.standard_normal((9, 16))
     c = np.zeros((15, 16))
-    from odyssey.kernels import product
-
-    panel = product.panel_0
-    rows = product.ROWS[0]
-    lanes = 2 * width(c)
-    panel(Matrix(flat(a), 0, 9, 1), Matrix(flat(b), 0, 16, 1), Matrix(flat(c), 0, 16, 1),
-          2, 9, False)  # fmt: skip
+    rows, lanes = product.ROWS[0], 2 * width(c)
+    right = Matrix(flat(b), 0, 16, 1)
+    product.panel_0(
+        Matrix(flat(a), 0, 9, 1), right, Matrix(flat(c), 0, 16, 1), 2, 9, False
+    )
     np.testing.assert_allclose(c[:rows, :lanes], (a @ b)[:rows, :lanes])

@@ -1,4 +1,4 @@
-"""Vectors: compiled, they do what their Python bodies say; bfloat16 as ml_dtypes has it."""
+"""Vectors, compiled, do what their Python bodies say; bfloat16 is ml_dtypes'."""
 
 import os
 import subprocess

@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from odyssey.cli.environment import check_environment
 from odyssey.cli.main import main
+from odyssey.cli.startup import check_environment
 
 
 @pytest.mark.parametrize("value", ["0", "-3", "many", "1.5", ""])

@@ -63,7 +63,7 @@ def test_steps_as_they_were_written():
         (step(2, epoch=0), "epoch is 0, not an integer from 1 on"),
         (step(2, step=10**400), "step is huge, not an integer from 1 on"),
         (step(2).replace("2,", "9" * 5000 + ",", 1), "Exceeds the limit"),
-        (step(2).replace("{", '{"step": 1, '), "key 'step' stands twice"),
+        (step(2).replace("{", '{"step": 1, '), "key 'step' is there twice"),
         ("[" * 100_000, "nested too deeply"),
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         (step(2, step=[[[["x"] * 9999]]]), "step is [[[['x', 'x'"),

@@ -175,7 +175,9 @@ def test_an_observer_that_fails_is_left_out(tmp_path, capsys, what, reason):
     assert failing.calls.count("close") == 1
     assert failing.calls[-1] == "close"
     (warning,) = capsys.readouterr().err.splitlines()
-    assert warning == (f"Warning: Failing failed, the run goes on without it: {reason}")
+    assert warning == (
+        f"Warning: Failing failed, the run continues without it: {reason}"
+    )
     assert [p.name for p in list_checkpoints(tmp_path)][-1] == "step-00000015"
 
 

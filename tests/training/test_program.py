@@ -10,12 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.cli import program
-from odyssey.cli.program import (
-    FiniteFloat,
-    available_cores,
-    environment,
-    exit_statuses,
-)
+from odyssey.cli.option_types import FiniteFloat
+from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import DataError
 from odyssey.errors import (
     InputError,
@@ -24,6 +20,8 @@ from odyssey.errors import (
     ProgramError,
     one_line,
 )
+from odyssey.info import environment
+from odyssey.threads import available_cores
 from odyssey.training.progress import Progress, duration
 from odyssey.training.state import TrainingState
 from odyssey.weights.hexfile import WeightsError
@@ -145,10 +143,16 @@ def test_a_threading_layer_that_is_not_there(monkeypatch):
     assert "Error: No threading layer could be loaded.\n" in result.output
 
 
-def test_environment_names_threads_blas_and_versions():
+def test_environment_names_threads_vectors_and_versions():
     line = environment()
     assert "\n" not in line
-    for part in (r"\d+ threads", "BLAS", r"NumPy \d", r"Numba \d", r"odyssey \d"):
+    for part in (
+        r"\d+ threads",
+        r"vectors of \d+ bytes",
+        r"NumPy \d",
+        r"Numba \d",
+        r"odyssey \d",
+    ):
         assert re.search(part, line)
     assert 1 <= available_cores()
 

@@ -83,7 +83,7 @@ def test_a_folder_that_holds_a_run(tmp_path, by_program):
     assert message.startswith(f"{tmp_path} already holds a run (")
     if by_program:
         assert way_out == (
-            "--resume goes on with it, --overwrite deletes it, "
+            "--resume continues it, --overwrite deletes it, "
             "--weights-dir names another folder"
         )
     else:
@@ -113,7 +113,7 @@ def test_what_a_finished_run_says(tmp_path, by_program, capsys):
     standin.run(tmp_path)
     capsys.readouterr()
     standin.run(tmp_path, resume=True)
-    way_out = ": raise --epochs or --max-steps to go on" if by_program else ""
+    way_out = ": raise --epochs or --max-steps to continue" if by_program else ""
     assert f"nothing left to do{way_out}\n" in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_fsync(monkeypatch):
-    """Do without fsync: it guards against power cuts only, and tests have none.
+    """Skip fsync, which only protects against power cuts.
 
     What is flushed before what is seen in ``test_flush_order.py``.
     """

@@ -8,7 +8,7 @@ OPERATIONS = ("replace", "rename", "unlink", "rmdir", "mkdir", "fsync", "open", 
 
 
 class Crash(BaseException):
-    """The process ends here; nothing that comes after happens either."""
+    """A crash: this file operation and all later ones fail."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, the newest intact one counts."""
+"""Checkpoints: complete or not there; the newest intact one is loaded."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Writing files that several writers share: nobody's leftovers are in the way."""
+"""Writing files in folders with several writers and their leftovers."""
 
 import errno
 import os

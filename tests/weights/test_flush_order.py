@@ -1,4 +1,4 @@
-"""What must be on disk before what: seen from outside, call by call."""
+"""The order in which files are flushed and renamed, by recording the calls."""
 
 import os
 import re

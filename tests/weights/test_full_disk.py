@@ -1,4 +1,4 @@
-"""A file that may not grow any further stands for a full disk."""
+"""A full disk, simulated by a limit on the size of files."""
 
 import subprocess
 import sys

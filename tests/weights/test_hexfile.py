@@ -1,4 +1,4 @@
-"""One tensor in one hex file: what is written, and that it comes back bit for bit."""
+"""Hex files: their bytes, and tensors that are read back bit for bit."""
 
 import os
 import sys

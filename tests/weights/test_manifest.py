@@ -1,4 +1,4 @@
-"""A manifest is believed only after every part of it was checked."""
+"""Every part of a manifest is checked before it is used."""
 
 import contextlib
 import hashlib
@@ -45,7 +45,7 @@ def test_damaged_text(folder, text):
 def test_tensor_listed_twice(folder):
     text = (folder / "manifest.json").read_text()
     (folder / "manifest.json").write_text(text.replace('"b": {', '"a": {'))
-    with pytest.raises(WeightsError, match="'a' stands twice"):
+    with pytest.raises(WeightsError, match="'a' is there twice"):
         load_folder(folder)
 
 
@@ -173,7 +173,7 @@ def test_pipe_in_place_of_a_manifest_does_not_hang(folder, place):
 
 @contextlib.contextmanager
 def within(seconds):
-    """Interrupt what hangs, in place of hanging too."""
+    """Interrupt a test that hangs."""
 
     def stop(*_):
         raise TimeoutError

@@ -1,4 +1,4 @@
-"""``python -m odyssey verify``: exit status and what is said."""
+"""``python -m odyssey verify``: exit status and messages."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Folders of weights: what belongs to one, and what is refused."""
+"""Folders of weights: their files, and folders that are refused."""
 
 import hashlib
 import json

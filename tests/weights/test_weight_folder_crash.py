@@ -1,4 +1,4 @@
-"""Saving a folder of weights is cut short, everywhere: the old set or the new loads."""
+"""Crashes at every step of saving a folder: the old or the new set loads."""
 
 import errno
 import itertools

@@ -1,4 +1,4 @@
-"""Folders of weights that were made to do harm, or hold what no writer left there."""
+"""Folders of weights that are malicious, or hold files that no writer made."""
 
 import shutil
 

@@ -1,32 +1,33 @@
 """Batch normalisation: the backward.
 
-The forward, for M = N*H*W values x_i in a channel, and the gradients by walking it from
-(5) to (1), with g_i = grad_output_i:
+The lines of the forward, for M = N*H*W values x_i in a channel, from (5) back to (1),
+and below each line its gradients, with g_i = grad_output_i:
 
     (5) out_i = gamma * xhat_i + beta
             grad_beta = sum(g_i);  grad_gamma = sum(g_i * xhat_i)
-            d_xhat_i = gamma * g_i
+            grad_xhat_i = gamma * g_i
     (4) xhat_i = (x_i - mean) * rstd
-            x_i reaches xhat_i directly:       rstd * d_xhat_i
-            and rstd collects:                 d_rstd = sum(d_xhat_i * (x_i - mean))
+            to x_i directly:     rstd * grad_xhat_i
+            to rstd:             grad_rstd = sum(grad_xhat_i * (x_i - mean))
+            to mean:             grad_mean = -rstd * sum(grad_xhat_i)
     (3) rstd = 1 / sqrt(var + eps)
-            d_var = d_rstd * (-1/2) * rstd**3
+            to var:              grad_var = grad_rstd * (-1/2) * rstd**3
     (2) var = sum((x_i - mean)**2) / M
-            x_i reaches var:                   2 * (x_i - mean) / M * d_var
-            (through mean nothing: sum(x_i - mean) is zero)
+            to x_i through var:  2 * (x_i - mean) / M * grad_var
+            to mean:             nothing, because sum(x_i - mean) is zero
     (1) mean = sum(x_i) / M
-            d_mean = -rstd * sum(d_xhat_i), and each x_i holds 1/M of the mean
+            to x_i through mean: grad_mean / M
 
-Added up, with sum(d_xhat_i) = gamma * grad_beta and
-d_rstd = gamma * grad_gamma / rstd:
+The sum of the three parts of x_i, with sum(grad_xhat_i) = gamma * grad_beta and
+grad_rstd = gamma * grad_gamma / rstd, is
 
     grad_input_i = gamma * rstd * (g_i - grad_beta / M - xhat_i * grad_gamma / M)
 
-The two subtracted terms are the paths through mean and variance: every x_i moved them.
-In inference mean and var are constants, and only gamma * rstd * g_i is left.
+The two subtracted terms are the paths through mean and variance, which depend on every
+x_i.  In inference mean and var are constants, and only gamma * rstd * g_i is left.
 
 A relu after (5) lets g_i through only where out_i > 0: with ``relu=True`` the g_i
-above are those that came through, and nothing else changes.
+above are those that have passed the relu, and nothing else changes.
 """
 
 from functools import partial
@@ -73,8 +74,8 @@ def batch_norm2d_backward(
     x, gamma, beta, running_mean, running_var, training, momentum, eps
         As given to the forward; momentum is not used.
     relu : bool
-        As given to the forward, where that had no ``addend``.  Where it had one, the
-        gradient that passes the relu is that of both branches: take it first, by
+        As given to the forward, if that had no ``addend``.  If it had one, the gradient
+        after the relu is that of both branches: compute it first, by
         ``relu_backward(grad_output, out)``.
     statistics : BatchStatistics, optional
         As given to the forward.
@@ -89,7 +90,7 @@ def batch_norm2d_backward(
     Raises
     ------
     TypeError, ValueError
-        As the forward; where ``grad_output`` has not the shape of ``x``, or ``out``
+        As the forward, and if ``grad_output`` has not the shape of ``x``, or ``out``
         overlaps an argument in part.
     """
     op = "batch_norm2d_backward"

@@ -1,7 +1,7 @@
-"""The three products of a convolution, summed directly, for any kernel and stride.
+"""The three sums of a convolution by the direct method, for any kernel and stride.
 
-Here the buffers of ``kernels/conv_direct.py`` are laid out and its kernels are called;
-``convolution.py`` says what they compute.  This way always succeeds.
+This module prepares the buffers of ``kernels/conv_direct.py`` and calls its kernels;
+``convolution.py`` says what they compute.  This method always succeeds.
 """
 
 from collections import defaultdict
@@ -74,7 +74,7 @@ def grad_input(
     K, C, R, S = kernel.shape
     unreached = addend if len(addend) else 0  # the result where no tap reaches
     if not np.isfinite(kernel).all():
-        # zeros packed beyond the border would meet an Inf there and make NaN
+        # zeros packed beyond the border would be multiplied by an Inf and make NaN
         grad_nchw, like = grad_output.transpose(0, 3, 1, 2), out.transpose(0, 3, 1, 2)
         like[...] = reference.conv2d_backward(
             grad_nchw, np.zeros_like(like), kernel, stride, padding
@@ -84,9 +84,7 @@ def grad_input(
     H, W = out.shape[1:3]
     # taps (r, s), by the pixels that they reach
     by_phase: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    if (
-        stride <= STRIDE_BY_PHASES
-    ):  # phases that none reaches are written by the kernel, too
+    if stride <= STRIDE_BY_PHASES:  # phases without taps are written by the kernel, too
         for u in range(min(stride, H)):
             for v in range(min(stride, W)):
                 by_phase[u, v] = []

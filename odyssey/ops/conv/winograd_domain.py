@@ -1,9 +1,9 @@
-"""What convolutions in Winograd's domain have in common, of stride 1 and of stride 2.
+"""What Winograd's method has in common for stride 1 and for stride 2.
 
-Here the buffers are laid out, 3x3 kernels are turned into their places and sums at the
-places back into 3x3 gradients.  The work over tiles in between is done by a kernel of
-``kernels/``, which is handed in.  ``places`` says how many numbers a tile has in the
-domain, of each channel: `PLACES` or `STRIDED_PLACES`.
+This module prepares the buffers, transforms 3x3 kernels, and transforms sums back into
+3x3 gradients.  Between these, a kernel of ``kernels/``, the argument ``run``, works on
+the tiles.  ``places`` is the number of elements of a transformed tile for each channel:
+`PLACES` or `STRIDED_PLACES`.
 """
 
 from collections.abc import Callable
@@ -35,9 +35,9 @@ def convolve(
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) by the kernel ``run`` to ``out``.
 
-    ``turned`` takes (K, C, 3, 3) as what the gradient of the input is a convolution
-    with; ``chunk`` is how many tiles a thread does at a time.  Tells whether all
-    results are finite.
+    ``turned`` uses the kernel as the gradient of the input does: turned by 180 degrees,
+    with C and K exchanged.  ``chunk`` is the number of tiles that a thread does at a
+    time.  Returns whether all results are finite.
     """
     C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
     blocks, B = blocks_of(K, BLOCK)

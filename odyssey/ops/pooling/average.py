@@ -2,12 +2,12 @@
 
 Forward
     out[p, q] = 1/R^2 * sum of x[h, w] over the window (p, q)
-Padding enters as zeros and counts in R^2.
+The padding adds zeros to the sum and counts in R^2.
 Backward
-    x[h, w] entered every window that covers it, each time with weight 1/R^2, so
+    x[h, w] is in every window that covers it, each time with weight 1/R^2, so
     grad_input[h, w] = 1/R^2 * sum of grad_output[p, q] over the windows covering (h, w)
-The windows covering row h are again a run of rows p, so both are one and the same
-kernel, given other intervals.
+The windows that cover row h are consecutive, too, so forward and backward are the same
+kernel with different intervals.
 
 More in docs/derivations/pooling.md.
 """

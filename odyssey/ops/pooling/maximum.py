@@ -2,11 +2,11 @@
 
 Forward
     out[p, q] = x[h*, w*], (h*, w*) the pixel of the window's maximum
-Padding never wins (it stands for -Inf).  NaN counts as the greatest.
+Padding counts as -Inf and is never the maximum.  NaN counts as the greatest.
 Backward
-    A small change of x moves out[p, q] only if it is made at (h*, w*):
+    A small change of x changes out[p, q] only at (h*, w*):
     grad_input[h, w] = sum of grad_output[p, q] over windows whose (h*, w*) is (h, w)
-Among equal maxima the first in row-major order takes it all.
+Among equal maxima the first in row-major order gets all of it.
 
 More in docs/derivations/pooling.md.
 """
@@ -33,7 +33,7 @@ def maxpool2d(
     x : (N, C, H, W), float32 or float64
     kernel_size : height and width of the window
     stride : step between windows; None for ``kernel_size``
-    padding : border on every side, at most half the window; it never wins
+    padding : border on every side, at most half the window; never the maximum
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The windows of pooling: what they are checked for, and which pixels they hold.
+"""The windows of pooling: checks of the arguments, and the pixels in each window.
 
 A window of R x R pixels (R = kernel_size) moves over the padded input, ``stride``
-pixels at a time.  Output row p looks at the R rows from p*stride - padding on; columns
-likewise.
+pixels at a time.  Output row p depends on the R rows from p*stride - padding on;
+likewise for columns.
 """
 
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class Windows(NamedTuple):
 def lay_out(
     op: str, x: np.ndarray, kernel_size: int, stride: int | None, padding: int
 ) -> Windows:
-    """Check the arguments of an operation, and lay its windows out."""
+    """Check the arguments of an operation; return its windows."""
     check_input(op, x)
     kernel_size = checks.check_int(op, "kernel_size", kernel_size, 1)
     stride = (
