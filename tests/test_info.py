@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 import odyssey
 from odyssey import info, threads
-from odyssey.cli import program
 from odyssey.cli.main import main
 from odyssey.cpu_quota import cpu_quota
 from odyssey.kernels import simd
@@ -118,7 +117,6 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 
 
 def test_header_of_a_run_names_the_same(known):
-    assert program.environment is info.environment
     line = info.environment()
     for name, version in known["versions"].items():
         assert f"{name} {version}" in line

@@ -19,8 +19,8 @@ def rows_of(directory):
 def test_what_a_run_prints_and_leaves(train, tmp_path):
     output = train("--log-interval", 3)
     for pattern in (
-        r"^odyssey \S+, \d+ threads, vectors of \d+ bytes, .*NumPy \S+, Numba \S+.*; resnet18 of "
-        r"width 4, [\d,]+ parameters; cifar10 images: train 100, test 20$",
+        r"^odyssey \S+, \d+ threads, vectors of \d+ bytes, .*NumPy \S+, Numba \S+.*; "
+        r"resnet18 of width 4, [\d,]+ parameters; cifar10 images: train 100, test 20$",
         r"^kernels ready after [\d.]+ s(: \d+ compiled, kept for the next start)?$",
         r"^epoch 1/2, step 3/14: loss [\d.]+, accuracy [\d.]+%, [\d.]+ images/s, ETA ",
         r"^epoch 2/2 done: lr 0.05, train loss .*, test loss .* images/s$",
