@@ -5,7 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.simd import load_part, store_part, where_positive
+from odyssey.kernels.simd import load_part, store_part, stream, where_positive, width
+
+#: Bytes of an array that does not stay in the caches until it is read again.
+PAST = 1 << 24
 
 
 class Ending(NamedTuple):
@@ -17,6 +20,7 @@ class Ending(NamedTuple):
     addend: np.ndarray  # like out, and added if there is one
     has_addend: bool
     relu: bool
+    past_caches: bool  # so that memory is not read before it is written
 
 
 @serial
@@ -31,4 +35,15 @@ def finish(ending, begin, k, value):
         value = value + load_part(ending.addend, begin + k, count)
     if ending.relu:
         value = where_positive(value, value)
-    store_part(ending.out, begin + k, value, count)
+    if ending.past_caches:
+        stream(ending.out, begin + k, value)
+    else:
+        store_part(ending.out, begin + k, value, count)
+
+
+@serial
+def pays_past_caches(out):
+    """Tell whether ``out`` is larger than the caches, and whole vectors wide."""
+    vector = width(out) * out.itemsize
+    aligned = out.ctypes.data % vector == 0 and out.shape[-1] % width(out) == 0
+    return aligned and out.nbytes > PAST

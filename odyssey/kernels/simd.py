@@ -188,6 +188,11 @@ def store(array: np.ndarray, at: int, vector: np.ndarray) -> None:
     store_part(array, at, vector, len(vector))
 
 
+def stream(array: np.ndarray, at: int, vector: np.ndarray) -> None:
+    """Write a vector past the caches, to a place that is a multiple of a vector's."""
+    store(array, at, vector)
+
+
 def store_part(array: np.ndarray, at: int, vector: np.ndarray, count: int) -> None:
     """Write the first ``count`` lanes of a vector to ``array``, from ``at`` on."""
     lanes = min(max(count, 0), len(vector))
@@ -280,6 +285,16 @@ def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     pointer, memory = _place(context, builder, sig.args, args, lanes)
     stored = builder.store(_narrow(builder, args[2], memory), pointer)
     stored.align = memory.element.get_abi_size(context.target_data)
+    return context.get_dummy_value()
+
+
+def _lower_stream(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    lanes = sig.args[2].lanes
+    pointer, memory = _place(context, builder, sig.args, args, lanes)
+    stored = builder.store(_narrow(builder, args[2], memory), pointer)
+    stored.align = memory.element.get_abi_size(context.target_data) * lanes
+    mark = builder.module.add_metadata([ir.Constant(INT32, 1)])
+    stored.set_metadata("nontemporal", mark)
     return context.get_dummy_value()
 
 
@@ -389,6 +404,7 @@ for _kind in (types.Array, Memory):
     register(load_if, _type_load_if, _lower_load_if, types.Boolean, *_part)
     register(load_wide, _type_load_wide, _lower_load, *_place_kinds, Memory)
     register(store, _type_store, _lower_store, *_place_kinds, Vector)
+    register(stream, _type_store, _lower_stream, *_place_kinds, Vector)
     register(
         store_part,
         _type_store,
