@@ -17,7 +17,7 @@ from odyssey.kernels.ending import Ending, finish, pays_past_caches
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.packing import Rows, copy, pack
 from odyssey.kernels.product import Matrix, multiply
-from odyssey.kernels.simd import flat, load, width
+from odyssey.kernels.simd import flat, keep, load, width
 
 #: Rows (pixels) that a thread packs and multiplies at a time: four panels of 14.
 BLOCK = 56
@@ -68,6 +68,8 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
         ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past)
         for row in range(end - start):
             finish_row(ending, (start + row) * K, sums, row, B)
+        keep(buffer)
+        keep(totals)
 
 
 @serial
@@ -132,6 +134,8 @@ def conv_grad_input(
             n, w = row // (H_phase * W_phase), row % W_phase * stride + v
             h = row // W_phase % H_phase * stride + u
             finish_row(ending, ((n * H + h) * W + w) * C, sums, row - start, B)
+        keep(buffer)
+        keep(totals)
 
 
 @parallel
@@ -188,6 +192,8 @@ def conv_grad_kernel(
                         to = (part * blocks + block) * all_terms + (first + i) * width
                         c = Matrix(sums, to * B, B, 1)
                         multiply(a, b, c, terms, B, end - start, start > begin)
+        keep(patches)
+        keep(gradients)
     taps = grad_kernel.reshape(K, C, -1)
     T, groups = taps.shape[2], (C + 15) // 16
     for task in prange(blocks * groups):  # disjoint (block of k, 16 c) of grad_kernel

@@ -121,7 +121,8 @@ def flat(array: np.ndarray) -> np.ndarray:
     """Return the elements of a contiguous array, for the functions below.
 
     An array that is handed on within kernels is counted, and in the innermost loops
-    that costs more than they do; this is its address.  So the array must live on.
+    that costs more than they do; this is its address.  So the array must live on: see
+    `keep`.
     """
     return array.reshape(-1)
 
@@ -137,6 +138,21 @@ def _lower_flat(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 
 register(flat, _type_flat, _lower_flat, types.Array)
+
+
+def keep(array: np.ndarray) -> None:
+    """Do nothing, but let ``array`` live until here.
+
+    Numba frees an array after its last use, and ``flat`` may be that, though the
+    address is used long after it: an array made in a kernel is kept behind its loops.
+    """
+
+
+def _lower_keep(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return context.get_dummy_value()
+
+
+register(keep, lambda array: types.none, _lower_keep, types.Array)
 
 
 def _type_element(memory: Any, at: Any) -> Any:

@@ -21,7 +21,7 @@ from numba import prange
 from odyssey.kernels.ending import Ending, pays_past_caches
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.product import Matrix, multiply
-from odyssey.kernels.simd import LANES, flat, width
+from odyssey.kernels.simd import LANES, flat, keep, width
 from odyssey.kernels.tiles import (
     GAP,
     PLACES,
@@ -129,6 +129,7 @@ def winograd_forward(
                     )
                 k = block * B
                 store_tiles(product, writing, first, count, t, table, target, k)
+        keep(buffer)
 
 
 @parallel
@@ -205,3 +206,4 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
                                 count,
                                 first > begin,
                             )
+        keep(buffer)

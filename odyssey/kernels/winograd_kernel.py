@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import LANES, flat, load, store, width
+from odyssey.kernels.simd import LANES, flat, keep, load, store, width
 from odyssey.kernels.tiles import PLACES, PRODUCTS
 from odyssey.kernels.winograd_strided_transforms import (
     taps_to_places as strided_taps_to_places,
@@ -84,6 +84,7 @@ def kernel_to_places(kernel, turned, strided, places):
                     strided_taps_to_places(vectors, buffer, matrices, at, C * B)
                 else:
                     taps_to_places(vectors, buffer, matrices, at, C * B)
+        keep(t)
 
 
 @parallel

@@ -26,7 +26,7 @@ from numba import prange
 from odyssey.kernels.ending import Ending, pays_past_caches
 from odyssey.kernels.jit import parallel
 from odyssey.kernels.product import Matrix, multiply
-from odyssey.kernels.simd import LANES, flat, width
+from odyssey.kernels.simd import LANES, flat, keep, width
 from odyssey.kernels.tiles import (
     GAP,
     PRODUCTS,
@@ -123,6 +123,7 @@ def strided_forward(
                     for lane in range(0, min(B, K - block * B), width(t)):
                         k = block * B + lane
                         places_to_pixels(product, rows, lane, turned, t, target, k)
+        keep(buffer)
 
 
 @parallel
@@ -205,3 +206,4 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                                 ROWS[place] * count,
                                 first > begin,
                             )
+        keep(buffer)
