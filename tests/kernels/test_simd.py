@@ -13,6 +13,7 @@ from odyssey.kernels import simd
 from odyssey.kernels.simd import (
     fill,
     flat,
+    keep,
     load,
     load_if,
     load_part,
@@ -139,3 +140,17 @@ def test_a_feature_that_is_not_known_is_named():
     assert result.returncode == 1
     assert "ODYSSEY_DISABLE: expected avx512" in result.stderr
     assert "'sse9'" in result.stderr
+
+
+def test_an_array_lives_until_it_is_kept():
+    @njit
+    def first_of(count):
+        zeros = np.zeros(count, np.float32)
+        memory = flat(zeros)
+        ones = np.ones(count, np.float32)  # in the place of the zeros, if that is free
+        value = memory[0]
+        keep(zeros)
+        return value, ones[0]
+
+    for count in (16, 300, 5000):
+        assert first_of(count) == (0, 1)
