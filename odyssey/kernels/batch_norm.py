@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from odyssey.kernels.ending import is_large, put
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import (
     flat,
     load_part,
     load_wide,
     store,
-    store_part,
     where_positive,
     wide,
     width,
@@ -83,12 +83,16 @@ def column_statistics(x, mean, var):
 
 
 class Affine(NamedTuple):
-    """What makes (x - mean) * scale + shift of x, and whether a relu follows."""
+    """What makes (x - mean) * scale + shift of x, and whether a relu follows.
+
+    Results go ``past`` the caches where they are large (`ending.py`).
+    """
 
     mean: np.ndarray
     scale: np.ndarray
     shift: np.ndarray
     relu: bool
+    past: bool
 
 
 @parallel
@@ -101,8 +105,9 @@ def scale_shift(x, mean, scale, shift, addend, relu, out):
     if ``addend`` has no rows.  NaN passes the relu.
     """
     M, C = x.shape
+    past = is_large(out, C)
     for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of out
-        affine = Affine(flat(mean), flat(scale), flat(shift), relu)
+        affine = Affine(flat(mean), flat(scale), flat(shift), relu, past)
         start, end = block * BLOCK, min((block + 1) * BLOCK, M)
         if len(addend) > 0:
             scale_shift_add_rows(
@@ -121,7 +126,7 @@ def scale_shift_rows(x, C, start, end, affine, out):
             value, _ = apply(affine, load_part(x, at, count), c, count)
             if affine.relu:
                 value = where_positive(value, value)
-            store_part(out, at, value, count)
+            put(out, at, value, count, affine.past)
 
 
 @serial
@@ -134,7 +139,7 @@ def scale_shift_add_rows(x, C, start, end, affine, addend, out):
             value = value + load_part(addend, at, count)
             if affine.relu:
                 value = where_positive(value, value)
-            store_part(out, at, value, count)
+            put(out, at, value, count, affine.past)
 
 
 @serial
@@ -158,7 +163,7 @@ def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_produc
     blocks = (M + SUM_BLOCK - 1) // SUM_BLOCK
     sums, products = np.zeros((blocks, C + SPARE)), np.zeros((blocks, C + SPARE))
     for block in prange(blocks):  # disjoint rows of sums and products
-        affine = Affine(flat(mean), flat(scale), flat(shift), relu)
+        affine = Affine(flat(mean), flat(scale), flat(shift), relu, False)
         start, end = block * SUM_BLOCK, min((block + 1) * SUM_BLOCK, M)
         block_sums, block_products = flat(sums[block]), flat(products[block])
         add_gradients(
@@ -206,8 +211,9 @@ def combine_gradient(
     has no columns, only the first term is computed.
     """
     M, C = x.shape
+    past = is_large(grad_input, C)
     for block in prange((M + BLOCK - 1) // BLOCK):  # disjoint rows of grad_input
-        affine = Affine(flat(mean), flat(scale), flat(shift), relu)
+        affine = Affine(flat(mean), flat(scale), flat(shift), relu, past)
         line = Line(flat(factor), flat(offset), flat(slope), slope.size > 0)
         start, end = block * BLOCK, min((block + 1) * BLOCK, M)
         combine_rows(
@@ -239,4 +245,4 @@ def combine_rows(grad_output, x, C, start, end, affine, line, grad_input):
                 slope = load_part(line.slope, c, count)
                 offset = load_part(line.offset, c, count)
                 result = result - (deviation * slope + offset)
-            store_part(grad_input, at, result, count)
+            put(grad_input, at, result, count, affine.past)

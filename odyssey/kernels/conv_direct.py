@@ -13,7 +13,7 @@ have the same bits whatever the number of threads.
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.ending import Ending, finish, pays_past_caches
+from odyssey.kernels.ending import Ending, finish, is_large
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.packing import Rows, copy, pack
 from odyssey.kernels.product import Matrix, multiply
@@ -46,7 +46,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     most, terms = np.max(slices[:, 3] - slices[:, 2]), matrix.shape[1]
     # a kernel of one tap on every pixel: x is what would be packed
     direct = terms == C and P * Q == H * W and stride == 1 and x.dtype == matrix.dtype
-    past = pays_past_caches(out)
+    past = is_large(out, K)
     for block in prange((rows + BLOCK - 1) // BLOCK):  # disjoint rows of out
         start, end = block * BLOCK, min((block + 1) * BLOCK, rows)
         buffer = np.empty(0 if direct else BLOCK * most, matrix.dtype)
@@ -65,7 +65,9 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
                 b = Matrix(factors, (part * terms + term) * B, B, 1)
                 c = Matrix(sums, part * BLOCK * B, B, 1)
                 multiply(a, b, c, end - start, B, count, i > 0)
-        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past)
+        ending = Ending(
+            flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past
+        )
         for row in range(end - start):
             finish_row(ending, (start + row) * K, sums, row, B)
         keep(buffer)
@@ -107,7 +109,7 @@ def conv_grad_input(
     pixels = N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1)
     tasks = (pixels + BLOCK - 1) // BLOCK * len(phases)
     no_bias = np.zeros(C, matrix.dtype)
-    past = pays_past_caches(grad_input)
+    past = is_large(grad_input, C)
     for task in prange(tasks):  # disjoint pixels of grad_input
         # phases in turn, since they differ in taps and threads get equal runs of tasks
         u, v, first_slice, last_slice = phases[task % len(phases)]
@@ -128,7 +130,13 @@ def conv_grad_input(
                 c = Matrix(sums, part * BLOCK * B, B, 1)
                 multiply(a, b, c, end - start, B, count, i > first_slice)
         ending = Ending(
-            flat(grad_input), C, flat(no_bias), flat(addend), addend.size > 0, False, past
+            flat(grad_input),
+            C,
+            flat(no_bias),
+            flat(addend),
+            addend.size > 0,
+            False,
+            past,
         )
         for row in range(start, end):
             n, w = row // (H_phase * W_phase), row % W_phase * stride + v

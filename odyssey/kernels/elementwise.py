@@ -7,6 +7,7 @@ walked as flat blocks, whatever their rank: long runs of SIMD, split over the co
 
 from numba import prange
 
+from odyssey.kernels.ending import is_large, put
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import flat, load_part, store_part, where_positive, width
 
@@ -24,9 +25,10 @@ def relu_forward(x, out):
     - blocks are split over the cores, each writes its own
     - a vector at a time, and no branch: NaN passes, for no comparison holds for it
     """
+    past = is_large(out, 0)
     for block in prange((x.size + BLOCK - 1) // BLOCK):
         end = min((block + 1) * BLOCK, x.size)
-        gate(flat(x), flat(x), block * BLOCK, end, flat(out))
+        gate(flat(x), flat(x), block * BLOCK, end, flat(out), past)
 
 
 @parallel
@@ -37,18 +39,19 @@ def relu_backward(grad_output, x, grad_input):
 
     Optimizations: as in ``relu_forward``.
     """
+    past = is_large(grad_input, 0)
     for block in prange((x.size + BLOCK - 1) // BLOCK):
         end = min((block + 1) * BLOCK, x.size)
-        gate(flat(x), flat(grad_output), block * BLOCK, end, flat(grad_input))
+        gate(flat(x), flat(grad_output), block * BLOCK, end, flat(grad_input), past)
 
 
 @serial
-def gate(x, values, start, end, out):
+def gate(x, values, start, end, out, past):
     """Write ``values`` where ``x`` is positive or NaN to a block of ``out``."""
     for i in range(start, end, width(x)):
         value = load_part(values, i, end - i)
         value = where_positive(load_part(x, i, end - i), value)
-        store_part(out, i, value, end - i)
+        put(out, i, value, end - i, past)
 
 
 @parallel
@@ -59,17 +62,18 @@ def add_forward(a, b, out):
 
     Optimizations: as in ``relu_forward``.
     """
+    past = is_large(out, 0)
     for block in prange((a.size + BLOCK - 1) // BLOCK):
         end = min((block + 1) * BLOCK, a.size)
-        add(flat(a), flat(b), block * BLOCK, end, flat(out))
+        add(flat(a), flat(b), block * BLOCK, end, flat(out), past)
 
 
 @serial
-def add(a, b, start, end, out):
+def add(a, b, start, end, out, past):
     """Write a block of ``a + b``."""
     for i in range(start, end, width(a)):
         value = load_part(a, i, end - i) + load_part(b, i, end - i)
-        store_part(out, i, value, end - i)
+        put(out, i, value, end - i, past)
 
 
 @parallel

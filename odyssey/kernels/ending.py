@@ -8,7 +8,7 @@ from odyssey.kernels.jit import serial
 from odyssey.kernels.simd import load_part, store_part, stream, where_positive, width
 
 #: Bytes of an array that does not stay in the caches until it is read again.
-PAST = 1 << 24
+LARGE = 1 << 24
 
 
 class Ending(NamedTuple):
@@ -20,7 +20,7 @@ class Ending(NamedTuple):
     addend: np.ndarray  # like out, and added if there is one
     has_addend: bool
     relu: bool
-    past_caches: bool  # so that memory is not read before it is written
+    past: bool  # past the caches, see `is_large`
 
 
 @serial
@@ -35,15 +35,29 @@ def finish(ending, begin, k, value):
         value = value + load_part(ending.addend, begin + k, count)
     if ending.relu:
         value = where_positive(value, value)
-    if ending.past_caches:
-        stream(ending.out, begin + k, value)
-    else:
-        store_part(ending.out, begin + k, value, count)
+    put(ending.out, begin + k, value, count, ending.past)
 
 
 @serial
-def pays_past_caches(out):
-    """Tell whether ``out`` is larger than the caches, and whole vectors wide."""
+def put(out, at, value, count, past):
+    """Write the first ``count`` lanes of a vector, ``past`` the caches if they can be.
+
+    ``at`` is a multiple of a vector's lanes then, and ``out`` is as `is_large` says.
+    """
+    if past and count >= width(out):
+        stream(out, at, value)
+    else:
+        store_part(out, at, value, count)
+
+
+@serial
+def is_large(out, columns):
+    """Tell whether to write rows of so many ``columns`` of ``out`` past the caches.
+
+    What is too large to stay in the caches until it is read again is better written
+    straight to memory: a line that is written in the usual way is read first.  For that
+    each vector must lie in a line of its own.
+    """
     vector = width(out) * out.itemsize
-    aligned = out.ctypes.data % vector == 0 and out.shape[-1] % width(out) == 0
-    return aligned and out.nbytes > PAST
+    fits = out.ctypes.data % vector == 0 and columns % width(out) == 0
+    return fits and out.nbytes > LARGE

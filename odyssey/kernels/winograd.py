@@ -18,7 +18,7 @@ Lavin & Gray 2016, arXiv:1509.09308.
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.ending import Ending, pays_past_caches
+from odyssey.kernels.ending import Ending, is_large
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.product import Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, keep, width
@@ -99,7 +99,7 @@ def winograd_forward(
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
-    past = pays_past_caches(out)
+    past = is_large(out, K)
     for thread in prange(threads):  # disjoint tiles and kernels of out
         buffer, table = (
             np.empty(PLACES * LANES, patches.dtype),
@@ -109,7 +109,9 @@ def winograd_forward(
         factors = flat(places)
         patch = Places(flat(patches[thread]), step, row)
         product = Places(flat(products[thread]), product_step, B)
-        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past)
+        ending = Ending(
+            flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past
+        )
         target = Target(ending, flat(table), flat(checks[thread]))
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts

@@ -23,7 +23,7 @@ x is (N, H, W, C), out (N, P, Q, K).
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.ending import Ending, pays_past_caches
+from odyssey.kernels.ending import Ending, is_large
 from odyssey.kernels.jit import parallel
 from odyssey.kernels.product import Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, keep, width
@@ -81,7 +81,7 @@ def strided_forward(
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     chunks = (tiles + chunk - 1) // chunk
     parts = min(blocks, (threads + chunks - 1) // chunks)
-    past = pays_past_caches(out)
+    past = is_large(out, K)
     for thread in prange(threads):  # disjoint tiles and kernels of out
         reading = Tiling(
             x.shape[1], x.shape[2], C, tile_rows, tile_columns, step, padding, size
@@ -94,7 +94,9 @@ def strided_forward(
         rows, factors = flat(begins), flat(places)
         patch, product = flat(patches[thread]), flat(products[thread])
         pixels = Pixels(flat(x), C, flat(table))
-        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past)
+        ending = Ending(
+            flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past
+        )
         target = Target(ending, flat(table), flat(checks[thread]))
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts

@@ -31,9 +31,9 @@ def calls(number):
     wide = Memory(types.float64)
     matrix = types.NamedTuple((f, i, i, i), product.Matrix)
     pixels = types.NamedTuple((m, i, index), Pixels)
-    end = types.NamedTuple((m, i, f, m, yes, yes), ending.Ending)
+    end = types.NamedTuple((m, i, f, m, yes, yes, yes), ending.Ending)
     target = types.NamedTuple((end, index, f), Target)
-    affine = types.NamedTuple((f, f, f, yes), batch_norm.Affine)
+    affine = types.NamedTuple((f, f, f, yes, yes), batch_norm.Affine)
     line = types.NamedTuple((f, f, f, yes), batch_norm.Line)
     one, two = winograd_transforms, winograd_strided_transforms
     return [
@@ -49,8 +49,8 @@ def calls(number):
         (batch_norm.scale_shift_rows, (m, i, i, i, affine, m)),
         (batch_norm.add_gradients, (m, m, i, i, i, affine, wide, wide)),
         (batch_norm.combine_rows, (m, m, i, i, i, affine, line, m)),
-        (elementwise.gate, (m, m, i, i, m)),
-        (elementwise.add, (m, m, i, i, m)),
+        (elementwise.gate, (m, m, i, i, m, yes)),
+        (elementwise.add, (m, m, i, i, m, yes)),
     ]
 
 found = {}

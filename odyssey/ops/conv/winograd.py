@@ -17,7 +17,7 @@ from odyssey.kernels.tiles import PLACES
 from odyssey.kernels.winograd import TILE, winograd_forward, winograd_grad_kernel
 from odyssey.ops.conv import winograd_domain as domain
 
-CHUNK = 56  # tiles that a thread takes through all steps at a time: panels of 14
+CHUNK = 64  # tiles that a thread takes through all steps at a time
 SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
 
 

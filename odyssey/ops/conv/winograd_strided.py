@@ -18,7 +18,7 @@ from odyssey.kernels.winograd_strided import (
 )
 from odyssey.ops.conv import winograd_domain as domain
 
-CHUNK = 28  # tiles that a thread takes through all steps at a time: panels of 14
+CHUNK = 64  # tiles that a thread takes through all steps at a time
 SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
 
 
