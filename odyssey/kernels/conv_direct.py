@@ -109,6 +109,8 @@ def conv_grad_input(
     pixels = N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1)
     tasks = (pixels + BLOCK - 1) // BLOCK * len(phases)
     no_bias = np.zeros(C, matrix.dtype)
+    # one tap that every pixel sees: grad_output is what would be packed
+    direct = terms == K and P * Q == H * W and grad_output.dtype == matrix.dtype
     past = is_large(grad_input, C)
     for task in prange(tasks):  # disjoint pixels of grad_input
         # phases in turn, since they differ in taps and threads get equal runs of tasks
@@ -123,9 +125,12 @@ def conv_grad_input(
         for i in range(first_slice, last_slice if end > start else first_slice):
             first, last, term, last_term = slices[i]
             count = last_term - term
-            pack(flat(grad_output), seen, runs, first, last, packed, 0, count)
+            if not direct:
+                pack(flat(grad_output), seen, runs, first, last, packed, 0, count)
             for part in range(blocks):
                 a = Matrix(packed, 0, count, 1)
+                if direct:
+                    a = Matrix(flat(grad_output), start * K + term, K, 1)
                 b = Matrix(factors, (part * terms + term) * B, B, 1)
                 c = Matrix(sums, part * BLOCK * B, B, 1)
                 multiply(a, b, c, end - start, B, count, i > first_slice)
