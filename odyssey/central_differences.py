@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from odyssey.bfloat16 import is_inexact
 from odyssey.checks import check_array, check_int
 
 
@@ -18,7 +19,7 @@ def positions_to_check(
         )
     floats = []
     for i, x in enumerate(inputs):
-        if isinstance(x, np.ndarray) and x.dtype.kind in "fc":
+        if isinstance(x, np.ndarray) and is_inexact(x.dtype):
             check_array("gradcheck", f"input {i}", x)
             if x.dtype.newbyteorder("=") != np.float64:
                 raise TypeError(f"gradcheck: input {i} must be float64, got {x.dtype}")

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from odyssey.bfloat16 import is_bfloat16, sum_dtype
+
 #: Subclasses of ndarray with other rules: always 2-D, or with masked elements.
 OTHER_ARITHMETIC = (np.matrix, np.ma.MaskedArray)
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -30,14 +32,41 @@ def check_floating(op: str, **arrays: Any) -> np.dtype:
     Any byte order is allowed; the dtype returned is the native one.  The first array
     sets the dtype that the others must have.
     """
+    return _check_dtypes(op, arrays, False)
+
+
+def check_activations(op: str, **arrays: Any) -> np.dtype:
+    """Return the one dtype that all ``arrays`` share, bfloat16 being a third one.
+
+    Otherwise it does what `check_floating` does.
+    """
+    return _check_dtypes(op, arrays, True)
+
+
+def check_parameters(op: str, x: np.ndarray, **arrays: Any) -> None:
+    """Raise ``TypeError`` unless parameters have a dtype that fits activations ``x``.
+
+    They have that of ``x``; beside bfloat16 they may be float32, too.
+    """
+    dtype = x.dtype.newbyteorder("=")
+    for name, array in arrays.items():
+        check_array(op, name, array)
+        if array.dtype.newbyteorder("=") not in (dtype, sum_dtype(dtype)):
+            wanted = f"have the dtype of x, {dtype}"
+            if is_bfloat16(dtype):
+                wanted = f"be float32 or {dtype} beside an x of {dtype}"
+            raise TypeError(f"{op}: {name} must {wanted}, got {array.dtype}")
+
+
+def _check_dtypes(op: str, arrays: Mapping[str, Any], narrow: bool) -> np.dtype:
+    """Return the dtype of all arrays, which may be bfloat16 if ``narrow``."""
     first_name, common = "", FLOAT_DTYPES[0]
     for name, array in arrays.items():
         check_array(op, name, array)
         dtype = array.dtype.newbyteorder("=")
-        if dtype not in FLOAT_DTYPES:
-            raise TypeError(
-                f"{op}: {name} must be float32 or float64, got {array.dtype}"
-            )
+        if dtype not in FLOAT_DTYPES and not (narrow and is_bfloat16(dtype)):
+            wanted = "float32, float64 or bfloat16" if narrow else "float32 or float64"
+            raise TypeError(f"{op}: {name} must be {wanted}, got {array.dtype}")
         if not first_name:
             first_name, common = name, dtype
         elif dtype != common:
@@ -86,7 +115,7 @@ def check_out(
     It must have the shape and dtype of ``grad_output``, and be that array or share no
     memory with it.  With the ``others`` it must share none.
     """
-    check_floating(op, grad_output=grad_output, out=out)
+    check_activations(op, grad_output=grad_output, out=out)
     check_shape(op, "out", out, grad_output.shape, "as grad_output")
     if not out.flags.writeable:
         raise ValueError(f"{op}: out must be writeable, got a read-only array")

@@ -3,11 +3,13 @@
 Activations have *shape* (N, C, H, W).  Their *memory* may be in any order.  Kernels
 work on C-contiguous (N, H, W, C) arrays, where the channels of a pixel lie side by
 side and fill SIMD lanes.  For an array whose memory is channels-last that is a view,
-for any other a copy.  Results are returned in the layout of the input.
+for any other a copy.  Results are returned in the layout of the input.  Kernels get
+the bits of bfloat16 numbers, as uint16.
 """
 
 import numpy as np
 
+from odyssey.bfloat16 import as_bits, from_bits
 from odyssey.memory import empty
 
 
@@ -42,7 +44,7 @@ def is_channels_last(x: np.ndarray) -> bool:
 
 def as_nhwc(x: np.ndarray) -> np.ndarray:
     """Return ``x`` (N, C, H, W) as a C-contiguous (N, H, W, C) array for a kernel."""
-    return kernel_ready(np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
+    return kernel_ready(np.ascontiguousarray(as_bits(x).transpose(0, 2, 3, 1)))
 
 
 def memory_order(x: np.ndarray) -> tuple[int, ...]:
@@ -51,11 +53,11 @@ def memory_order(x: np.ndarray) -> tuple[int, ...]:
 
 
 def flatten(x: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """Return the elements of ``x`` as a 1-D array, with its axes in ``order``.
+    """Return the elements of ``x`` for a kernel, 1-D, with its axes in ``order``.
 
     It is a view if the memory of ``x`` is one block in that order, otherwise a copy.
     """
-    return kernel_ready(np.ascontiguousarray(x.transpose(order)).reshape(-1))
+    return kernel_ready(np.ascontiguousarray(as_bits(x).transpose(order)).reshape(-1))
 
 
 def is_block(x: np.ndarray, order: tuple[int, ...] | None = None) -> bool:
@@ -86,10 +88,13 @@ def empty_like_layout(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def from_nhwc(out: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Return ``out`` (N, H, W, C) in shape (N, C, H, W), in the layout of ``like``."""
+    """Return ``out`` (N, H, W, C) in shape (N, C, H, W), in the layout of ``like``.
+
+    A kernel has written it: of bfloat16 numbers, like those of ``like``, the bits.
+    """
     out = out.transpose(0, 3, 1, 2)
     if is_channels_last(like):
-        return out
+        return from_bits(out, like.dtype)
     result = empty_like_layout(like, out.shape)
-    result[...] = out
+    as_bits(result)[...] = as_bits(out)
     return result

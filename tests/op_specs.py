@@ -38,7 +38,8 @@ class OpSpec:
     ``linear_in`` names the inputs in which the result is linear once the others in the
     tuple are zero.  ``batched`` are the inputs with an axis of images.  ``pytorch`` is
     what ``golden/make_golden_ops.py`` calls: cases of such an operation are compared
-    with numbers made by it, which are kept.
+    with numbers made by it, which are kept.  ``bfloat16`` tells whether activations,
+    which are the ``batched`` inputs, may have that dtype.
     """
 
     name: str
@@ -50,6 +51,7 @@ class OpSpec:
     run_forward: Callable | None = None
     run_backward: Callable | None = None
     pytorch: str = ""
+    bfloat16: bool = False
 
     @property
     def num_grads(self) -> int:
@@ -158,12 +160,14 @@ OPS = (
         linear_in={0: (2,), 1: (2,), 2: (0,)},
         backward_takes=2,
         pytorch="F.conv2d",
+        bfloat16=True,
     ),
     OpSpec(
         "batch_norm2d",
         BATCH_NORM,
         bars=(5e-6, 5e-6, 5e-6, 5e-6),
         pytorch="batch_norm2d",
+        bfloat16=True,
     ),
     OpSpec(
         "relu",
@@ -174,6 +178,7 @@ OPS = (
         ),
         bars=(0, 0),
         pytorch="F.relu",
+        bfloat16=True,
     ),
     OpSpec(
         "add",
@@ -187,6 +192,7 @@ OPS = (
         linear_in={0: (1,), 1: (0,)},
         batched=(0, 1),
         pytorch="torch.add",
+        bfloat16=True,
     ),
     OpSpec(
         "avgpool2d",
@@ -194,12 +200,14 @@ OPS = (
         bars=(1e-6, 1e-6),
         linear_in={0: ()},
         pytorch="F.avg_pool2d",
+        bfloat16=True,
     ),
     OpSpec(
         "maxpool2d",
         tuple(Case(label, (distinct(*shape),), o) for label, shape, o in POOLS),
         bars=(0, 1e-6),
         pytorch="F.max_pool2d",
+        bfloat16=True,
     ),
     OpSpec(
         "global_avgpool2d",
@@ -207,6 +215,7 @@ OPS = (
         bars=(1e-6, 1e-6),
         linear_in={0: ()},
         pytorch="lambda x: F.adaptive_avg_pool2d(x, 1)",
+        bfloat16=True,
     ),
     OpSpec(
         "linear",
@@ -219,6 +228,7 @@ OPS = (
         linear_in={0: (2,), 1: (2,), 2: (0,)},
         backward_takes=2,
         pytorch="F.linear",
+        bfloat16=True,
     ),
     OpSpec(
         "dropout",

@@ -13,7 +13,16 @@ FILES = sorted(p for p in PACKAGE.rglob("*.py") if "examples" not in p.parts)
 
 #: From the ground up: a storey may import from itself and from those before it.
 STOREYS = (
-    ("errors", "output", "lazy", "cpu_quota", "forks", "processor", "reference"),
+    (
+        "errors",
+        "output",
+        "lazy",
+        "cpu_quota",
+        "forks",
+        "processor",
+        "bfloat16",
+        "reference",
+    ),
     (
         "checks",
         "memory",

@@ -17,14 +17,24 @@ from odyssey.kernels.ending import Ending, finish, is_large
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.packing import Rows, copy, pack
 from odyssey.kernels.product import Matrix, multiply
-from odyssey.kernels.simd import flat, keep, load, width
+from odyssey.kernels.simd import (
+    LANES,
+    flat,
+    keep,
+    load,
+    load_part,
+    load_wide,
+    store,
+    wide,
+    width,
+)
 
 #: Rows (pixels) that a thread packs and multiplies at a time: four panels of 14.
 BLOCK = 56
 
 
 @parallel
-def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
+def conv_forward(x, packed_x, matrix, bias, addend, relu, runs, slices, stride, out):
     """Compute the convolution of ``x`` with a kernel laid out as ``matrix``.
 
     for block of rows (n, p, q) in parallel: for slice of terms (r, s, c): for k:
@@ -34,6 +44,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     The sums begin with ``bias`` and, if that has any images, with ``addend``; with
     ``relu`` they end in one.  A row of ``slices`` is its first run, the one after the
     last, its first term and the one after the last; ``pack`` says what ``runs`` are.
+    ``packed_x`` is x where that is what would be packed, otherwise it has no images.
 
     Optimizations:
     - each thread owns whole rows of ``out``, so nothing is shared
@@ -44,8 +55,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
     N, P, Q, K = out.shape
     rows, blocks, B = N * P * Q, matrix.shape[0], matrix.shape[2]
     most, terms = np.max(slices[:, 3] - slices[:, 2]), matrix.shape[1]
-    # a kernel of one tap on every pixel: x is what would be packed
-    direct = terms == C and P * Q == H * W and stride == 1 and x.dtype == matrix.dtype
+    direct = len(packed_x) > 0
     past = is_large(out, K)
     for block in prange((rows + BLOCK - 1) // BLOCK):  # disjoint rows of out
         start, end = block * BLOCK, min((block + 1) * BLOCK, rows)
@@ -61,7 +71,7 @@ def conv_forward(x, matrix, bias, addend, relu, runs, slices, stride, out):
             for part in range(blocks):
                 a = Matrix(packed, 0, count, 1)
                 if direct:
-                    a = Matrix(flat(x), start * C + term, C, 1)
+                    a = Matrix(flat(packed_x), start * C + term, C, 1)
                 b = Matrix(factors, (part * terms + term) * B, B, 1)
                 c = Matrix(sums, part * BLOCK * B, B, 1)
                 multiply(a, b, c, end - start, B, count, i > 0)
@@ -234,13 +244,21 @@ def column_sums(matrix, sums):
     """
     rows, K = matrix.shape
     parts = min(64, rows)
-    partial = np.zeros((parts, K), np.float64)
+    partial = np.zeros((parts, K + LANES), np.float64)  # vectors are loaded whole
     for part in prange(parts):  # disjoint rows of partial
-        for row in range(part * rows // parts, (part + 1) * rows // parts):
-            for k in range(K):
-                partial[part, k] += matrix[row, k]
+        first, last = part * rows // parts, (part + 1) * rows // parts
+        add_rows(flat(matrix), K, first, last, flat(partial[part]))
     for k in range(K):
         total = 0.0
         for part in range(parts):
             total += partial[part, k]
         sums[k] = total
+
+
+@serial
+def add_rows(matrix, K, first, last, sums):
+    """Add some rows of ``column_sums`` to float64 ``sums``."""
+    for row in range(first, last):
+        for k in range(0, K, width(matrix)):
+            numbers = wide(load_part(matrix, row * K + k, K - k))
+            store(sums, k, load_wide(sums, k, matrix) + numbers)

@@ -5,102 +5,171 @@ A window is given by the rows and the columns of the input in it, without paddin
 output column ``q``.  So the kernels need neither stride nor padding.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.jit import parallel
+from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.simd import (
+    fill,
+    flat,
+    keep,
+    load_part,
+    load_wide,
+    store,
+    store_part,
+    where_greater,
+    wide,
+    width,
+)
+
+
+class Window(NamedTuple):
+    """Pixels of an image: rows and columns, each from the first to before the last."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class Image(NamedTuple):
+    """An image in a batch (N, H, W, C)."""
+
+    data: np.ndarray  # flat, all images
+    line: int  # the number of its first line, counted over all images
+    W: int
+    C: int
+
+
+@serial
+def load_channels(image, h, w, c):
+    """Return a vector of channels, from c on, of an image's pixel."""
+    at = ((image.line + h) * image.W + w) * image.C + c
+    return load_part(image.data, at, image.C - c)
 
 
 @parallel
 def sum_windows(x, rows, cols, scale, out):
     """Write ``scale`` times the sum of each window of ``x`` to ``out``.
 
-    for n: for p: for q: for h in rows[p]: for w in cols[q]: for c:
+    for n: for p: for q: for c: for h in rows[p]: for w in cols[q]:
         out[n, p, q, c] += scale * x[n, h, w, c]
 
     Optimizations:
     - rows of the output are split over the cores; each is written by one of them
-    - channels innermost: they lie side by side and fill SIMD lanes
-    - sums are float64 whatever the dtype, in one line of channels that stays in cache
+    - channels lie side by side: a vector of them is summed in registers
+    - sums are float64 whatever the dtype
     """
     N, P, Q, C = out.shape
+    H, W = x.shape[1:3]
     for i in prange(N * P):
         n, p = i // P, i % P
-        total = np.empty(C, np.float64)
+        image, sums = Image(flat(x), n * H, W, C), flat(out)
         for q in range(Q):
-            total[:] = 0.0
-            for h in range(rows[p, 0], rows[p, 1]):
-                for w in range(cols[q, 0], cols[q, 1]):
-                    for c in range(C):
-                        total[c] += x[n, h, w, c]
-            for c in range(C):
-                out[n, p, q, c] = scale * total[c]
+            window = Window(rows[p, 0], rows[p, 1], cols[q, 0], cols[q, 1])
+            for c in range(0, C, width(x)):
+                total = sum_window(image, window, c)
+                store_part(sums, (i * Q + q) * C + c, scale * total, C - c)
+
+
+@serial
+def sum_window(image, window, c):
+    """Return the sums over a window, float64, of a vector of channels."""
+    total = wide(fill(image.data, 0))
+    for h in range(window.top, window.bottom):
+        for w in range(window.left, window.right):
+            total = total + wide(load_channels(image, h, w, c))
+    return total
 
 
 @parallel
 def max_windows(x, rows, cols, out):
     """Write the maximum of each window of ``x`` to ``out``; NaN counts as greatest.
 
-    for n: for p: for q: for h in rows[p]: for w in cols[q]: for c:
+    for n: for p: for q: for c: for h in rows[p]: for w in cols[q]:
         out[n, p, q, c] = max(out[n, p, q, c], x[n, h, w, c])
 
-    Optimizations:
-    - rows of the output are split over the cores; each is written by one of them
-    - channels innermost: they lie side by side and fill SIMD lanes
+    Optimizations: as in ``sum_windows``.
     """
     N, P, Q, C = out.shape
+    H, W = x.shape[1:3]
     for i in prange(N * P):
         n, p = i // P, i % P
+        image, maxima = Image(flat(x), n * H, W, C), flat(out)
         for q in range(Q):
-            for c in range(C):
-                out[n, p, q, c] = x[n, rows[p, 0], cols[q, 0], c]
-            for h in range(rows[p, 0], rows[p, 1]):
-                for w in range(cols[q, 0], cols[q, 1]):
-                    for c in range(C):
-                        value, best = x[n, h, w, c], out[n, p, q, c]
-                        # value != value holds for NaN alone
-                        wins = value > best or value != value
-                        out[n, p, q, c] = value if wins else best
+            window = Window(rows[p, 0], rows[p, 1], cols[q, 0], cols[q, 1])
+            for c in range(0, C, width(x)):
+                best = max_window(image, window, c)
+                store_part(maxima, (i * Q + q) * C + c, best, C - c)
+
+
+@serial
+def max_window(image, window, c):
+    """Return the maxima over a window of a vector of channels."""
+    best = load_channels(image, window.top, window.left, c)
+    for h in range(window.top, window.bottom):
+        for w in range(window.left, window.right):
+            value = load_channels(image, h, w, c)
+            best = where_greater(value, best, value, best)
+    return best
 
 
 @parallel
 def max_windows_backward(grad_output, x, rows, cols, grad_input):
     """Add each window's gradient to the first of its maxima.
 
-    for n: for p: for q:
-        for h in rows[p]: for w in cols[q]: for c:
-            pixel[c] = (h, w) where x[n, h, w, c] is greater than all before it
-        for c: grad_input[n, pixel[c], c] += grad_output[n, p, q, c]
+    for n: for p: for q: for c:
+        best, left = the maximum of the window, grad_output[n, p, q, c]
+        for h in rows[p]: for w in cols[q]:
+            if x[n, h, w, c] is best: grad_input[n, h, w, c] += left, left = 0
 
     Optimizations:
     - images are split over the cores: windows overlap within an image only, so that
       no two cores add to the same element
-    - channels innermost: they lie side by side and fill SIMD lanes
+    - channels lie side by side: a vector of them goes through the window at once, and
+      instead of a branch for each channel, pixels that are not the first maximum get 0
     - sums are float64 whatever the dtype, in one image's buffer
     """
     N, H, W, C = x.shape
     P, Q = rows.shape[0], cols.shape[0]
     for n in prange(N):
-        total = np.zeros((H * W, C), np.float64)
-        best = np.empty(C, x.dtype)
-        pixel = np.empty(C, np.int64)
+        row = (C + width(x) - 1) // width(x) * width(x)  # whole vectors
+        buffer = np.zeros(H * W * row, np.float64)
+        image, totals = Image(flat(x), n * H, W, C), flat(buffer)
+        gradients, results = flat(grad_output), flat(grad_input)
         for p in range(P):
             for q in range(Q):
-                h, w = rows[p, 0], cols[q, 0]
-                for c in range(C):
-                    best[c] = x[n, h, w, c]
-                    pixel[c] = h * W + w
-                for h in range(rows[p, 0], rows[p, 1]):
-                    for w in range(cols[q, 0], cols[q, 1]):
-                        for c in range(C):
-                            value = x[n, h, w, c]
-                            first_nan = value != value and best[c] == best[c]
-                            if value > best[c] or first_nan:
-                                best[c] = value
-                                pixel[c] = h * W + w
-                for c in range(C):
-                    total[pixel[c], c] += grad_output[n, p, q, c]
-        for h in range(H):
-            for w in range(W):
-                for c in range(C):
-                    grad_input[n, h, w, c] = total[h * W + w, c]
+                window = Window(rows[p, 0], rows[p, 1], cols[q, 0], cols[q, 1])
+                for c in range(0, C, width(x)):
+                    at = ((n * P + p) * Q + q) * C + c
+                    gradient = load_part(gradients, at, C - c)
+                    share_out(image, window, c, gradient, totals, row)
+        for pixel in range(H * W):
+            for c in range(0, C, width(x)):
+                total = load_wide(totals, pixel * row + c, image.data)
+                store_part(results, (n * H * W + pixel) * C + c, total, C - c)
+        keep(buffer)
+
+
+@serial
+def share_out(image, window, c, gradient, totals, row):
+    """Add a window's gradient to the ``totals`` of the pixels of its maxima.
+
+    ``totals`` has so many numbers a ``row``, which is a pixel.
+    """
+    best, left = max_window(image, window, c), gradient
+    none, infinity = fill(image.data, 0), fill(image.data, np.inf)
+    for h in range(window.top, window.bottom):
+        for w in range(window.left, window.right):
+            value = load_channels(image, h, w, c)
+            # a pixel that is less than the best, or is a number where that is NaN
+            share = where_greater(best, value, none, left)
+            rest = where_greater(best, value, left, none)
+            # nothing is greater than infinity, so these are the pixels that are NaN
+            share = where_greater(value, infinity, left, share)
+            rest = where_greater(value, infinity, none, rest)
+            at = (h * image.W + w) * row + c
+            store(totals, at, load_wide(totals, at, image.data) + wide(share))
+            left = rest

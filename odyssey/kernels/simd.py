@@ -13,7 +13,7 @@ and a number.
 Arrays of uint16 hold bfloat16 numbers, the upper halves of float32: they are widened
 when they are loaded, and rounded to nearest even when they are stored.  So vectors of
 them are float32, and a kernel written for float32 serves them as it is.  A NaN becomes
-the quiet NaN of its sign.
+the quiet NaN of its sign.  Float64 vectors are rounded to float32 before.
 
 Arrays are contiguous, and ``at`` counts elements from an array's first.
 """
@@ -393,7 +393,10 @@ def _widen(builder: Any, vector: Any) -> Any:
 
 
 def _narrow(builder: Any, vector: Any, memory: Any) -> Any:
-    """Return ``vector`` as it is stored: float32 are rounded if 16 bits are kept."""
+    """Return ``vector`` as it is stored: rounded where fewer bits are kept."""
+    if memory.element != vector.type.element != ir.FloatType():
+        single = ir.VectorType(ir.FloatType(), memory.count)
+        vector = builder.fptrunc(vector, single)
     if memory.element != INT16:
         return vector
     wide = ir.VectorType(INT32, memory.count)

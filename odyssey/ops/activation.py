@@ -32,7 +32,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    x : float32 or float64, any shape
+    x : float32, float64 or bfloat16, any shape
 
     Returns
     -------
@@ -41,9 +41,9 @@ def relu(x: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError
-        If ``x`` is not a float32 or float64 array.
+        If ``x`` is not a float32, float64 or bfloat16 array.
     """
-    checks.check_floating("relu", x=x)
+    checks.check_activations("relu", x=x)
     out = layout.empty_like_layout(x, x.shape)
     order = layout.memory_order(out)
     elementwise.relu_forward(layout.flatten(x, order), layout.flatten(out, order))
@@ -58,7 +58,7 @@ def relu_backward(
     Parameters
     ----------
     grad_output : shape and dtype of ``x``, the gradient of ``relu(x)``
-    x : float32 or float64, any shape, the argument of the forward
+    x : float32, float64 or bfloat16, any shape, the argument of the forward
     out : array like ``grad_output``, optional
         Where to write the result; ``grad_output`` itself, if it is not needed later.
 
@@ -69,7 +69,8 @@ def relu_backward(
     Raises
     ------
     TypeError
-        If an argument is not a float32 or float64 array, or the dtypes differ.
+        If an argument is not a float32, float64 or bfloat16 array, or the dtypes
+        differ.
     ValueError
         If the shapes differ, or ``out`` overlaps an argument in part.
 
@@ -77,7 +78,7 @@ def relu_backward(
     -----
     ``relu(x)`` may stand in for ``x``, as both are positive in the same places.
     """
-    checks.check_floating("relu_backward", x=x, grad_output=grad_output)
+    checks.check_activations("relu_backward", x=x, grad_output=grad_output)
     checks.check_shape("relu_backward", "grad_output", grad_output, x.shape, "as x")
     if out is not None:
         checks.check_out("relu_backward", out, grad_output, {"x": x})

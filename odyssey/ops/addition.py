@@ -38,7 +38,7 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    a, b : float32 or float64, shapes that broadcast together
+    a, b : float32, float64 or bfloat16, shapes that broadcast together
 
     Returns
     -------
@@ -47,11 +47,12 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError
-        If an argument is not a float32 or float64 array, or the dtypes differ.
+        If an argument is not a float32, float64 or bfloat16 array, or the dtypes
+        differ.
     ValueError
         If the shapes do not broadcast together.
     """
-    dtype = checks.check_floating("add", a=a, b=b)
+    dtype = checks.check_activations("add", a=a, b=b)
     shape = _broadcast_shape("add", a, b)
     if a.shape == b.shape:
         out = layout.empty_like_layout(a, shape)
@@ -90,7 +91,7 @@ def add_backward(
     Parameters
     ----------
     grad_output : shape of ``a + b``, the gradient of the forward's result
-    a, b : float32 or float64, the arguments of the forward
+    a, b : float32, float64 or bfloat16, the arguments of the forward
 
     Returns
     -------
@@ -100,11 +101,12 @@ def add_backward(
     Raises
     ------
     TypeError
-        If an argument is not a float32 or float64 array, or the dtypes differ.
+        If an argument is not a float32, float64 or bfloat16 array, or the dtypes
+        differ.
     ValueError
         If the shapes do not fit together.
     """
-    checks.check_floating("add_backward", a=a, b=b, grad_output=grad_output)
+    checks.check_activations("add_backward", a=a, b=b, grad_output=grad_output)
     shape = _broadcast_shape("add_backward", a, b)
     checks.check_shape("add_backward", "grad_output", grad_output, shape, "as a + b")
     if a.shape != b.shape:

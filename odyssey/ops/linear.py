@@ -20,7 +20,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike
 
-from odyssey.checks import check_floating, check_ndim, check_shape
+from odyssey.checks import (
+    check_activations,
+    check_ndim,
+    check_parameters,
+    check_shape,
+)
 from odyssey.ops.conv import conv2d, conv2d_backward
 
 __all__ = ["linear", "linear_backward"]
@@ -33,24 +38,24 @@ def linear(
 
     Parameters
     ----------
-    x : (N, in), float32 or float64
-    weights : (out, in), same dtype
-    bias : (out,), same dtype, optional
+    x : (N, in), float32, float64 or bfloat16
+    weights : (out, in), same dtype; beside bfloat16 also float32
+    bias : (out,), likewise, optional
 
     Returns
     -------
-    out : (N, out)
+    out : (N, out), dtype of ``x``
 
     Raises
     ------
     TypeError
-        For dtypes that are not float32 or float64, or that differ.
+        For dtypes other than these, or that do not fit together.
     ValueError
         For wrong ranks or features that do not match.
     """
     _check("linear", x, weights)
     if bias is not None:
-        check_floating("linear", x=x, bias=bias)
+        check_parameters("linear", x, bias=bias)
         check_shape("linear", "bias", bias, (weights.shape[0],), "one per output")
     out = conv2d(_as_image(x), _as_kernel(weights), bias)
     return out.reshape(out.shape[:2])
@@ -63,16 +68,16 @@ def linear_backward(
 
     Parameters
     ----------
-    grad_output : (N, out)
+    grad_output : (N, out), dtype of ``x``
         Gradient of the loss by the forward's result.
     x, weights
         As given to the forward.
 
     Returns
     -------
-    grad_input : (N, in)
-    grad_weights : (out, in)
-    grad_bias : (out,)
+    grad_input : (N, in), dtype of ``x``
+    grad_weights : (out, in), same dtype; float32 where that is bfloat16
+    grad_bias : (out,), likewise
 
     Raises
     ------
@@ -80,7 +85,7 @@ def linear_backward(
         As the forward; and where ``grad_output`` has not the forward's shape.
     """
     _check("linear_backward", x, weights)
-    check_floating("linear_backward", x=x, grad_output=grad_output)
+    check_activations("linear_backward", x=x, grad_output=grad_output)
     expected = (x.shape[0], weights.shape[0])
     check_shape("linear_backward", "grad_output", grad_output, expected, "(N, out)")
     # forward: out = x @ weights^T + bias
@@ -99,8 +104,9 @@ def _as_kernel(weights: np.ndarray) -> np.ndarray:
 
 
 def _check(op: str, x: np.ndarray, weights: np.ndarray) -> None:
-    check_floating(op, x=x, weights=weights)
-    if isinstance(x, np.ndarray) and x.ndim > 2:
+    check_activations(op, x=x)
+    check_parameters(op, x, weights=weights)
+    if x.ndim > 2:
         raise ValueError(
             f"{op}: x must be 2-D (N, in), got shape {x.shape}; flatten it first"
         )

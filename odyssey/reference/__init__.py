@@ -7,6 +7,9 @@ Each function has the name, arguments and results of its fast twin in ``odyssey`
 the twin is tested against it.  Nothing is optimised: loops run over the taps of a
 kernel or the windows of an image.  Only the fast twins have types and check arguments.
 
+Those marked ``widened`` take activations of bfloat16 too: they compute in float32, and
+round what has the dtype of the activations once, in the end.
+
 Each backward is below its forward.  It takes ``grad_output``, the gradient of the loss
 with respect to the forward's result.  It returns the gradient with respect to each
 argument, in the order and with the shapes of the arguments: that of ``x`` is called

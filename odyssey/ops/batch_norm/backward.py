@@ -35,7 +35,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike
 
-from odyssey.checks import check_floating, check_out, check_shape
+from odyssey.bfloat16 import as_bits, sum_dtype, widen
+from odyssey.checks import check_activations, check_out, check_shape
 from odyssey.kernels import batch_norm as kernels
 from odyssey.layout import as_nhwc, from_nhwc, into, is_block
 from odyssey.memory import empty
@@ -69,7 +70,7 @@ def batch_norm2d_backward(
 
     Parameters
     ----------
-    grad_output : (N, C, H, W)
+    grad_output : (N, C, H, W), dtype of ``x``
         Gradient of the loss by the forward's ``out``.
     x, gamma, beta, running_mean, running_var, training, momentum, eps
         As given to the forward; momentum is not used.
@@ -84,8 +85,8 @@ def batch_norm2d_backward(
 
     Returns
     -------
-    grad_input : (N, C, H, W), ``out`` or an array in the layout of ``x``
-    grad_gamma, grad_beta : (C,)
+    grad_input : (N, C, H, W), ``out`` or an array in the dtype and layout of ``x``
+    grad_gamma, grad_beta : (C,), dtype of ``x``, or float32 for bfloat16
 
     Raises
     ------
@@ -159,13 +160,14 @@ def _backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients, of arguments that are checked."""
     dtype = x.dtype.newbyteorder("=")
+    sums = sum_dtype(dtype)
     C = x.shape[1]
     images = as_nhwc(x)
     matrix = images.reshape(-1, C)  # (M, C)
     gradient = as_nhwc(grad_output).reshape(-1, C)
     M = matrix.shape[0]
     rstd = 1 / np.sqrt(statistics.var + eps)
-    mean, scale, shift = affine(statistics, gamma, beta, eps, training, dtype)
+    mean, scale, shift = affine(statistics, gamma, beta, eps, training, sums)
     with np.errstate(invalid="ignore"):
         rounding = mean - statistics.mean  # of the mean to float32
 
@@ -180,7 +182,7 @@ def _backward(
 
     # in training grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M),
     # in inference mean and rstd are constants: grad_input = gamma * rstd * g
-    factor = gamma * rstd
+    factor = widen(gamma) * rstd
     offset = slope = np.empty(0)
     if training:
         slope = factor * rstd * grad_gamma / M
@@ -189,7 +191,7 @@ def _backward(
     if out is not None and is_block(out, (0, 2, 3, 1)):
         target, grad_input = as_nhwc(out).reshape(-1, C), out
     else:
-        target, grad_input = empty(gradient.shape, dtype), None
+        target, grad_input = as_bits(empty(gradient.shape, dtype)), None
     kernels.combine_gradient(
         grad_output=gradient,
         x=matrix,
@@ -197,14 +199,14 @@ def _backward(
         scale=scale,
         shift=shift,
         relu=relu,
-        factor=factor.astype(dtype),
-        offset=offset.astype(dtype),
-        slope=slope.astype(dtype),
+        factor=factor.astype(sums),
+        offset=offset.astype(sums),
+        slope=slope.astype(sums),
         grad_input=target,
     )
     if grad_input is None:
         grad_input = into(out, from_nhwc(target.reshape(images.shape), x))
-    return grad_input, grad_gamma.astype(dtype), grad_beta.astype(dtype)
+    return grad_input, grad_gamma.astype(sums), grad_beta.astype(sums)
 
 
 def _check_gradient(
@@ -215,7 +217,7 @@ def _check_gradient(
     out: np.ndarray | None,
 ) -> None:
     """Check the gradient from above, and where the input's is to go."""
-    check_floating(op, x=x, grad_output=grad_output)
+    check_activations(op, x=x, grad_output=grad_output)
     check_shape(op, "grad_output", grad_output, x.shape)
     if out is not None:
         check_out(op, out, grad_output, {"x": x, "gamma": gamma})

@@ -18,7 +18,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike
 
-from odyssey.checks import check_floating, check_ndim, check_number, check_shape
+from odyssey.bfloat16 import as_bits, sum_dtype, widen
+from odyssey.checks import (
+    check_activations,
+    check_ndim,
+    check_number,
+    check_parameters,
+    check_shape,
+)
 from odyssey.kernels import batch_norm as kernels
 from odyssey.layout import as_nhwc, from_nhwc, native
 from odyssey.memory import empty
@@ -49,10 +56,10 @@ def batch_norm2d(
 
     Parameters
     ----------
-    x : (N, C, H, W), float32 or float64, any memory layout
-    gamma, beta : (C,)
+    x : (N, C, H, W), float32, float64 or bfloat16, any memory layout
+    gamma, beta : (C,), same dtype; beside bfloat16 also float32
         Scale and shift.
-    running_mean, running_var : (C,)
+    running_mean, running_var : (C,), likewise
         Statistics for inference; not mutated.
     training : bool
         True normalises with the batch's own statistics, False with the running ones.
@@ -60,7 +67,7 @@ def batch_norm2d(
         Weight of the batch in the new running statistics.
     eps : float > 0
         Keeps the division finite where a channel is constant.
-    addend : (N, C, H, W), optional
+    addend : (N, C, H, W), dtype of ``x``, optional
         Added to the result, as a residual block does with its shortcut.
     relu : bool
         True takes the relu of the result: with ``addend`` and ``relu``, out is
@@ -71,14 +78,14 @@ def batch_norm2d(
 
     Returns
     -------
-    out : (N, C, H, W), in the layout of ``x``
-    new_running_mean, new_running_var : (C,)
+    out : (N, C, H, W), in the dtype and the layout of ``x``
+    new_running_mean, new_running_var : (C,), dtype of ``x``, or float32 for bfloat16
         To be kept by the caller; in inference the ones given.
 
     Raises
     ------
     TypeError
-        For dtypes that are not float32 or float64, or that differ.
+        For dtypes other than these, or that do not fit together.
     ValueError
         For wrong shapes, training with one value per channel, a negative running
         variance in inference, momentum or eps out of range.
@@ -87,28 +94,29 @@ def batch_norm2d(
     running = {"running_mean": running_mean, "running_var": running_var}
     parameters = {"gamma": gamma, "beta": beta, **running}
     dtype = check_arguments(op, x, parameters, training, momentum, eps)
+    sums = sum_dtype(dtype)
     images = as_nhwc(x)
     matrix = images.reshape(-1, x.shape[1])  # (M, C)
-    added = np.empty((0, x.shape[1]), dtype)
+    added = as_bits(np.empty((0, x.shape[1]), dtype))
     if addend is not None:
-        check_floating(op, x=x, addend=addend)
+        check_activations(op, x=x, addend=addend)
         check_shape(op, "addend", addend, x.shape, "as x")
         added = as_nhwc(addend).reshape(matrix.shape)
     used = normalizing_statistics(op, x, **running, training=training, given=statistics)
 
     # xhat and out in one: out = (x - mean) * scale + shift, with scale = gamma * rstd
-    factors = affine(used, gamma, beta, eps, training, dtype)
-    out = empty(matrix.shape, dtype)
+    factors = affine(used, gamma, beta, eps, training, sums)
+    out = as_bits(empty(matrix.shape, dtype))
     kernels.scale_shift(matrix, *factors, added, relu, out)
     out = from_nhwc(out.reshape(images.shape), x)
     if not training:
-        return out, native(running_mean), native(running_var)
+        return out, native(widen(running_mean)), native(widen(running_var))
     M = matrix.shape[0]
     unbiased = used.var * (M / (M - 1))
-    new_mean = (1 - momentum) * running_mean + momentum * used.mean
-    new_var = (1 - momentum) * running_var + momentum * unbiased
+    new_mean = (1 - momentum) * widen(running_mean) + momentum * used.mean
+    new_var = (1 - momentum) * widen(running_var) + momentum * unbiased
     with np.errstate(over="ignore"):  # beyond float32: Inf, as everywhere
-        return out, new_mean.astype(dtype), new_var.astype(dtype)
+        return out, new_mean.astype(sums), new_var.astype(sums)
 
 
 def check_arguments(
@@ -120,7 +128,8 @@ def check_arguments(
     eps: float = 1e-5,
 ) -> np.dtype:
     """Check what the forward was given; return its dtype."""
-    dtype = check_floating(op, x=x, **parameters)
+    dtype = check_activations(op, x=x)
+    check_parameters(op, x, **parameters)
     check_ndim(op, "x", x, "(N, C, H, W)")
     N, C, H, W = x.shape
     if C == 0:

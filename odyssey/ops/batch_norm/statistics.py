@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odyssey.checks import check_floating, check_ndim, check_shape
+from odyssey.bfloat16 import widen
+from odyssey.checks import check_activations, check_ndim, check_shape
 from odyssey.kernels import batch_norm as kernels
 from odyssey.layout import as_nhwc
 
@@ -30,7 +31,7 @@ def batch_statistics(x: np.ndarray) -> BatchStatistics:
 
     Parameters
     ----------
-    x : (N, C, H, W), float32 or float64, any memory layout
+    x : (N, C, H, W), float32, float64 or bfloat16, any memory layout
 
     Returns
     -------
@@ -40,11 +41,11 @@ def batch_statistics(x: np.ndarray) -> BatchStatistics:
     Raises
     ------
     TypeError
-        For dtypes that are not float32 or float64.
+        For other dtypes.
     ValueError
         For wrong ranks, and for a batch without channels or without values.
     """
-    check_floating("batch_statistics", x=x)
+    check_activations("batch_statistics", x=x)
     check_ndim("batch_statistics", "x", x, "(N, C, H, W)")
     if x.size == 0:
         raise ValueError(f"batch_statistics: x must have values, got shape {x.shape}")
@@ -91,12 +92,14 @@ def affine(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, scale and shift of out = (x - mean) * scale + shift, in ``dtype``.
 
+    That is the dtype of sums, so no bfloat16.
     What float32 cuts off the mean goes into the shift, which matters where the mean is
     large beside the deviation.
     """
     mean, rstd = statistics.mean.astype(dtype), 1 / np.sqrt(statistics.var + eps)
     if training:  # x - mean is 0 in a constant channel, and must not meet an Inf
         rstd = np.where(statistics.var == 0, 0, rstd)
+    gamma, beta = widen(gamma), widen(beta)
     with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
         scale = gamma * rstd
         shift = beta + (mean - statistics.mean) * scale

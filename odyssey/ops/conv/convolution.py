@@ -27,7 +27,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from odyssey.checks import check_floating, check_int, check_ndim, check_shape
+from odyssey.bfloat16 import as_bits, sum_dtype, widen
+from odyssey.checks import (
+    check_activations,
+    check_int,
+    check_ndim,
+    check_parameters,
+    check_shape,
+)
 from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
@@ -56,9 +63,9 @@ def conv2d(
 
     Parameters
     ----------
-    x : (N, C, H, W), float32 or float64, any memory layout
-    kernel : (K, C, R, S), same dtype
-    bias : (K,), same dtype, optional
+    x : (N, C, H, W), float32, float64 or bfloat16, any memory layout
+    kernel : (K, C, R, S), same dtype; beside bfloat16 also float32
+    bias : (K,), likewise, optional
     stride, padding : int
         Step between windows (at least 1); rows and columns of zeros on each side.
     method : "auto", "direct" or "winograd"
@@ -67,7 +74,7 @@ def conv2d(
         error is 2e-6 to 5e-6, or up to 1e-6 with stride 2, that of direct sums 4e-7.
         "auto" takes it where it pays.  Results that are not finite are always summed
         directly.
-    addend : (N, K, P, Q), same dtype, optional
+    addend : (N, K, P, Q), dtype of ``x``, optional
         Added to the result.
     relu : bool
         True takes the relu of the result: with both, it is ``relu(conv2d(x) + addend)``
@@ -76,37 +83,39 @@ def conv2d(
 
     Returns
     -------
-    out : (N, K, P, Q), in the layout of ``x``
-        ``P = (H + 2*padding - R)//stride + 1``, ``Q`` likewise.
+    out : (N, K, P, Q), in the dtype and the layout of ``x``
+        ``P = (H + 2*padding - R)//stride + 1``, ``Q`` likewise.  Of bfloat16 the sums
+        are float32, and rounded once.
 
     Raises
     ------
     TypeError
-        For dtypes that are not float32 or float64 or that differ, for sizes that are
-        no integers.
+        For dtypes other than these or that do not fit together, for sizes that are no
+        integers.
     ValueError
         For wrong ranks, channels that differ, a kernel larger than the padded input, a
         method that is not there or not for this shape.
     """
-    dtype = check_floating("conv2d", x=x, kernel=kernel)
+    dtype = check_activations("conv2d", x=x)
+    check_parameters("conv2d", x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
     pixels = x.shape[0], P, Q
     algorithm = _choose("conv2d", method, kernel, stride, padding, pixels, "forward")
     K = kernel.shape[0]
     if bias is None:
-        bias = np.zeros(K, dtype)
+        bias = np.zeros(K, sum_dtype(dtype))
     else:
-        check_floating("conv2d", x=x, bias=bias)
+        check_parameters("conv2d", x, bias=bias)
         check_shape("conv2d", "bias", bias, (K,), "one value per kernel")
-    added = np.empty((0, 1, 1, K), dtype)
+    added = as_bits(np.empty((0, 1, 1, K), dtype))
     if addend is not None:
-        check_floating("conv2d", x=x, addend=addend)
+        check_activations("conv2d", x=x, addend=addend)
         check_shape("conv2d", "addend", addend, (x.shape[0], K, P, Q))
         added = as_nhwc(addend)
-    out = empty((x.shape[0], P, Q, K), dtype)
+    out = as_bits(empty((x.shape[0], P, Q, K), dtype))
     if out.size:
-        bias = kernel_ready(np.ascontiguousarray(bias))
-        images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(kernel))
+        bias = kernel_ready(np.ascontiguousarray(widen(bias)))
+        images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(widen(kernel)))
         given = images, kernel, bias, added, relu, stride, padding, out
         if not algorithm.forward(*given):
             direct.forward(*given)
@@ -129,7 +138,7 @@ def conv2d_backward(
 
     Parameters
     ----------
-    grad_output : (N, K, P, Q)
+    grad_output : (N, K, P, Q), dtype of ``x``
         Gradient of the loss by the forward's result.
     x, kernel, stride, padding
         As given to the forward.
@@ -139,24 +148,23 @@ def conv2d_backward(
         False leaves the last one out (None), for a forward without a bias.
     method : "auto", "direct" or "winograd"
         As for the forward.
-    addend : (N, C, H, W), same dtype, optional
+    addend : (N, C, H, W), dtype of ``x``, optional
         Added to ``grad_input``, without a pass over memory of its own: where the
         forward used x twice, x's gradients by its two uses add up.
 
     Returns
     -------
-    grad_input : (N, C, H, W), in the layout of ``x``
-    grad_kernel : (K, C, R, S)
-    grad_bias : (K,)
+    grad_input : (N, C, H, W), in the dtype and the layout of ``x``
+    grad_kernel : (K, C, R, S), same dtype; float32 where that is bfloat16
+    grad_bias : (K,), likewise
 
     Raises
     ------
     TypeError, ValueError
         As the forward; and where ``grad_output`` has not the forward's shape.
     """
-    dtype = check_floating(
-        "conv2d_backward", x=x, kernel=kernel, grad_output=grad_output
-    )
+    dtype = check_activations("conv2d_backward", x=x, grad_output=grad_output)
+    check_parameters("conv2d_backward", x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d_backward", x, kernel, stride, padding)
     N, C, H, W = x.shape
     K, _, R, S = kernel.shape
@@ -164,19 +172,19 @@ def conv2d_backward(
     shape = method, kernel, stride, padding, (N, P, Q)
     algorithm = _choose("conv2d_backward", *shape, "grad_input")
 
-    added = np.empty((0, 1, 1, C), dtype)
+    added = as_bits(np.empty((0, 1, 1, C), dtype))
     if addend is not None:
-        check_floating("conv2d_backward", x=x, addend=addend)
+        check_activations("conv2d_backward", x=x, addend=addend)
         check_shape("conv2d_backward", "addend", addend, x.shape, "as x")
         added = as_nhwc(addend)
 
     gradient, images = as_nhwc(grad_output), as_nhwc(x)
-    kernel = kernel_ready(np.ascontiguousarray(kernel))
+    kernel = kernel_ready(np.ascontiguousarray(widen(kernel)))
     grad_input = None
     if needs_grad_input:
         # out[n,k,p,q]        = sum over c,r,s  x[n,c,h,w]           * kernel[k,c,r,s]
         # grad_input[n,c,h,w] = sum over k,r,s  grad_output[n,k,p,q] * kernel[k,c,r,s]
-        grad_input = empty((N, H, W, C), dtype)
+        grad_input = as_bits(empty((N, H, W, C), dtype))
         if N:
             given = gradient, kernel, added, stride, padding, grad_input
             if not algorithm.grad_input(*given):
@@ -184,7 +192,7 @@ def conv2d_backward(
         grad_input = from_nhwc(grad_input, x)
 
     # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
-    grad_kernel = np.zeros((K, C, R, S), dtype)
+    grad_kernel = np.zeros((K, C, R, S), sum_dtype(dtype))
     algorithm = _choose("conv2d_backward", *shape, "grad_kernel")
     if N:
         factors = gradient, images, stride, padding, grad_kernel
@@ -194,7 +202,7 @@ def conv2d_backward(
     grad_bias = None
     if needs_grad_bias:
         # grad_bias[k] = sum over n,p,q  grad_output[n,k,p,q]
-        grad_bias = np.zeros(K, dtype)
+        grad_bias = np.zeros(K, sum_dtype(dtype))
         if N:
             column_sums(gradient.reshape(-1, K), grad_bias)
     return grad_input, grad_kernel, grad_bias

@@ -9,6 +9,7 @@ from collections import defaultdict
 import numpy as np
 
 from odyssey import reference
+from odyssey.bfloat16 import as_numbers, widen
 from odyssey.kernels import conv_direct as kernels
 from odyssey.kernels.packing import kernel_matrix
 from odyssey.kernels.simd import LANES
@@ -48,8 +49,11 @@ def forward(
     blocks, B = _blocks(K, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
     kernel_matrix(kernel, np.array(taps), False, matrix)
+    # a kernel of one tap on every pixel needs no packing, nor does it widen
+    as_it_is = (R, S, stride, padding) == (1, 1, 1, 0) and x.dtype == kernel.dtype
     kernels.conv_forward(
         x=x,
+        packed_x=x if as_it_is else np.empty((0, 0, 0, 0), kernel.dtype),
         matrix=matrix,
         bias=bias,
         addend=addend,
@@ -75,11 +79,11 @@ def grad_input(
     unreached = addend if len(addend) else 0  # the result where no tap reaches
     if not np.isfinite(kernel).all():
         # zeros packed beyond the border would be multiplied by an Inf and make NaN
-        grad_nchw, like = grad_output.transpose(0, 3, 1, 2), out.transpose(0, 3, 1, 2)
-        like[...] = reference.conv2d_backward(
-            grad_nchw, np.zeros_like(like), kernel, stride, padding
-        )[0]
-        out += unreached
+        grad_nchw = widen(as_numbers(grad_output)).transpose(0, 3, 1, 2)
+        zeros = np.zeros(out.shape, kernel.dtype).transpose(0, 3, 1, 2)
+        sums, *_ = reference.conv2d_backward(grad_nchw, zeros, kernel, stride, padding)
+        sums = sums.transpose(0, 2, 3, 1)
+        as_numbers(out)[...] = sums + widen(as_numbers(addend)) if len(addend) else sums
         return True
     H, W = out.shape[1:3]
     # taps (r, s), by the pixels that they reach

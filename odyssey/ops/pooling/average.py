@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike
 
+from odyssey.bfloat16 import as_bits, widen
 from odyssey.kernels import pooling as kernels
 from odyssey.layout import as_nhwc, empty_like_layout, from_nhwc
 from odyssey.ops.pooling.windows import check_grad_output, check_input, lay_out
@@ -36,7 +37,7 @@ def avgpool2d(
 
     Parameters
     ----------
-    x : (N, C, H, W), float32 or float64
+    x : (N, C, H, W), float32, float64 or bfloat16
     kernel_size : height and width of the window
     stride : step between windows; None for ``kernel_size``
     padding : zeros added on every side, at most half the window; they count in the mean
@@ -48,7 +49,7 @@ def avgpool2d(
     Raises
     ------
     TypeError
-        If ``x`` is not a float32 or float64 array, or a size is not an integer.
+        If ``x`` is not an array of one of these dtypes, or a size not an integer.
     ValueError
         If ``x`` is not 4-D, or the window does not fit.
 
@@ -59,7 +60,7 @@ def avgpool2d(
     """
     windows = lay_out("avgpool2d", x, kernel_size, stride, padding)
     N, C, H, W = x.shape
-    out = np.empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("="))
+    out = as_bits(np.empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("=")))
     rows, cols = windows.bounds(H, W)
     kernels.sum_windows(as_nhwc(x), rows, cols, 1 / windows.R**2, out)
     return from_nhwc(out, x)
@@ -93,7 +94,7 @@ def avgpool2d_backward(
     windows = lay_out(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
     check_grad_output(op, x, grad_output, windows.P, windows.Q)
-    grad_input = np.empty((N, H, W, C), x.dtype.newbyteorder("="))
+    grad_input = as_bits(np.empty((N, H, W, C), x.dtype.newbyteorder("=")))
     # forward: out[p, q] = 1/R^2 * sum of x over the rows and columns of window (p, q)
     rows, cols = windows.covering(H, W)
     gradient = as_nhwc(grad_output)
@@ -106,7 +107,7 @@ def global_avgpool2d(x: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    x : (N, C, H, W), float32 or float64
+    x : (N, C, H, W), float32, float64 or bfloat16
 
     Returns
     -------
@@ -115,11 +116,11 @@ def global_avgpool2d(x: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If ``x`` is not a float32 or float64 array; if it is not 4-D or has no pixels.
+        If ``x`` is not an array of one of these dtypes; not 4-D or without pixels.
     """
     check_input("global_avgpool2d", x)
     N, C, H, W = x.shape
-    out = np.empty((N, 1, 1, C), x.dtype.newbyteorder("="))
+    out = as_bits(np.empty((N, 1, 1, C), x.dtype.newbyteorder("=")))
     rows, cols = np.array([[0, H]]), np.array([[0, W]])
     kernels.sum_windows(as_nhwc(x), rows, cols, 1 / (H * W), out)
     return from_nhwc(out, x)
@@ -147,7 +148,7 @@ def global_avgpool2d_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndar
     check_grad_output(op, x, grad_output, 1, 1)
     grad_input = empty_like_layout(x, x.shape)
     # forward: out = 1/(H*W) * sum of x over all pixels
-    grad_input[...] = grad_output / (x.shape[2] * x.shape[3])
+    grad_input[...] = widen(grad_output) / (x.shape[2] * x.shape[3])
     return grad_input
 
 

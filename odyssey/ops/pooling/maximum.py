@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike
 
+from odyssey.bfloat16 import as_bits
 from odyssey.kernels import pooling as kernels
 from odyssey.layout import as_nhwc, from_nhwc
 from odyssey.ops.pooling.windows import check_grad_output, lay_out
@@ -30,7 +31,7 @@ def maxpool2d(
 
     Parameters
     ----------
-    x : (N, C, H, W), float32 or float64
+    x : (N, C, H, W), float32, float64 or bfloat16
     kernel_size : height and width of the window
     stride : step between windows; None for ``kernel_size``
     padding : border on every side, at most half the window; never the maximum
@@ -47,7 +48,7 @@ def maxpool2d(
     """
     windows = lay_out("maxpool2d", x, kernel_size, stride, padding)
     N, C, H, W = x.shape
-    out = np.empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("="))
+    out = as_bits(np.empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("=")))
     rows, cols = windows.bounds(H, W)
     kernels.max_windows(as_nhwc(x), rows, cols, out)
     return from_nhwc(out, x)
@@ -81,7 +82,7 @@ def maxpool2d_backward(
     windows = lay_out(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
     check_grad_output(op, x, grad_output, windows.P, windows.Q)
-    grad_input = np.empty((N, H, W, C), x.dtype.newbyteorder("="))
+    grad_input = as_bits(np.empty((N, H, W, C), x.dtype.newbyteorder("=")))
     # forward: out[p, q] = x[h*, w*]
     rows, cols = windows.bounds(H, W)
     kernels.max_windows_backward(

@@ -73,7 +73,7 @@ def lay_out(
 
 def check_input(op: str, x: np.ndarray) -> None:
     """Raise unless ``x`` is (N, C, H, W) with pixels to pool."""
-    checks.check_floating(op, x=x)
+    checks.check_activations(op, x=x)
     checks.check_ndim(op, "x", x, "(N, C, H, W)")
     if 0 in x.shape[1:]:
         raise ValueError(
@@ -85,5 +85,5 @@ def check_grad_output(
     op: str, x: np.ndarray, grad_output: np.ndarray, P: int, Q: int
 ) -> None:
     """Raise unless ``grad_output`` has the dtype of ``x`` and the result's shape."""
-    checks.check_floating(op, x=x, grad_output=grad_output)
+    checks.check_activations(op, x=x, grad_output=grad_output)
     checks.check_shape(op, "grad_output", grad_output, (*x.shape[:2], P, Q))
