@@ -8,8 +8,9 @@
 
 The first line is the name.  The second has the dtype and the dimensions, separated by
 single spaces; a scalar has no dimensions.  The third has the elements in C order,
-little-endian, with two hex digits for each byte: float32 1.0 is ``0000803f``.  The
-first line may be empty, and the third is empty if the tensor has no elements.
+little-endian, with two hex digits for each byte: float32 1.0 is ``0000803f``, bfloat16
+1.0 is ``803f``.  The first line may be empty, and the third is empty if the tensor has
+no elements.
 
 The reader compares the number of hex digits that the header announces with the size of
 the file before it allocates memory.
@@ -25,6 +26,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from odyssey import bfloat16
 from odyssey.checks import check_array
 from odyssey.weights.changed_files import (
     CARRIAGE_RETURN,
@@ -37,12 +39,13 @@ from odyssey.weights.files import WeightsError, atomic_write_bytes, file_size
 __all__ = ["load_tensor", "load_tensor_with_name", "save_tensor"]
 
 _KINDS = [("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64))]
-#: The dtypes by the names that the second line may begin with, little-endian.
+#: How elements lie in a file, by the names of dtypes that the second line may begin
+#: with.  NumPy has no bfloat16 of its own: its elements are read and written as bits.
 DTYPES = {
     f"{kind}{bits}": np.dtype(f"{kind}{bits}").newbyteorder("<")
     for kind, sizes in _KINDS
     for bits in sizes
-}
+} | {bfloat16.NAME: np.dtype("<u2")}
 MAX_NDIM = 32  # supported by every version of NumPy
 _MAX_LINE = 1 << 16  # bytes of the name, and of dtype with dimensions
 _TOO_FEW_LINES = "the file ends here, and must have three lines"
@@ -57,7 +60,8 @@ def save_tensor(
 
     Parameters
     ----------
-    tensor : any shape, strides and byte order; float16/32/64, (u)int8/16/32/64
+    tensor : any shape, strides and byte order; float16/32/64, bfloat16 of ml_dtypes,
+        (u)int8/16/32/64
     filepath : the file to write; its directory must exist
     name : printable ASCII, or empty; in a folder of weights, the stem of the file
 
@@ -89,7 +93,8 @@ def load_tensor_with_name(filepath: str | os.PathLike) -> tuple[str, np.ndarray]
     Raises
     ------
     WeightsError
-        (a ``ValueError``) If the file is damaged; names file, line and reason.
+        (a ``ValueError``) If the file is damaged, or holds bfloat16 numbers and there
+        is no ml_dtypes; names file, line and reason.
     FileNotFoundError
         If there is no such file.
     """
@@ -123,7 +128,8 @@ def encode_tensor(tensor: np.ndarray, name: str = "") -> tuple[bytes, bytes, byt
             f"got {ascii(name)[:200]}"
         )
     header = f"{name}\n{' '.join([dtype, *map(str, tensor.shape)])}\n"
-    digits = binascii.hexlify(np.ascontiguousarray(tensor, DTYPES[dtype]).data)
+    elements = np.ascontiguousarray(bfloat16.as_bits(tensor), DTYPES[dtype])
+    digits = binascii.hexlify(elements.data)
     return header.encode("ascii"), digits, b"\n"
 
 
@@ -136,10 +142,11 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
             first = _read_header_line(file, path, 1)
             name = _decode_name(first[:-1], path)
             second = _read_header_line(file, path, 2)
-            dtype, shape = _decode_form(second.removesuffix(b"\n"), path)
+            kind, shape = _decode_form(second.removesuffix(b"\n"), path)
+            dtype = _native(kind, path)
             if not second.endswith(b"\n") and 0 not in shape:
                 raise _damaged(path, 2, _TOO_FEW_LINES)
-            digits = _read_digits(file, path, dtype, shape)
+            digits = _read_digits(file, path, kind, shape)
         except WeightsError as error:
             file.seek(0)
             change = changed_how(file.read(HEAD_BYTES))
@@ -158,8 +165,9 @@ def read_tensor(path: str | os.PathLike, digest: Any = None) -> tuple[str, np.nd
         raise _damaged(
             path, 3, f"character {where + 1} is no hex digit: {_show(digits[where:])}"
         ) from None
-    tensor = np.empty(shape, dtype.newbyteorder("="))
-    tensor[...] = np.frombuffer(data, dtype).reshape(shape)
+    tensor = np.empty(shape, dtype)
+    elements = np.frombuffer(data, DTYPES[kind]).reshape(shape)
+    bfloat16.as_bits(tensor)[...] = elements
     return name, tensor
 
 
@@ -184,7 +192,7 @@ def _decode_name(line: bytes, path: Path) -> str:
     return name
 
 
-def _decode_form(line: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+def _decode_form(line: bytes, path: Path) -> tuple[str, tuple[int, ...]]:
     """Return dtype and shape of the second line, without allocating memory."""
     kind, *dims = line.decode("ascii").split(" ")
     if kind not in DTYPES:
@@ -204,14 +212,24 @@ def _decode_form(line: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     # NumPy refuses even an empty array if the product of its other dimensions is large.
     if math.prod(d for d in shape if d) * DTYPES[kind].itemsize > sys.maxsize:
         raise _damaged(path, 2, f"shape {shape} is too large")
-    return DTYPES[kind], shape
+    return kind, shape
+
+
+def _native(kind: str, path: Path) -> np.dtype:
+    """Return the dtype of this name, in the processor's byte order."""
+    if kind != bfloat16.NAME:
+        return DTYPES[kind].newbyteorder("=")
+    try:
+        return bfloat16.bfloat16()
+    except ImportError as error:
+        raise _damaged(path, 2, str(error)) from None
 
 
 def _read_digits(
-    file: BinaryIO, path: Path, dtype: np.dtype, shape: tuple[int, ...]
+    file: BinaryIO, path: Path, kind: str, shape: tuple[int, ...]
 ) -> bytes:
     """Return the third line with its newline; never read much more than expected."""
-    expected = 2 * math.prod(shape) * dtype.itemsize
+    expected = 2 * math.prod(shape) * DTYPES[kind].itemsize
     rest = os.fstat(file.fileno()).st_size - file.tell()
     line = file.read(max(0, min(rest, expected + 2)))
     end = line.find(b"\n")
@@ -219,7 +237,7 @@ def _read_digits(
     if line.endswith(b"\r", 0, count):
         raise ChangedFileError(path, CARRIAGE_RETURN, 3)
     if count != expected:
-        form = f"{dtype.newbyteorder('=').name} of shape {shape}"
+        form = f"{kind} of shape {shape}"
         got = "more" if count > expected else f"{count}"
         odd = ", an odd number" if count % 2 else ""
         raise _damaged(

@@ -1,5 +1,6 @@
 import warnings
 
+import ml_dtypes
 import numpy as np
 import pytest
 from programs import change_manifest, run_here
@@ -182,6 +183,10 @@ def test_a_loaded_model_is_shown_in_a_line(tmp_path):
         (
             lambda t: t.update({n: t[n].astype("f2") for n in t}),
             "tensors: dtype float16, not float32 or float64$",
+        ),
+        (
+            lambda t: t.update({n: t[n].astype(ml_dtypes.bfloat16) for n in t}),
+            "tensors: dtype bfloat16, not float32 or float64$",
         ),
         (lambda t: t["bn1_running_var"].fill(-1), "bn1_running_var holds a negative"),
     ],

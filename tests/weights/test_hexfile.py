@@ -4,15 +4,20 @@ import os
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+from odyssey.weights.files import WeightsError
+from odyssey.weights.folder import load_folder, save_folder
 from odyssey.weights.hexfile import (
     DTYPES,
     load_tensor,
     load_tensor_with_name,
     save_tensor,
 )
+
+BF16 = np.dtype(ml_dtypes.bfloat16)
 
 
 def same_bits(a, b):
@@ -27,6 +32,8 @@ def same_bits(a, b):
         (np.array(255, np.uint8), "w\nuint8\nff\n"),
         (np.array(-1.5, np.float64), "w\nfloat64\n000000000000f8bf\n"),
         (np.zeros((2, 0, 3), np.float32), "w\nfloat32 2 0 3\n\n"),
+        (np.array([1, -2], BF16), "w\nbfloat16 2\n803f00c0\n"),
+        (np.array(3.140625, BF16), "w\nbfloat16\n4940\n"),
     ],
 )
 def test_file_is_this_to_the_letter(tmp_path, tensor, text):
@@ -61,6 +68,7 @@ def test_result_is_writeable_and_owns_its_memory(tmp_path):
     back[0, 0] = 5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, BF16], ids=str)
 @pytest.mark.parametrize(
     "view",
     [
@@ -73,11 +81,11 @@ def test_result_is_writeable_and_owns_its_memory(tmp_path):
     ],
     ids=["transposed", "negative", "fortran", "big-endian", "zero-stride", "slice"],
 )
-def test_any_memory_gives_the_file_of_the_plain_copy(tmp_path, view):
-    base = np.random.default_rng(1).standard_normal((6, 8)).astype(np.float32)
+def test_any_memory_gives_the_file_of_the_plain_copy(tmp_path, view, dtype):
+    base = np.random.default_rng(1).standard_normal((6, 8)).astype(dtype)
     odd = view(base)
     odd.flags.writeable = False
-    plain = np.array(odd, np.float32, order="C")
+    plain = np.array(odd, dtype, order="C")
     save_tensor(odd, tmp_path / "odd")
     save_tensor(plain, tmp_path / "plain")
     assert (tmp_path / "odd").read_bytes() == (tmp_path / "plain").read_bytes()
@@ -175,3 +183,39 @@ def test_byte_order_of_the_machine_does_not_matter(tmp_path):
     other = ">" if sys.byteorder == "little" else "<"
     save_tensor(np.array([1.0], f"{other}f4"), tmp_path / "t")
     assert (tmp_path / "t").read_text().splitlines()[2] == "0000803f"
+
+
+def test_every_bfloat16_number_comes_back(tmp_path):
+    numbers = np.arange(1 << 16, dtype=np.uint16).view(BF16)  # all NaN payloads too
+    save_tensor(numbers, tmp_path / "t")
+    assert same_bits(load_tensor(tmp_path / "t"), numbers)
+
+
+def test_bfloat16_is_the_last_two_bytes_of_float32(tmp_path):
+    numbers = np.arange(1 << 16, dtype=np.uint16).view(BF16)
+    numbers = numbers[(numbers.view(np.uint16) & 0x7FFF) <= 0x7F80]  # no NaN
+    save_tensor(numbers, tmp_path / "half")
+    save_tensor(numbers.astype(np.float32), tmp_path / "whole")
+    half, whole = ((tmp_path / n).read_text().split()[-1] for n in ("half", "whole"))
+    assert half == "".join(whole[i + 4 : i + 8] for i in range(0, len(whole), 8))
+
+
+def test_a_folder_with_a_manifest_holds_bfloat16(tmp_path):
+    tensors = {
+        "half": np.array([[1.5, -0.0], [np.inf, 2**-130]], BF16),
+        "whole": np.ones(2, np.float32),
+    }
+    save_folder(tensors, tmp_path / "w", metadata={})
+    back, manifest = load_folder(tmp_path / "w")
+    assert manifest["tensors"]["half"]["dtype"] == "bfloat16"
+    assert all(same_bits(back[name], tensors[name]) for name in tensors)
+
+
+def test_without_ml_dtypes_only_a_bfloat16_file_is_refused(tmp_path, monkeypatch):
+    save_tensor(np.ones(2, BF16), tmp_path / "half")
+    save_tensor(np.ones(2, np.float32), tmp_path / "whole")
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # importing it fails
+    assert load_tensor(tmp_path / "whole").tolist() == [1, 1]
+    with pytest.raises(WeightsError, match=r"half: line 2: .*pip install") as caught:
+        load_tensor(tmp_path / "half")
+    assert "odyssey-by-hand[bf16]" in str(caught.value)

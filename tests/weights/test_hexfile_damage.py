@@ -31,6 +31,10 @@ DAMAGED = {
     "name with NUL": (b"\0" + BYTES, "line 1: name with unprintable"),
     "name without end": (b"n" * 200_000, "line 1: longer than"),
     "dtype not ASCII": (BYTES.replace(b" 2", b" \xd9\xa3"), "line 2: not ASCII"),
+    "float32's digits": (
+        BYTES.replace(b"float32", b"bfloat16"),
+        "line 3: 8 hex digits expected for bfloat16 .* got more",
+    ),
     "header zero": (b"w\nfloat32 \n" + BYTES, "line 2: dimension ''"),
 }
 for dtype in (
@@ -41,7 +45,7 @@ for dtype in (
     "<f4",
     "Float32",
     "object",
-    "bfloat16",
+    "bfloat32",
 ):
     DAMAGED[f"dtype {dtype}"] = (
         BYTES.replace(b"float32", dtype.encode()),
