@@ -77,9 +77,14 @@ def into(out: np.ndarray | None, result: np.ndarray) -> np.ndarray:
     return out
 
 
-def empty_like_layout(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an uninitialised array of ``shape`` with its axes ordered as in ``x``."""
-    dtype = x.dtype.newbyteorder("=")
+def empty_like_layout(
+    x: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | None = None
+) -> np.ndarray:
+    """Return an uninitialised array of ``shape`` with its axes ordered as in ``x``.
+
+    Its dtype is that of ``x`` unless another is given; the byte order is native.
+    """
+    dtype = (x.dtype if dtype is None else dtype).newbyteorder("=")
     order: tuple[int, ...] = (0, 2, 3, 1)
     if x.ndim != 4 or not is_channels_last(x):
         order = memory_order(x)
