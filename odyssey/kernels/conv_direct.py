@@ -93,7 +93,15 @@ def finish_row(ending, begin, sums, row, B):
 
 @parallel
 def conv_grad_input(
-    grad_output, matrix, addend, phases, runs, slices, stride, grad_input
+    grad_output,
+    packed_gradient,
+    matrix,
+    addend,
+    phases,
+    runs,
+    slices,
+    stride,
+    grad_input,
 ):
     """Compute the gradient of the input.
 
@@ -105,6 +113,7 @@ def conv_grad_input(
     and adds ``addend`` if that has any images.  ``phases`` lists u, v, the first slice
     and the one after the last; ``slices`` are as in ``conv_forward``, and the ``runs``
     of a slice tell how far p and q lie from the pixel's row and column in its phase.
+    ``packed_gradient`` is to ``grad_output`` what ``packed_x`` is to x there.
 
     Optimizations:
     - gathers instead of scattering: each thread owns whole pixels of ``grad_input``
@@ -119,8 +128,7 @@ def conv_grad_input(
     pixels = N * ((H - 1) // stride + 1) * ((W - 1) // stride + 1)
     tasks = (pixels + BLOCK - 1) // BLOCK * len(phases)
     no_bias = np.zeros(C, matrix.dtype)
-    # one tap that every pixel sees: grad_output is what would be packed
-    direct = terms == K and P * Q == H * W and grad_output.dtype == matrix.dtype
+    direct = len(packed_gradient) > 0
     past = is_large(grad_input, C)
     for task in prange(tasks):  # disjoint pixels of grad_input
         # phases in turn, since they differ in taps and threads get equal runs of tasks
@@ -140,7 +148,7 @@ def conv_grad_input(
             for part in range(blocks):
                 a = Matrix(packed, 0, count, 1)
                 if direct:
-                    a = Matrix(flat(grad_output), start * K + term, K, 1)
+                    a = Matrix(flat(packed_gradient), start * K + term, K, 1)
                 b = Matrix(factors, (part * terms + term) * B, B, 1)
                 c = Matrix(sums, part * BLOCK * B, B, 1)
                 multiply(a, b, c, end - start, B, count, i > first_slice)

@@ -49,11 +49,9 @@ def forward(
     blocks, B = _blocks(K, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, R * S * C, B), kernel.dtype)
     kernel_matrix(kernel, np.array(taps), False, matrix)
-    # a kernel of one tap on every pixel needs no packing, nor does it widen
-    as_it_is = (R, S, stride, padding) == (1, 1, 1, 0) and x.dtype == kernel.dtype
     kernels.conv_forward(
         x=x,
-        packed_x=x if as_it_is else np.empty((0, 0, 0, 0), kernel.dtype),
+        packed_x=_packed(x, kernel, stride, padding),
         matrix=matrix,
         bias=bias,
         addend=addend,
@@ -119,9 +117,18 @@ def grad_input(
         return True
     blocks, B = _blocks(C, BLOCK, LANES)
     matrix = workspace("kernel", (blocks, len(taps) * K, B), kernel.dtype)
-    tables = [np.array(table) for table in (phases, runs, slices)]
     kernel_matrix(kernel, np.array(taps), True, matrix)
-    kernels.conv_grad_input(grad_output, matrix, addend, *tables, stride, out)
+    kernels.conv_grad_input(
+        grad_output=grad_output,
+        packed_gradient=_packed(grad_output, kernel, stride, padding),
+        matrix=matrix,
+        addend=addend,
+        phases=np.array(phases),
+        runs=np.array(runs),
+        slices=np.array(slices),
+        stride=stride,
+        grad_input=out,
+    )
     return True
 
 
@@ -152,6 +159,17 @@ def grad_kernel(
         grad_kernel=out,
     )
     return True
+
+
+def _packed(x: np.ndarray, kernel: np.ndarray, stride: int, padding: int) -> np.ndarray:
+    """Return ``x`` if it is what would be packed, otherwise an array without images.
+
+    It is, in the dtype that is summed in, if a kernel of one tap sees every pixel.
+    """
+    is_packed = (*kernel.shape[2:], stride, padding) == (1, 1, 1, 0)
+    if is_packed and x.dtype == kernel.dtype:
+        return x
+    return np.empty((0, 0, 0, 0), kernel.dtype)
 
 
 def _runs(
