@@ -82,7 +82,7 @@ def test_what_is_kept_is_not_missing_and_large_kernels_come_first(monkeypatch):
     missing = list(by_name(compiling_together.missing(found)))
     assert set(missing) == set(by_name(found))
     assert missing.index("conv_forward") < missing.index("relu_forward")
-    assert missing[-1] == "relu_forward"
+    assert missing[0] == "conv_forward"
 
 
 def test_processes_compile_for_the_folder_of_all(tmp_path):
@@ -103,7 +103,8 @@ def test_processes_compile_for_the_folder_of_all(tmp_path):
         "add_forward:",
         "relu_forward:",
     ]
-    assert len(list(tmp_path.rglob("*.nbc"))) == 4
+    kept = list(tmp_path.rglob("elementwise.*_forward*.nbc"))
+    assert len(kept) == 4
 
 
 @pytest.mark.parametrize("program", ["", "print('no number')", "no Python"])
