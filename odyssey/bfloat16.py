@@ -68,35 +68,32 @@ def widen(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) if is_bfloat16(x.dtype) else x
 
 
-def widened(rounded: int = 1) -> Callable[[Callable], Callable]:
-    """Return a decorator: bfloat16 arguments become float32, results are rounded.
+def widened(function: Callable, rounded: int) -> Callable:
+    """Return ``function`` with bfloat16 arguments widened, and its results rounded.
 
     The first ``rounded`` results are those which take the dtype of the activations, if
     that is bfloat16: of the first argument.  Others, gradients of parameters, stay
     float32.
     """
 
-    def decorate(function: Callable) -> Callable:
-        @functools.wraps(function)
-        def call(*args: Any, **named: Any) -> Any:
-            first = args[0] if args else next(iter(named.values()))
-            if not is_bfloat16(first.dtype):
-                return function(*args, **named)
-            results = function(
-                *(_widen_any(value) for value in args),
-                **{name: _widen_any(value) for name, value in named.items()},
-            )
-            dtype = first.dtype.newbyteorder("=")
-            if not isinstance(results, tuple):
-                return results.astype(dtype)
-            return tuple(
-                result.astype(dtype if i < rounded else result.dtype)
-                for i, result in enumerate(results)
-            )
+    @functools.wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        first = args[0] if args else next(iter(named.values()))
+        if not is_bfloat16(first.dtype):
+            return function(*args, **named)
+        results = function(
+            *(_widen_any(value) for value in args),
+            **{name: _widen_any(value) for name, value in named.items()},
+        )
+        dtype = first.dtype.newbyteorder("=")
+        if not isinstance(results, tuple):
+            return results.astype(dtype)
+        return tuple(
+            result.astype(dtype if i < rounded else result.dtype)
+            for i, result in enumerate(results)
+        )
 
-        return call
-
-    return decorate
+    return call
 
 
 def _widen_any(value: Any) -> Any:

@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike
 from tqdm import tqdm
 
 from odyssey import compiling_together, kernels, ops, threads
+from odyssey.bfloat16 import is_bfloat16
 from odyssey.compiling import Reporter, reporting
 from odyssey.errors import ProgramError
 from odyssey.kernel_cache import can_keep, kernel_modules
@@ -30,6 +31,8 @@ from odyssey.output import is_terminal, progress_bar, say
 
 #: Modules besides the operations that use kernels.
 OTHERS = ("odyssey.optim", "odyssey.data.augment")
+#: Modules that use no kernels on bfloat16: what they do is done in float32.
+WITHOUT_BFLOAT16 = ("odyssey.ops.dropout", "odyssey.ops.loss", *OTHERS)
 
 
 def calls(dtype: DTypeLike) -> list[partial]:
@@ -38,7 +41,10 @@ def calls(dtype: DTypeLike) -> list[partial]:
     They are the ``kernel_calls`` of all modules of `odyssey.ops` and of `OTHERS`.
     """
     names = [m.name for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
-    modules = map(importlib.import_module, [*names, *OTHERS])
+    names += OTHERS
+    if is_bfloat16(np.dtype(dtype)):
+        names = [name for name in names if name not in WITHOUT_BFLOAT16]
+    modules = map(importlib.import_module, names)
     found = [module for module in modules if hasattr(module, "kernel_calls")]
     return [call for module in found for call in module.kernel_calls(dtype)]
 

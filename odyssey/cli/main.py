@@ -15,7 +15,7 @@ from odyssey.cli.command import Group
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
 from odyssey.cli.option import LOGGING, SCHEDULE, debug_option, option
 from odyssey.cli.startup import check_environment
-from odyssey.errors import one_line
+from odyssey.errors import InputError, one_line
 from odyssey.output import goes_on_unheard
 from odyssey.training.learning_rate import LearningRate
 from odyssey.weights.files import WeightsError
@@ -109,8 +109,13 @@ def info(as_json: bool) -> None:
     is_flag=True,
     help="Compile the kernels for float64 as well.",
 )
+@option(
+    "--bf16",
+    is_flag=True,
+    help="Compile the kernels for bfloat16 as well.",
+)
 @debug_option
-def warmup(float64: bool, debug: bool) -> None:
+def warmup(float64: bool, bf16: bool, debug: bool) -> None:
     """Compile all kernels before their first use.
 
     They are kept for later runs.  Without this command the first steps of training and
@@ -121,9 +126,18 @@ def warmup(float64: bool, debug: bool) -> None:
     from odyssey.cli.program import exit_statuses
 
     with goes_on_unheard(), exit_statuses(debug):
+        from odyssey.bfloat16 import bfloat16
         from odyssey.warmup import run
 
-        run(["float32", "float64"] if float64 else ["float32"])
+        dtypes: list[Any] = ["float32"]
+        if float64:
+            dtypes.append("float64")
+        if bf16:
+            try:
+                dtypes.append(bfloat16())
+            except ImportError as error:
+                raise InputError(str(error)) from None
+        run(dtypes)
 
 
 @main.command()

@@ -69,19 +69,18 @@ def sum_windows(x, rows, cols, scale, out):
         image, sums = Image(flat(x), n * H, W, C), flat(out)
         for q in range(Q):
             window = Window(rows[p, 0], rows[p, 1], cols[q, 0], cols[q, 1])
-            for c in range(0, C, width(x)):
-                total = sum_window(image, window, c)
-                store_part(sums, (i * Q + q) * C + c, scale * total, C - c)
+            pool_sum(image, window, scale, sums, (i * Q + q) * C)
 
 
 @serial
-def sum_window(image, window, c):
-    """Return the sums over a window, float64, of a vector of channels."""
-    total = wide(fill(image.data, 0))
-    for h in range(window.top, window.bottom):
-        for w in range(window.left, window.right):
-            total = total + wide(load_channels(image, h, w, c))
-    return total
+def pool_sum(image, window, scale, out, at):
+    """Write ``scale`` times the sum of a window to the pixel that begins at ``at``."""
+    for c in range(0, image.C, width(image.data)):
+        total = wide(fill(image.data, 0))
+        for h in range(window.top, window.bottom):
+            for w in range(window.left, window.right):
+                total = total + wide(load_channels(image, h, w, c))
+        store_part(out, at + c, scale * total, image.C - c)
 
 
 @parallel
@@ -100,9 +99,14 @@ def max_windows(x, rows, cols, out):
         image, maxima = Image(flat(x), n * H, W, C), flat(out)
         for q in range(Q):
             window = Window(rows[p, 0], rows[p, 1], cols[q, 0], cols[q, 1])
-            for c in range(0, C, width(x)):
-                best = max_window(image, window, c)
-                store_part(maxima, (i * Q + q) * C + c, best, C - c)
+            pool_max(image, window, maxima, (i * Q + q) * C)
+
+
+@serial
+def pool_max(image, window, out, at):
+    """Write the maximum of a window to the pixel that begins at ``at`` in ``out``."""
+    for c in range(0, image.C, width(image.data)):
+        store_part(out, at + c, max_window(image, window, c), image.C - c)
 
 
 @serial
@@ -142,10 +146,8 @@ def max_windows_backward(grad_output, x, rows, cols, grad_input):
         for p in range(P):
             for q in range(Q):
                 window = Window(rows[p, 0], rows[p, 1], cols[q, 0], cols[q, 1])
-                for c in range(0, C, width(x)):
-                    at = ((n * P + p) * Q + q) * C + c
-                    gradient = load_part(gradients, at, C - c)
-                    share_out(image, window, c, gradient, totals, row)
+                at = ((n * P + p) * Q + q) * C
+                share_out(image, window, gradients, at, totals, row)
         for pixel in range(H * W):
             for c in range(0, C, width(x)):
                 total = load_wide(totals, pixel * row + c, image.data)
@@ -154,22 +156,24 @@ def max_windows_backward(grad_output, x, rows, cols, grad_input):
 
 
 @serial
-def share_out(image, window, c, gradient, totals, row):
-    """Add a window's gradient to the ``totals`` of the pixels of its maxima.
+def share_out(image, window, gradients, at, totals, row):
+    """Add a window's gradient, from ``at`` on, to the ``totals`` at its maxima.
 
     ``totals`` has so many numbers a ``row``, which is a pixel.
     """
-    best, left = max_window(image, window, c), gradient
     none, infinity = fill(image.data, 0), fill(image.data, np.inf)
-    for h in range(window.top, window.bottom):
-        for w in range(window.left, window.right):
-            value = load_channels(image, h, w, c)
-            # a pixel that is less than the best, or is a number where that is NaN
-            share = where_greater(best, value, none, left)
-            rest = where_greater(best, value, left, none)
-            # nothing is greater than infinity, so these are the pixels that are NaN
-            share = where_greater(value, infinity, left, share)
-            rest = where_greater(value, infinity, none, rest)
-            at = (h * image.W + w) * row + c
-            store(totals, at, load_wide(totals, at, image.data) + wide(share))
-            left = rest
+    for c in range(0, image.C, width(image.data)):
+        best = max_window(image, window, c)
+        left = load_part(gradients, at + c, image.C - c)
+        for h in range(window.top, window.bottom):
+            for w in range(window.left, window.right):
+                value = load_channels(image, h, w, c)
+                # a pixel that is less than the best, or is a number where that is NaN
+                share = where_greater(best, value, none, left)
+                rest = where_greater(best, value, left, none)
+                # nothing is greater than infinity: these are the pixels that are NaN
+                share = where_greater(value, infinity, left, share)
+                rest = where_greater(value, infinity, none, rest)
+                to = (h * image.W + w) * row + c
+                store(totals, to, load_wide(totals, to, image.data) + wide(share))
+                left = rest

@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from odyssey.bfloat16 import widened
 
-
-@widened()
 def batch_norm2d(
     x, gamma, beta, running_mean, running_var, training=True, momentum=0.1, eps=1e-5
 ):
@@ -26,7 +23,6 @@ def batch_norm2d(
     return tuple(result.astype(x.dtype) for result in (out, running_mean, running_var))
 
 
-@widened()
 def batch_norm2d_backward(
     grad_output, x, gamma, beta, running_mean, running_var,
     training=True, momentum=0.1, eps=1e-5,

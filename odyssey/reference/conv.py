@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from odyssey.bfloat16 import widened
 
-
-@widened()
 def conv2d(x, kernel, bias=None, stride=1, padding=0):
     """Slide kernel (K, C, R, S) over x (N, C, H, W) and return out (N, K, P, Q).
 
@@ -24,7 +21,6 @@ def conv2d(x, kernel, bias=None, stride=1, padding=0):
     return out if bias is None else out + bias[:, None, None]
 
 
-@widened()
 def conv2d_backward(grad_output, x, kernel, stride=1, padding=0):
     """Return grad_input, grad_kernel and grad_bias of :func:`conv2d`.
 

@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from odyssey.bfloat16 import widened
 
-
-@widened()
 def dropout(x, p, rng, training=True):
     """Zero each element with probability p; return out and mask, 0 or 1 / (1 - p)."""
     mask = np.ones_like(x)
@@ -14,7 +11,6 @@ def dropout(x, p, rng, training=True):
     return x * mask, mask
 
 
-@widened()
 def dropout_backward(grad_output, mask):
     """Return grad_input: grad_output times the mask that x was multiplied by."""
     return grad_output * mask

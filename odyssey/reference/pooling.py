@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from odyssey.bfloat16 import widened
 
-
-@widened()
 def avgpool2d(x, kernel_size, stride=None, padding=0):
     """Return the mean of every window of x, in which the padding counts as zeros."""
     rows, cols = _windows(x, kernel_size, stride, padding)
@@ -15,7 +12,6 @@ def avgpool2d(x, kernel_size, stride=None, padding=0):
     return out
 
 
-@widened()
 def avgpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
     """Return grad_input: each pixel of a window gets an equal share."""
     rows, cols = _windows(x, kernel_size, stride, padding)
@@ -27,7 +23,6 @@ def avgpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
     return grad_input
 
 
-@widened()
 def maxpool2d(x, kernel_size, stride=None, padding=0):
     """Return the maximum of every window of x: never padding, NaN if there is one."""
     rows, cols = _windows(x, kernel_size, stride, padding)
@@ -37,7 +32,6 @@ def maxpool2d(x, kernel_size, stride=None, padding=0):
     return out
 
 
-@widened()
 def maxpool2d_backward(grad_output, x, kernel_size, stride=None, padding=0):
     """Return grad_input: the first maximum of a window, row by row, gets all of it."""
     rows, cols = _windows(x, kernel_size, stride, padding)
@@ -59,13 +53,11 @@ def _windows(x, size, stride, padding):
     return spans
 
 
-@widened()
 def global_avgpool2d(x):
     """Return the mean of each channel's image, (N, C, 1, 1)."""
     return x.mean(axis=(2, 3), keepdims=True)
 
 
-@widened()
 def global_avgpool2d_backward(grad_output, x):
     """Return grad_input: each of the H * W pixels receives an equal share."""
     return np.ones_like(x) * grad_output / (x.shape[2] * x.shape[3])

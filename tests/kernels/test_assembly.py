@@ -18,7 +18,8 @@ FEATURES = (
 SOURCE = """
 import json, sys
 from numba import types
-from odyssey.kernels import batch_norm, elementwise, ending, packing, product
+from odyssey.kernels import batch_norm, conv_direct, elementwise, ending, packing
+from odyssey.kernels import pooling, product
 from odyssey.kernels import simd, winograd_strided_transforms, winograd_transforms
 from odyssey.kernels.simd import Memory
 from odyssey.kernels.tiles import Pixels, Target
@@ -34,6 +35,8 @@ def calls(number):
     end = types.NamedTuple((m, i, f, m, yes, yes, yes), ending.Ending)
     target = types.NamedTuple((end, index, f), Target)
     affine = types.NamedTuple((f, f, f, yes, yes), batch_norm.Affine)
+    image = types.NamedTuple((m, i, i, i), pooling.Image)
+    window = types.NamedTuple((i, i, i, i), pooling.Window)
     line = types.NamedTuple((f, f, f, yes), batch_norm.Line)
     one, two = winograd_transforms, winograd_strided_transforms
     return [
@@ -49,6 +52,10 @@ def calls(number):
         (batch_norm.scale_shift_rows, (m, i, i, i, affine, m)),
         (batch_norm.add_gradients, (m, m, i, i, i, affine, wide, wide)),
         (batch_norm.combine_rows, (m, m, i, i, i, affine, line, m)),
+        (conv_direct.add_rows, (m, i, i, i, wide)),
+        (pooling.pool_sum, (image, window, types.float64, m, i)),
+        (pooling.pool_max, (image, window, m, i)),
+        (pooling.share_out, (image, window, m, i, wide, i)),
         (elementwise.gate, (m, m, i, i, m, yes)),
         (elementwise.add, (m, m, i, i, m, yes)),
     ]
@@ -78,7 +85,7 @@ def test_kernels_use_whole_registers(processor, tmp_path):
     assert result.returncode == 0, result.stderr
     width, found = json.loads(result.stdout)
     assert width == 64
-    assert len(found) == 28
+    assert len(found) == 36
     for name, (registers, _) in found.items():
         assert registers > 4, name
     # 28 sums a step in the largest panel alone
