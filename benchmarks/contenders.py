@@ -17,24 +17,28 @@ class Contender(NamedTuple):
 ODYSSEY = Contender("odyssey", "odyssey", (), ("train", "eval", "ops"))
 
 PEERS = (
+    Contender("odyssey-bf16", "odyssey", ("ml_dtypes",), ("train", "eval"), "bfloat16"),
     Contender("pytorch", "torch", ("torch",), ("train", "eval", "ops")),
     Contender("pytorch-channels-last", "torch", ("torch",), ("train", "eval", "ops")),
     Contender("pytorch-folded", "torch", ("torch",), ("eval",)),
     Contender("pytorch-bf16", "torch", ("torch",), ("train", "eval"), "bfloat16"),
     Contender("onnxruntime", "onnx", ("onnx", "onnxruntime"), ("eval",)),
     Contender("openvino", "onnx", ("onnx", "openvino"), ("eval",)),
+    Contender("openvino-default", "onnx", ("onnx", "openvino"), ("eval",), "bfloat16"),
 )
 
 NOTES = {
+    "odyssey-bf16": "activations in bfloat16",
     "pytorch": "default memory layout",
     "pytorch-channels-last": "channels-last memory",
     "pytorch-folded": "channels-last, batch norm folded into the convolutions",
     "pytorch-bf16": "channels-last, autocast to bfloat16",
     "onnxruntime": "all graph optimisations, float32",
     "openvino": "compiled for latency, float32 asked for",
+    "openvino-default": "in the precision that it chooses, bfloat16 where it is fast",
 }
 
-PACKAGES = ("torch", "onnx", "onnxruntime", "openvino")
+PACKAGES = ("ml_dtypes", "torch", "onnx", "onnxruntime", "openvino")
 
 
 def is_installed(package: str) -> bool:

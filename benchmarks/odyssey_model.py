@@ -7,6 +7,7 @@ from op_cases import LR, MOMENTUM
 from resnet18_cifar10.architecture import ResNetConfig, fold, initialize
 from resnet18_cifar10.model import backward, forward
 
+from odyssey.bfloat16 import bfloat16
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace
 
@@ -44,20 +45,27 @@ def prepare(
     """Return the task of a job, "train", "train64" or "eval"."""
     numba.set_num_threads(threads)
     task = evaluation if job == "eval" else training_step
-    return task(arrays, config)
+    return task(arrays, config, contender.endswith("bf16"))
 
 
-def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
-    """Run forward, loss, backward, and the update with momentum."""
+def training_step(
+    arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG, narrow: bool = False
+) -> Task:
+    """Run forward, loss, backward, and the update with momentum.
+
+    ``narrow`` keeps activations and their gradients in bfloat16.
+    """
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
     velocities = {name: np.zeros_like(param) for name, param in params.items()}
-    x, labels = arrays["images"].transpose(0, 3, 1, 2), arrays["labels"]
+    x, labels = _images(arrays, narrow), arrays["labels"]
 
     def step():
         nonlocal state
-        logits, state, cache = forward(params, state, x, config)
+        narrow_logits, state, cache = forward(params, state, x, config)
+        logits = narrow_logits.astype(arrays["images"].dtype, copy=False)
         loss = cross_entropy(logits, labels)
         grad_logits = cross_entropy_backward(1.0, logits, labels)
+        grad_logits = grad_logits.astype(narrow_logits.dtype, copy=False)
         grads = backward(grad_logits, cache, params, config)
         for name, param in params.items():
             sgd_momentum_update_inplace(
@@ -74,16 +82,25 @@ def training_step(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) 
     return Task(step, results)
 
 
-def evaluation(arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG) -> Task:
+def evaluation(
+    arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG, narrow: bool = False
+) -> Task:
     """Run the forward with the running statistics."""
     params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
-    x = arrays["images"].transpose(0, 3, 1, 2)
+    x = _images(arrays, narrow)
     folded = fold(params, state, config)
 
     def evaluate():
         return forward(folded, {}, x, config, training=False, folded=True)[0]
 
     return Task(evaluate, lambda logits: {"logits": logits})
+
+
+def _images(arrays, narrow):
+    images = arrays["images"]
+    if narrow:
+        images = images.astype(bfloat16())
+    return images.transpose(0, 3, 1, 2)
 
 
 def _tensors(arrays, prefix):

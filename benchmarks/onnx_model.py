@@ -4,6 +4,8 @@ The graph is written with the package `onnx` from Odyssey's tensors, in the orde
 `examples/resnet18_cifar10/model.py`.  Both runtimes may then fold and fuse operators.
 """
 
+from functools import partial
+
 import numpy as np
 import onnx
 from measuring import Task
@@ -98,7 +100,11 @@ def prepare(
 ) -> Task:
     """Return the evaluation by the contender; ``job`` is always "eval"."""
     images = np.ascontiguousarray(arrays["images"].transpose(0, 3, 1, 2))
-    start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[contender]
+    start = {
+        "onnxruntime": _onnxruntime,
+        "openvino": partial(_openvino, INFERENCE_PRECISION_HINT="f32"),
+        "openvino-default": _openvino,
+    }[contender]
     run = start(write_graph(arrays, config), images, threads)
     return Task(run, lambda logits: {"logits": logits})
 
@@ -114,14 +120,14 @@ def _onnxruntime(graph, images, threads):
     return lambda: session.run(None, {"images": images})[0]
 
 
-def _openvino(graph, images, threads):
+def _openvino(graph, images, threads, **chosen):
     import openvino
 
     core = openvino.Core()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16, if the processor has it
         "PERFORMANCE_HINT": "LATENCY",
+        **chosen,  # without a precision: bfloat16, if the processor has it
     }
     request = core.compile_model(
         core.read_model(graph), "CPU", settings
