@@ -21,5 +21,5 @@ def threads_as_before():
 @pytest.fixture
 def without_peers(monkeypatch):
     """As on a machine where no peer is installed."""
-    for package in ("torch", "onnx", "onnxruntime", "openvino"):
+    for package in ("ml_dtypes", "torch", "onnx", "onnxruntime", "openvino"):
         monkeypatch.setitem(sys.modules, package, None)
