@@ -8,20 +8,25 @@ from pathlib import Path
 
 import numba
 import pytest
+from click.testing import CliRunner
 from numba.core.dispatcher import Dispatcher
 from tiny_cifar import write_tiny_cifar
 
 from odyssey import kernel_cache, warmup
+from odyssey.cli.main import main
 from odyssey.errors import ProgramError
 
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Warms up and says what is compiled then; trains and classifies with the examples, and
-#: with activations in NCHW memory; says what is compiled then.
+#: with activations in NCHW memory, and calls operations on bfloat16; says what is
+#: compiled then.
 PROGRAM = """
 import json, sys
 import numpy as np
-from odyssey import warmup
+import odyssey
+from odyssey import reference, warmup
+from odyssey.bfloat16 import bfloat16
 from odyssey.data.loader import BatchLoader
 
 def combinations():
@@ -30,8 +35,20 @@ def combinations():
         for name, kernel in warmup.all_kernels().items()
     }
 
-warmup.warm_up(["float32", "float64"])
+warmup.warm_up(["float32", "float64", bfloat16()])
 before = combinations()
+sys.path.insert(0, "tests")
+from op_specs import ALL_CASES
+
+for spec, case in ALL_CASES:
+    if spec.bfloat16:
+        inputs = [
+            x.astype(bfloat16() if i in spec.batched else np.float32)
+            for i, x in enumerate(case.make())
+        ]
+        grad_output = spec.grad_output(reference, inputs, case.options)
+        spec.forward(odyssey, inputs, case.options)
+        spec.backward(odyssey, grad_output, inputs, case.options)
 sys.path.insert(0, "examples")
 import lenet5_cifar10.inference, lenet5_cifar10.train
 from resnet18_cifar10 import architecture, inference, model, train
@@ -110,6 +127,40 @@ def test_every_kernel_is_reached(compiled, dtype):
                 reached.add(names[helper])
                 todo.append(names[helper])
     assert reached == set(kernels)
+
+
+#: Kernels of weights and of images, which are no activations.
+WITHOUT_BFLOAT16 = {
+    *OF_PIXELS,
+    "augment.crop_flip_normalize",
+    "packing.kernel_matrix",
+    "update.sgd_momentum",
+    "update.sum_of_squares",
+    "winograd_kernel.kernel_to_places",
+    "winograd_kernel.totals_to_kernel",
+}
+
+
+def test_every_kernel_of_activations_is_reached_in_bfloat16(compiled):
+    parallel = {
+        name
+        for name, kernel in warmup.all_kernels().items()
+        if kernel.targetoptions.get("parallel")
+    }
+    reached = {
+        name
+        for name, signatures in compiled[0].items()
+        if any("array(uint16, " in types.lower() for types in signatures)
+    }
+    assert reached & parallel == parallel - WITHOUT_BFLOAT16
+
+
+def test_bfloat16_without_ml_dtypes_is_a_wrong_option(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    result = CliRunner().invoke(main, ["warmup", "--bf16"])
+    assert result.exit_code == 2
+    wanted = 'Error: bfloat16 needs ml_dtypes: pip install "odyssey-by-hand[bf16]"\n'
+    assert result.output == wanted
 
 
 def test_the_second_time_is_quick_and_says_so():
