@@ -66,7 +66,7 @@ def training_step(
         loss = cross_entropy(logits, labels)
         grad_logits = cross_entropy_backward(1.0, logits, labels)
         grad_logits = grad_logits.astype(narrow_logits.dtype, copy=False)
-        grads = backward(grad_logits, cache, params, config)
+        grads = backward(grad_logits, cache, params, config, reuse=cache)
         for name, param in params.items():
             sgd_momentum_update_inplace(
                 param, grads[name], velocities[name], LR, MOMENTUM

@@ -2,72 +2,178 @@
 
 The operating system hands out the memory of a large array page by page, filled with
 zeros, and takes it back at the end.  For an activation, which is written once and read
-a few times, this costs as much as its use.  Training makes arrays of the same sizes at
-every step, so their memory is kept here.
+a few times, this costs as much as its use.  So large arrays are pieces of one stretch
+of memory that this module keeps.
+
+A step of training makes arrays in the forward and deletes them in the backward, mostly
+in the reverse order, of sizes that halve from stage to stage.  A gap between arrays is
+therefore used by any that fit, cut to size, and joined with its neighbours when what is
+beside it is deleted: gradients of the first stage come to lie where many smaller
+activations of the later ones were.
+
+The stretch is an address range as large as the machine's memory, of which only the
+pages that were written to are occupied.  Where such a range is refused or counted, as
+by ``ulimit -v``, several smaller ones serve.
 """
 
+import bisect
 import math
-import sys
+import mmap
+import os
 import threading
+from collections import deque
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 LARGE = 1 << 20  # bytes; smaller arrays are left to NumPy
 CACHE_LINE = 64  # bytes; SIMD loads across two lines take twice as long
+LEAST_STRETCH = 1 << 28  # bytes that are asked for where address space is scarce
 
 _lock = threading.Lock()
-_kept: list[np.ndarray] = []  # bytes that an array was made of, one entry a block
+_stretches: list[tuple[int, mmap.mmap]] = []  # address of the first byte, and memory
+_gaps: list[tuple[int, int]] = []  # address and bytes, by address
+_deleted: deque[tuple[int, int]] = deque()  # likewise, not yet among the gaps
 _buffers = threading.local()
 
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an uninitialised array, if possible in the memory of a deleted one.
+class _Block:
+    """The memory of an array, which becomes a gap when the array's last view ends."""
 
-    An array made here is a view of a block that this module keeps.  While the array
-    or a view of it exists, it holds a reference to its block.  A block to which only
-    this module refers is free.
-    """
+    __slots__ = ("__array_interface__", "_place", "_stretches")
+
+    def __init__(self, address: int, size: int, place: tuple[int, int]) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": (size,),
+            "typestr": "|u1",
+            "data": (address, False),
+        }
+        self._place = place
+        self._stretches = _stretches  # outlive it, even as the interpreter ends
+
+    def __del__(self, deleted: deque = _deleted) -> None:
+        # no lock: the interpreter may come here at any time, in any thread
+        deleted.append(self._place)
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Return an uninitialised array, if it is large in the memory of deleted ones."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
         return np.empty(shape, dtype)
+    length = -(-size // CACHE_LINE) * CACHE_LINE
     with _lock:
-        block = None
-        for i in range(len(_kept)):
-            # two references: the list's, and the argument of getrefcount
-            is_free = sys.getrefcount(_kept[i]) <= 2
-            if is_free and size <= _kept[i].nbytes - CACHE_LINE <= 2 * size:
-                if block is None or _kept[i].nbytes < block.nbytes:
-                    block = _kept[i]
-        if block is None:
-            block = np.empty(size + CACHE_LINE, np.uint8)
-            _kept.append(block)
-        return _aligned(block, size).view(dtype).reshape(shape)
+        _join_deleted()
+        address = _take(length)
+    if address is None:
+        return np.empty(shape, dtype)
+    block = _Block(address, size, (address, length))
+    return np.asarray(block).view(dtype).reshape(shape)
 
 
-def release() -> int:
-    """Free the memory of deleted arrays; return the number of bytes."""
+def release() -> None:
+    """Give the memory of deleted arrays back to the operating system."""
     with _lock:
-        before = sum(block.nbytes for block in _kept)
-        _kept[:] = [
-            _kept[i] for i in range(len(_kept)) if sys.getrefcount(_kept[i]) > 2
-        ]
-        return before - sum(block.nbytes for block in _kept)
+        _join_deleted()
+        for address, length in _gaps:
+            for begin, stretch in _stretches:
+                if begin <= address < begin + len(stretch):
+                    first = -(-(address - begin) // mmap.PAGESIZE) * mmap.PAGESIZE
+                    last = (address + length - begin) // mmap.PAGESIZE * mmap.PAGESIZE
+                    if first < last and hasattr(mmap, "MADV_DONTNEED"):
+                        stretch.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def workspace(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an uninitialised array; the same name gives the same memory.
+    """Return an uninitialised array for data that a kernel needs only while it runs.
 
-    It is for data that a kernel needs only while it runs.  Each Python thread has its
-    own, so that two threads may call at once.
+    If it is small, the same name gives the same memory in a Python thread.  If it is
+    large, its memory is that of other arrays before and after.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size >= LARGE:
+        return empty(shape, dtype)
     buffer = getattr(_buffers, name, None)
     if buffer is None or buffer.nbytes < size:
         buffer = _aligned(np.empty(size + CACHE_LINE, np.uint8), size)
         setattr(_buffers, name, buffer)
     return buffer[:size].view(dtype).reshape(shape)
+
+
+def _take(length: int) -> int | None:
+    """Cut ``length`` bytes off the smallest gap that has them; return where they begin.
+
+    None if there is no such gap, and no more memory.
+    """
+    fitting = [(size, at) for at, (_, size) in enumerate(_gaps) if size >= length]
+    if not fitting:
+        if not _reserve(length):
+            return None
+        return _take(length)
+    size, at = min(fitting)
+    address = _gaps[at][0]
+    if size == length:
+        del _gaps[at]
+    else:
+        _gaps[at] = address + length, size - length
+    return address
+
+
+def _join_deleted() -> None:
+    """Make gaps of the memory of deleted arrays, joined with those beside them."""
+    while _deleted:
+        address, length = _deleted.popleft()
+        at = bisect.bisect(_gaps, (address, 0))
+        if at < len(_gaps) and _gaps[at][0] == address + length:
+            length += _gaps.pop(at)[1]
+        if at and sum(_gaps[at - 1]) == address:
+            at -= 1
+            before = _gaps.pop(at)
+            address, length = before[0], before[1] + length
+        _gaps.insert(at, (address, length))
+
+
+def _reserve(length: int) -> bool:
+    """Add a gap of at least ``length`` bytes of new memory; tell whether there is."""
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows: the whole range would be occupied
+        return False
+    length += 2 * CACHE_LINE
+    size = max(length, _address_space())
+    while True:
+        try:
+            stretch = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            break
+        except (OSError, ValueError, OverflowError):
+            if size == length:
+                return False
+            size = max(length, size // 2)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # as NumPy asks for its large arrays
+        try:
+            stretch.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:  # a kernel without them
+            pass
+    begin = np.frombuffer(stretch, np.uint8).__array_interface__["data"][0]
+    _stretches.append((begin, stretch))
+    # a line at the end stays free, so that no gap reaches into the next stretch
+    bisect.insort(_gaps, (begin, size // CACHE_LINE * CACHE_LINE - CACHE_LINE))
+    return True
+
+
+def _address_space() -> int:
+    """Return how many bytes to ask for: all of the memory where asking is free."""
+    try:
+        import resource
+
+        limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+        with open("/proc/sys/vm/overcommit_memory") as file:
+            limited |= file.read().strip() == "2"  # every page asked for counts
+        if not limited:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError, AttributeError):
+        pass
+    return LEAST_STRETCH
 
 
 def _aligned(block: np.ndarray, size: int) -> np.ndarray:

@@ -51,6 +51,7 @@ class Network(NamedTuple):
     model_name: Callable[[Config], str] | None = None  # None: the name in ``models``
     noise: tuple[str, ...] = ()  # options that are probabilities, used in training only
     stated: tuple[str, ...] = ()  # options that are printed even at their defaults
+    by_blocks: bool = False  # takes ``recompute`` and ``reuse``, see `layers/blocks.py`
 
     @property
     def usual(self) -> str:
@@ -61,6 +62,30 @@ class Network(NamedTuple):
     def option_names(self) -> tuple[str, ...]:
         """Return the names of the family's options."""
         return self.models[self.usual]._fields
+
+    def run_training(
+        self,
+        params: Tensors,
+        state: Tensors,
+        x: np.ndarray,
+        config: Config,
+        rng: np.random.Generator | None,
+        *,
+        recompute: bool = False,
+    ) -> tuple[np.ndarray, Tensors, Any]:
+        """Return the forward's logits, new state and cache in training.
+
+        ``recompute`` keeps less for the backward, where a network has blocks.
+        """
+        options = {"recompute": recompute} if self.by_blocks else {}
+        return self.forward(params, state, x, config, True, rng, **options)
+
+    def run_backward(
+        self, grad_logits: np.ndarray, cache: Any, params: Tensors, config: Config
+    ) -> Tensors:
+        """Return the gradients; ``cache`` cannot be used after that."""
+        options = {"reuse": cache} if self.by_blocks else {}
+        return self.backward(grad_logits, cache, params, config, **options)
 
     def name_of(self, config: Config) -> str:
         """Return the name of the network with these options."""

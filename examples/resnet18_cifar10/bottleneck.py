@@ -45,7 +45,9 @@ def bottleneck(
     """
     name = block.name
     h, conv1 = conv_norm(context, f"{name}_conv1", f"{name}_bn1", x)
-    h, conv2 = conv_norm(context, f"{name}_conv2", f"{name}_bn2", h, block.stride)
+    h, conv2 = conv_norm(
+        context, f"{name}_conv2", f"{name}_bn2", h, block.stride, source=conv1
+    )
     shortcut, proj = block_shortcut(context, block, x)
     out, conv3 = conv_norm_add(
         context,
@@ -54,6 +56,7 @@ def bottleneck(
         h,
         shortcut,
         drop_path=block.drop_path,
+        source=conv2,
     )
     if conv1 is None or conv2 is None or conv3 is None:  # inference
         return out, None

@@ -23,6 +23,7 @@ NETWORK = Network(
     model_name=architecture.model_name,
     noise=architecture.CHANCES,
     stated=("width",),
+    by_blocks=True,
 )
 
 EXAMPLE = Example(

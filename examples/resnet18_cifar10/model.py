@@ -19,7 +19,8 @@ Each tensor of the cache, and what the backward needs it for:
     stem.after.x           conv1's output        xhat of bn1 and its relu's mask
     blocks[i].conv1.x      the block's input     gradient of conv1's kernel (and proj's)
     blocks[i].conv1.after.x   conv1's output     xhat of bn1 and its relu's mask
-    blocks[i].conv2.x      relu(bn1), h          gradient of conv2's kernel
+    blocks[i].conv2.x      that of bn1           gradient of conv2's kernel: relu(bn1)
+                                                 is not kept, but found once more
     blocks[i].conv2.after.x   conv2's output     xhat of bn2
     blocks[i].proj.after.x    proj's output      xhat of proj_bn
     blocks[i].out          the block's output    mask of its last relu; it is the same
@@ -41,6 +42,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from odyssey.layers.blocks import run_blocks, run_blocks_backward
 from odyssey.layers.context import Context, Gradients, Tensors
 from odyssey.layers.conv_norm import (
     ConvCache,
@@ -103,6 +105,7 @@ def basic_block(
         h,
         shortcut,
         drop_path=block.drop_path,
+        source=conv1,
     )
     if conv1 is None or conv2 is None:  # inference
         return out, None
@@ -161,6 +164,7 @@ def forward(
     rng: np.random.Generator | None = None,
     *,
     folded: bool = False,
+    recompute: bool = False,
 ) -> tuple[np.ndarray, Tensors, Cache | None]:
     """Return logits, the new running statistics, and the cache for `backward`.
 
@@ -172,6 +176,9 @@ def forward(
 
     Training with stochastic depth or dropout draws random numbers from ``rng``: first
     for the blocks in order, then for the features.
+
+    ``recompute`` keeps only the input of each block for the backward, which runs the
+    block again: less memory, more time, the same bits.
     """
     if not (training or folded):
         params = fold(params, state, config)
@@ -181,11 +188,9 @@ def forward(
     block_forward, _ = block_functions(config)
 
     h, stem = conv_norm(context, "conv1", "bn1", x)  # (N, 64, 32, 32)
-    caches = []
-    for block in network_blocks(config):
-        h, cache = block_forward(context, block, h)
-        if training:
-            caches.append(cache)
+    h, caches = run_blocks(
+        context, block_forward, network_blocks(config), h, recompute=recompute
+    )
     final = dropped = None
     if config.pre_activation:
         h, final = norm_relu(context, "final_bn", h)
@@ -200,7 +205,12 @@ def forward(
 
 
 def backward(
-    grad_logits: np.ndarray, cache: Cache, params: Tensors, config: ResNetConfig
+    grad_logits: np.ndarray,
+    cache: Cache,
+    params: Tensors,
+    config: ResNetConfig,
+    *,
+    reuse: Cache | None = None,
 ) -> Tensors:
     """Return the gradient of every parameter; the forward's lines in reverse order.
 
@@ -211,9 +221,11 @@ def backward(
         From the forward in training.
     params, config
         Those of the forward.
+    reuse : Cache, optional
+        ``cache``, if it may be emptied: activations are freed as they are used.
     """
     grads = Gradients(params)
-    _, block_backward = block_functions(config)
+    functions, blocks = block_functions(config), network_blocks(config)
     # forward: logits = linear(features, fc_weights, fc_bias)
     grad_features, grads["fc_weights"], grads["fc_bias"] = linear_backward(
         grad_logits, cache.features, params["fc_weights"]
@@ -225,11 +237,11 @@ def backward(
     grad = global_avgpool2d_backward(grad_features[:, :, None, None], cache.last)
     # forward: h = relu(final_bn(h)), with pre-activation
     grad = norm_backward(grads, grad, cache.final, reuse=grad)
-    # forward: for block in network_blocks(config): h = block_forward(context, block, h)
-    for block, block_cache in zip(
-        reversed(network_blocks(config)), reversed(cache.blocks), strict=True
-    ):
-        grad = block_backward(grads, block, grad, block_cache, reuse=grad)
+    # forward: h, caches = run_blocks(context, block_forward, blocks, h)
+    spent = None if reuse is None else cache.blocks
+    grad = run_blocks_backward(
+        grads, *functions, blocks, grad, cache.blocks, reuse=spent
+    )
     # forward: h = relu(bn1(conv1(x))); the images need no gradient
     conv_norm_backward(grads, grad, cache.stem, reuse=grad, needs_grad_input=False)
     return grads.in_order()

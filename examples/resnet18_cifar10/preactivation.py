@@ -58,6 +58,7 @@ def basic_block(
         h,
         shortcut,
         drop_path=block.drop_path,
+        source=conv1,
         relu=False,
     )
     if conv1 is None or conv2 is None:  # inference
@@ -93,7 +94,9 @@ def bottleneck(
     name = block.name
     a, bn1, shortcut, proj = _begin(context, block, x)
     h, conv1 = conv_norm(context, f"{name}_conv1", f"{name}_bn2", a)
-    h, conv2 = conv_norm(context, f"{name}_conv2", f"{name}_bn3", h, block.stride)
+    h, conv2 = conv_norm(
+        context, f"{name}_conv2", f"{name}_bn3", h, block.stride, source=conv1
+    )
     out, conv3 = conv_norm_add(
         context,
         f"{name}_conv3",
@@ -101,6 +104,7 @@ def bottleneck(
         h,
         shortcut,
         drop_path=block.drop_path,
+        source=conv2,
         relu=False,
     )
     if conv1 is None or conv2 is None:  # inference

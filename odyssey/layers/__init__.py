@@ -4,6 +4,7 @@
     norm.py      batch norm with the relu after it
     conv_norm.py convolution with batch norm, relu, and the addition that ends a branch
     shortcut.py  the shortcut of a residual block
+    blocks.py    blocks one after another; what is kept of each for the backward
 
 An operation (`odyssey.ops`) takes arrays; a layer takes names and finds its arrays by
 them: parameters, running statistics and gradients are dictionaries with the same names.

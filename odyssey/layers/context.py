@@ -1,7 +1,12 @@
 """The input of the forwards of layers, and the gradients that their backwards fill."""
 
+import contextlib
+import copy
+from collections.abc import Iterator
+
 import numpy as np
 
+from odyssey.ops.batch_norm import BatchStatistics
 from odyssey.ops.dropout import dropout
 
 Tensors = dict[str, np.ndarray]
@@ -28,6 +33,8 @@ class Context:
     ----------
     new_state : Tensors
         The running statistics after this forward; the layers fill it.
+    statistics : dict
+        Those of the batch, by the name of the batch norm; the layers fill it.
     """
 
     def __init__(
@@ -42,6 +49,23 @@ class Context:
         self.params, self.state = params, state
         self.training, self.normalize, self.rng = training, normalize, rng
         self.new_state = dict(state)
+        self.statistics: dict[str, BatchStatistics] = {}
+
+    def again(self) -> "Context":
+        """Return a context to run what follows once more, with the same result.
+
+        It draws the same random numbers as this one does next, and knows the statistics
+        of the batch; the new running statistics are its own.
+        """
+        again = Context(
+            self.params,
+            self.state,
+            self.training,
+            normalize=self.normalize,
+            rng=copy.deepcopy(self.rng),
+        )
+        again.statistics = self.statistics
+        return again
 
     def branch_scale(self, x: np.ndarray, drop_path: float) -> np.ndarray | None:
         """Draw the factors by which the images' branches are multiplied, (N, 1, 1, 1).
@@ -57,11 +81,25 @@ class Context:
 
 
 class Gradients(dict[str, np.ndarray]):
-    """The gradients of the parameters, by name."""
+    """The gradients of the parameters, by name.
+
+    ``overwrites_caches`` lets backwards write gradients over arrays of their caches
+    that nothing needs after them.
+    """
 
     def __init__(self, params: Tensors) -> None:
         super().__init__()
         self.params = params
+        self.overwrites_caches = False
+
+    @contextlib.contextmanager
+    def overwriting(self, caches: bool) -> Iterator[None]:
+        """Set ``overwrites_caches`` for the backwards within."""
+        before, self.overwrites_caches = self.overwrites_caches, caches
+        try:
+            yield
+        finally:
+            self.overwrites_caches = before
 
     def in_order(self) -> Tensors:
         """Return the gradients in the order of the parameters, one for each."""

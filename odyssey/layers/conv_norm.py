@@ -7,13 +7,19 @@ In a network without batch norm there is no normalisation.  In inference there i
 either, because batch norms have been folded into the convolutions.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from odyssey.layers.context import Context, Gradients
 from odyssey.layers.names import named
-from odyssey.layers.norm import NormCache, ReluCache, batch_norm, norm_backward
+from odyssey.layers.norm import (
+    NormCache,
+    ReluCache,
+    batch_norm,
+    norm_backward,
+    norm_output,
+)
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.addition import add
 from odyssey.ops.conv import conv2d, conv2d_backward
@@ -24,7 +30,7 @@ class ConvCache(NamedTuple):
     """What the backward of convolution, batch norm and relu needs of their forward."""
 
     name: str  # s1b1_conv1
-    x: np.ndarray  # (N, C, H, W) input of the convolution
+    x: np.ndarray | Any  # (N, C, H, W) input, or the `NormCache` that it is found from
     stride: int
     padding: int
     after: NormCache | ReluCache | None  # of what follows the convolution
@@ -41,6 +47,7 @@ def conv_norm(
     *,
     addend: np.ndarray | None = None,
     relu: bool = True,
+    source: ConvCache | None = None,
 ) -> tuple[np.ndarray, ConvCache | None]:
     """Return relu(batch norm of the convolution of x, plus addend), and a cache.
 
@@ -54,6 +61,9 @@ def conv_norm(
         The padding is half the kernel: with stride 1, P = H and Q = W.
     addend : (N, K, P, Q), optional
     relu : bool
+    source : ConvCache, optional
+        Of the layer whose result ``x`` is, if nothing else needs ``x``.  If that is a
+        batch norm's, ``x`` is not kept: the backward normalises once more.
 
     Returns
     -------
@@ -73,6 +83,8 @@ def conv_norm(
             after = ReluCache(out)
     if not context.training:
         return out, None
+    if source is not None and isinstance(source.after, NormCache):
+        return out, ConvCache(conv, source.after, stride, padding, after)
     return out, ConvCache(conv, x, stride, padding, after)
 
 
@@ -91,12 +103,17 @@ def conv_norm_backward(
     ``reuse`` is ``grad_output``, if its memory may be overwritten.
     """
     # forward: out = batch_norm(h)
+    if reuse is None and grads.overwrites_caches and isinstance(cache.after, NormCache):
+        reuse = cache.after.x  # h, which only this backward needs
     grad_h = norm_backward(grads, grad_output, cache.after, reuse=reuse)
     # forward: h = conv2d(x, kernel, bias, stride, padding)
     kernel, bias = f"{cache.name}_kernel", f"{cache.name}_bias"
+    x = cache.x
+    if isinstance(x, NormCache):
+        x = norm_output(grads.params, x)
     grad_input, grads[kernel], grad_bias = conv2d_backward(
         grad_h,
-        cache.x,
+        x,
         grads.params[kernel],
         cache.stride,
         cache.padding,
@@ -119,6 +136,7 @@ def conv_norm_add(
     *,
     drop_path: float = 0.0,
     relu: bool = True,
+    source: ConvCache | None = None,
 ) -> tuple[np.ndarray, ConvCache | None]:
     """Return relu(batch norm of the convolution of x, plus shortcut), and a cache.
 
@@ -127,8 +145,10 @@ def conv_norm_add(
     """
     scale = context.branch_scale(x, drop_path)
     if scale is None:
-        return conv_norm(context, conv, norm, x, addend=shortcut, relu=relu)
-    branch, cache = conv_norm(context, conv, norm, x, relu=False)
+        return conv_norm(
+            context, conv, norm, x, addend=shortcut, relu=relu, source=source
+        )
+    branch, cache = conv_norm(context, conv, norm, x, relu=False, source=source)
     out = add(branch * scale, shortcut)
     assert cache is not None  # a scale is drawn in training only
     return positive_part(out) if relu else out, cache._replace(branch_scale=scale)

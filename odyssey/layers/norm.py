@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odyssey.layers.context import Context, Gradients
+from odyssey.layers.context import Context, Gradients, Tensors
 from odyssey.layers.names import named
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.batch_norm import (
     BatchStatistics,
     batch_norm2d,
+    batch_norm_again,
     batch_norm_training_backward,
     batch_statistics,
 )
@@ -45,7 +46,8 @@ def batch_norm(
     """Return relu(batch norm of x in training, plus addend), and a cache."""
     params, state, new = context.params, context.state, context.new_state
     mean, var = f"{norm}_running_mean", f"{norm}_running_var"
-    statistics = batch_statistics(x)
+    statistics = context.statistics.get(norm) or batch_statistics(x)
+    context.statistics[norm] = statistics
     out, new[mean], new[var] = batch_norm2d(
         x,
         params[f"{norm}_gamma"],
@@ -58,6 +60,12 @@ def batch_norm(
         statistics=statistics,
     )
     return out, NormCache(norm, x, statistics, relu and addend is None)
+
+
+def norm_output(params: Tensors, cache: NormCache) -> np.ndarray:
+    """Return the result of a batch norm, and of a relu right after it, once more."""
+    gamma, beta = params[f"{cache.name}_gamma"], params[f"{cache.name}_beta"]
+    return batch_norm_again(cache.x, gamma, beta, cache.statistics, relu=cache.relu)
 
 
 @named("cache", "backward")
@@ -78,7 +86,7 @@ def norm_backward(
     cache : NormCache, ReluCache or None
         Of batch norm and perhaps relu, of a relu alone, of neither.
     reuse : ndarray, optional
-        ``grad_output``, where its memory may be written over.
+        ``grad_output`` or ``cache.x``, where its memory may be written over.
     """
     if cache is None:
         return grad_output

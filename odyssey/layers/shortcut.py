@@ -11,6 +11,8 @@ import numpy as np
 
 from odyssey.layers.context import Context, Gradients
 from odyssey.layers.conv_norm import ConvCache, conv_norm, conv_norm_backward
+from odyssey.layout import empty_like_layout
+from odyssey.memory import empty
 
 
 def shortcut(
@@ -77,8 +79,9 @@ def subsample(x: np.ndarray, channels: int, stride: int) -> np.ndarray:
     """
     part = x[:, :, ::stride, ::stride]
     N, C, P, Q = part.shape
-    out = np.zeros((N, P, Q, channels), x.dtype).transpose(0, 3, 1, 2)
+    out = empty((N, P, Q, channels), x.dtype).transpose(0, 3, 1, 2)
     out[:, :C] = part
+    out[:, C:] = 0
     return out
 
 
@@ -86,6 +89,7 @@ def subsample_backward(
     grad_output: np.ndarray, x: np.ndarray, stride: int
 ) -> np.ndarray:
     """Return the gradient of ``x``: zero in the pixels that were left out."""
-    grad_input = np.zeros_like(x)
+    grad_input = empty_like_layout(x, x.shape)
+    grad_input[...] = 0
     grad_input[:, :, ::stride, ::stride] = grad_output[:, : x.shape[1]]
     return grad_input

@@ -27,6 +27,7 @@ def training_step(
     config: Config,
     recipe: Recipe,
     reduce: Callable[[Tensors], None] | None = None,
+    recompute: bool = False,
 ) -> StepResult:
     """Learn from one batch.
 
@@ -41,6 +42,8 @@ def training_step(
     recipe : the run's
     reduce : called with the gradients between backward and update, to change them in
         place: to their mean over several processes, for example
+    recompute : keep only the input of each block for the backward, which runs its
+        forward again: less memory, more time, the same bits
 
     Raises
     ------
@@ -49,14 +52,14 @@ def training_step(
     """
     params = state.params
     rng = noise_generator(recipe.seed, state.step)  # for stochastic depth and dropout
-    logits, running, cache = network.forward(
-        params, state.running, x, config, True, rng
+    logits, running, cache = network.run_training(
+        params, state.running, x, config, rng, recompute=recompute
     )
     smoothing = recipe.label_smoothing
     loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, K)
 
     grad_logits = cross_entropy_backward(1.0, logits, labels, smoothing)  # (N, K)
-    grads = network.backward(grad_logits, cache, params, config)
+    grads = network.run_backward(grad_logits, cache, params, config)
     if reduce is not None:
         reduce(grads)
     grad_norm = check_step(loss, grads)  # stops here, before the update, if not finite

@@ -81,7 +81,8 @@ def batch_norm2d_backward(
     statistics : BatchStatistics, optional
         As given to the forward.
     out : array like ``grad_output``, optional
-        Where to write grad_input; ``grad_output`` itself, if it is not needed later.
+        Where to write grad_input; ``grad_output`` or ``x`` itself, if it is not needed
+        later.
 
     Returns
     -------
@@ -219,7 +220,7 @@ def _check_gradient(
     """Check the gradient from above, and where the input's is to go."""
     check_activations(op, x=x, grad_output=grad_output)
     check_shape(op, "grad_output", grad_output, x.shape)
-    if out is not None:
+    if out is not None and out is not x:
         check_out(op, out, grad_output, {"x": x, "gamma": gamma})
 
 

@@ -32,6 +32,7 @@ from odyssey.memory import empty
 from odyssey.ops.batch_norm.statistics import (
     BatchStatistics,
     affine,
+    check_statistics,
     normalizing_statistics,
 )
 
@@ -95,28 +96,60 @@ def batch_norm2d(
     parameters = {"gamma": gamma, "beta": beta, **running}
     dtype = check_arguments(op, x, parameters, training, momentum, eps)
     sums = sum_dtype(dtype)
-    images = as_nhwc(x)
-    matrix = images.reshape(-1, x.shape[1])  # (M, C)
-    added = as_bits(np.empty((0, x.shape[1]), dtype))
     if addend is not None:
         check_activations(op, x=x, addend=addend)
         check_shape(op, "addend", addend, x.shape, "as x")
-        added = as_nhwc(addend).reshape(matrix.shape)
     used = normalizing_statistics(op, x, **running, training=training, given=statistics)
 
     # xhat and out in one: out = (x - mean) * scale + shift, with scale = gamma * rstd
     factors = affine(used, gamma, beta, eps, training, sums)
-    out = as_bits(empty(matrix.shape, dtype))
-    kernels.scale_shift(matrix, *factors, added, relu, out)
-    out = from_nhwc(out.reshape(images.shape), x)
+    out = _scale_shift(x, factors, addend, relu)
     if not training:
         return out, native(widen(running_mean)), native(widen(running_var))
-    M = matrix.shape[0]
+    M = x.size // x.shape[1]
     unbiased = used.var * (M / (M - 1))
     new_mean = (1 - momentum) * widen(running_mean) + momentum * used.mean
     new_var = (1 - momentum) * widen(running_var) + momentum * unbiased
     with np.errstate(over="ignore"):  # beyond float32: Inf, as everywhere
         return out, new_mean.astype(sums), new_var.astype(sums)
+
+
+def batch_norm_again(
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    statistics: BatchStatistics,
+    *,
+    eps: float = 1e-5,
+    relu: bool = False,
+) -> np.ndarray:
+    """Return once more what ``batch_norm2d`` returned in training, to the bit.
+
+    Where that has not been kept: this is one pass over memory.
+    """
+    op = "batch_norm_again"
+    dtype = check_arguments(op, x, {"gamma": gamma, "beta": beta}, True, eps=eps)
+    check_statistics(op, statistics, x)
+    factors = affine(statistics, gamma, beta, eps, True, sum_dtype(dtype))
+    return _scale_shift(x, factors, None, relu)
+
+
+def _scale_shift(
+    x: np.ndarray,
+    factors: tuple[np.ndarray, np.ndarray, np.ndarray],
+    addend: np.ndarray | None,
+    relu: bool,
+) -> np.ndarray:
+    """Return (x - mean) * scale + shift, plus ``addend``; ``factors`` are the three."""
+    dtype = x.dtype.newbyteorder("=")
+    images = as_nhwc(x)
+    matrix = images.reshape(-1, x.shape[1])  # (M, C)
+    added = as_bits(np.empty((0, x.shape[1]), dtype))
+    if addend is not None:
+        added = as_nhwc(addend).reshape(matrix.shape)
+    out = as_bits(empty(matrix.shape, dtype))
+    kernels.scale_shift(matrix, *factors, added, relu, out)
+    return from_nhwc(out.reshape(images.shape), x)
 
 
 def check_arguments(

@@ -192,12 +192,14 @@ def conv2d_backward(
         grad_input = from_nhwc(grad_input, x)
 
     # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
-    grad_kernel = np.zeros((K, C, R, S), sum_dtype(dtype))
+    grad_kernel = empty((K, C, R, S), sum_dtype(dtype))
     algorithm = _choose("conv2d_backward", *shape, "grad_kernel")
     if N:
         factors = gradient, images, stride, padding, grad_kernel
         if not algorithm.grad_kernel(*factors):
             direct.grad_kernel(*factors)
+    else:
+        grad_kernel[...] = 0
 
     grad_bias = None
     if needs_grad_bias:

@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 from odyssey.bfloat16 import as_bits, widen
 from odyssey.kernels import pooling as kernels
 from odyssey.layout import as_nhwc, empty_like_layout, from_nhwc
+from odyssey.memory import empty
 from odyssey.ops.pooling.windows import check_grad_output, check_input, lay_out
 
 __all__ = [
@@ -60,7 +61,7 @@ def avgpool2d(
     """
     windows = lay_out("avgpool2d", x, kernel_size, stride, padding)
     N, C, H, W = x.shape
-    out = as_bits(np.empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("=")))
+    out = as_bits(empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("=")))
     rows, cols = windows.bounds(H, W)
     kernels.sum_windows(as_nhwc(x), rows, cols, 1 / windows.R**2, out)
     return from_nhwc(out, x)
@@ -94,7 +95,7 @@ def avgpool2d_backward(
     windows = lay_out(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
     check_grad_output(op, x, grad_output, windows.P, windows.Q)
-    grad_input = as_bits(np.empty((N, H, W, C), x.dtype.newbyteorder("=")))
+    grad_input = as_bits(empty((N, H, W, C), x.dtype.newbyteorder("=")))
     # forward: out[p, q] = 1/R^2 * sum of x over the rows and columns of window (p, q)
     rows, cols = windows.covering(H, W)
     gradient = as_nhwc(grad_output)

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike
 from odyssey.bfloat16 import as_bits
 from odyssey.kernels import pooling as kernels
 from odyssey.layout import as_nhwc, from_nhwc
+from odyssey.memory import empty
 from odyssey.ops.pooling.windows import check_grad_output, lay_out
 
 __all__ = ["maxpool2d", "maxpool2d_backward"]
@@ -48,7 +49,7 @@ def maxpool2d(
     """
     windows = lay_out("maxpool2d", x, kernel_size, stride, padding)
     N, C, H, W = x.shape
-    out = as_bits(np.empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("=")))
+    out = as_bits(empty((N, windows.P, windows.Q, C), x.dtype.newbyteorder("=")))
     rows, cols = windows.bounds(H, W)
     kernels.max_windows(as_nhwc(x), rows, cols, out)
     return from_nhwc(out, x)
@@ -82,7 +83,7 @@ def maxpool2d_backward(
     windows = lay_out(op, x, kernel_size, stride, padding)
     N, C, H, W = x.shape
     check_grad_output(op, x, grad_output, windows.P, windows.Q)
-    grad_input = as_bits(np.empty((N, H, W, C), x.dtype.newbyteorder("=")))
+    grad_input = as_bits(empty((N, H, W, C), x.dtype.newbyteorder("=")))
     # forward: out[p, q] = x[h*, w*]
     rows, cols = windows.bounds(H, W)
     kernels.max_windows_backward(
