@@ -26,6 +26,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.typing import signature
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 from odyssey.processor import vector_bytes
@@ -171,6 +172,23 @@ type_callable(operator.getitem)(lambda context: _type_element)
 lower_builtin(operator.getitem, Memory, types.Integer)(_lower_element)
 
 
+def _type_set_element(memory: Any, at: Any, value: Any) -> Any:
+    if isinstance(memory, Memory) and isinstance(at, types.Integer):
+        return signature(types.none, memory, at, memory.dtype)
+    return None
+
+
+def _lower_set_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    at = context.cast(builder, args[1], sig.args[1], types.intp)
+    place = builder.gep(args[0], [at])
+    context.pack_value(builder, sig.args[2], args[2], place)
+    return context.get_dummy_value()
+
+
+type_callable(operator.setitem)(lambda context: _type_set_element)
+lower_builtin(operator.setitem, Memory, types.Integer, types.Any)(_lower_set_element)
+
+
 def load(array: np.ndarray, at: int) -> np.ndarray:
     """Return the vector of ``array`` that begins at ``at``."""
     lanes = array.reshape(-1)[at : at + width(array)]
@@ -287,7 +305,7 @@ def _emit_load_part(
             mask = _mask(builder, count, memory.count)
             kinds = [pointer.type, INT32, mask.type, memory]
             align = ir.Constant(INT32, plain.align)
-            function = _declare(builder, name, memory, kinds)
+            function = declare(builder, name, memory, kinds)
             masked = builder.call(function, [pointer, align, mask, zero])
             part_block = builder.block
     loaded = builder.phi(memory)
@@ -330,7 +348,7 @@ def _lower_store_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             name = f"llvm.masked.store.{_suffix(memory)}.p0"
             mask = _mask(builder, count, memory.count)
             kinds = [memory, pointer.type, INT32, mask.type]
-            function = _declare(builder, name, ir.VoidType(), kinds)
+            function = declare(builder, name, ir.VoidType(), kinds)
             builder.call(function, [value, pointer, ir.Constant(INT32, align), mask])
     return context.get_dummy_value()
 
@@ -374,7 +392,7 @@ def _suffix(vector: ir.VectorType) -> str:
     return f"v{vector.count}{letters.get(vector.element, vector.element)}"
 
 
-def _declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
     """Return the LLVM function of this name, declared at its first use in a module."""
     function = builder.module.globals.get(name)
     return function or ir.Function(
