@@ -84,6 +84,10 @@ def collect() -> dict[str, Any]:
         "vector_bytes": processor.vector_bytes(),
         "cpu": cpu,
         "simd": [name for name, flag in SIMD.items() if f"+{flag}" in features],
+        "tiles": {
+            "used": processor.has_amx(),
+            "why_not": processor.why_no_amx() or None,
+        },
         "settings": {name: str(value) for name, value in settings().items()},
         "cache": {"folder": folder, "writable": _is_writable(folder)},
     }
@@ -98,6 +102,7 @@ def describe(known: dict[str, Any]) -> str:
     if numba.config.DISABLE_JIT:
         folder = "nothing is compiled (NUMBA_DISABLE_JIT)"
     unusual = [f"{name}={value}" for name, value in known["settings"].items()]
+    tiles = "yes" if known["tiles"]["used"] else f"no: {known['tiles']['why_not']}"
     of_process = f"{cores['machine']}, {cores['process']} of them for this process"
     if cores["quota"] is not None:
         of_process += f", granted the time of {cores['quota']:g}"
@@ -111,6 +116,7 @@ def describe(known: dict[str, Any]) -> str:
         ("CPU", known["cpu"]),
         ("SIMD", ", ".join(known["simd"]) or "none of " + ", ".join(SIMD)),
         ("vectors", vectors()),
+        ("tiles (AMX)", tiles),
         ("code settings", ", ".join(unusual) or "all as usual"),
         ("kernel cache", folder),
     ]

@@ -275,7 +275,7 @@ def _lower_load_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     lanes = sig.return_type.lanes
     pointer, memory = _place(context, builder, sig.args, args, lanes)
     count = context.cast(builder, args[2], sig.args[2], types.intp)
-    return _emit_load_part(context, builder, pointer, memory, count)
+    return _widen(builder, emit_load_part(context, builder, pointer, memory, count))
 
 
 def _lower_load_if(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -285,12 +285,13 @@ def _lower_load_if(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     count = context.cast(builder, args[3], sig.args[3], types.intp)
     zeros = cgutils.global_constant(builder, "zeros", ir.Constant(memory, None))
     pointer = builder.select(args[0], pointer, zeros)
-    return _emit_load_part(context, builder, pointer, memory, count)
+    return _widen(builder, emit_load_part(context, builder, pointer, memory, count))
 
 
-def _emit_load_part(
+def emit_load_part(
     context: Any, builder: Any, pointer: Any, memory: Any, count: Any
 ) -> Any:
+    """Return the first ``count`` lanes at an address, as they are, the others 0."""
     zero = ir.Constant(memory, None)
     with builder.if_else(_is_whole(builder, count, memory), likely=True) as (
         whole,
@@ -311,7 +312,7 @@ def _emit_load_part(
     loaded = builder.phi(memory)
     loaded.add_incoming(plain, plain_block)
     loaded.add_incoming(masked, part_block)
-    return _widen(builder, loaded)
+    return loaded
 
 
 def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:

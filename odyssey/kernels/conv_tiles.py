@@ -1,0 +1,295 @@
+"""Convolution of bfloat16 on tiles, and the gradient of its input.
+
+Both are the same sums.  The gradient of the input is a convolution of ``grad_output``
+with the kernel turned; where the stride is larger than one, it is one for each *phase*,
+the pixels with the same remainder of line and of column, which the same taps reach.
+
+    for piece (lines of images), in parallel: pack what it sees
+        for phase (u, v): for block of 32 kernels k:
+            for block of 32 rows (column q, image n) of a line p:
+                for block of 32 channels c: for tap (r, s):
+                    sums[row, k] += packed[line (p, r), column (q, s), n, c]
+                                    * matrix[k block, c block, (r, s), c, k]
+            for block of rows: out = relu(sums + bias + addend), rounded
+
+The sums of a block, 32 x 32, stay in four tiles until they are complete: for each tap
+two tiles of rows and two of kernels are loaded and multiplied four times, 64 cycles of
+products to 32 of loads.  That is from the first cache; so of the loops the taps are
+the inner ones: the 32 numbers of a pixel that one tap has seen, a line of the cache,
+are there for the next ones, and a block of 9 taps brings 32 rows and some beside them
+from the second cache instead of 288.  The kernels come from the second cache one after
+the other, as they lie: 2 KB for each 64 cycles.
+
+The rows of tiles are pixels, each ``row`` words from the last: an odd number of the
+cache's lines, so that they do not all fall into the same few sets of the first cache.
+
+What is left at the edges: rows beyond a line's last are computed of whatever is there
+and dropped; if a block has 16 or fewer rows, or kernels, the second tile is left out.
+
+An estimate for Emerald Rapids (48 KB and 2 MB of cache; nothing here is measured): with
+64 channels and kernels, 3x3, a block has 18 x 64 = 1,152 cycles of products, then 64
+vectors to finish, some 400 cycles, and its pixels cost 32 copies of 128 bytes, some
+150: at best two thirds of the peak.  With 512 channels it is 9,216 cycles to the same
+400, and what limits is the second cache: 2 KB of kernels and 0.5 KB of pixels for each
+64 cycles, of the 48 bytes a cycle that it gives in practice: nine tenths of the peak.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from odyssey.kernels.ending import Ending, finish
+from odyssey.kernels.jit import parallel, serial
+from odyssey.kernels.simd import flat, load, width
+from odyssey.kernels.tile_packing import BLOCK, Piece, pack_pixels
+from odyssey.kernels.tile_registers import (
+    TILE,
+    WORDS,
+    configure,
+    dot,
+    load_tile,
+    release,
+    store_tile,
+    zero,
+)
+
+#: Blocks of 32 x 32 sums that are computed before the first of them is finished: tiles
+#: are fastest in long stretches, and 64 blocks are 256 KB of sums in the second cache.
+STRETCH = 64
+
+
+class Phase(NamedTuple):
+    """Pixels that the same taps reach, and those taps."""
+
+    u: int  # the first line and column in out
+    v: int
+    P: int  # lines and columns
+    Q: int
+    r_first: int
+    r_last: int  # the one after the last
+    s_first: int
+    s_last: int
+    start: int  # of its part of the matrix
+
+
+class Block(NamedTuple):
+    """What is multiplied for 32 x 32 sums."""
+
+    at: int  # where the first row begins in the packed pixels
+    row: int  # words from one row to the next
+    start: int  # where the kernels begin in the matrix
+    c_blocks: int
+    r_first: int
+    r_last: int
+    s_first: int
+    s_last: int
+    two_rows: bool  # more than 16
+    two_columns: bool
+
+
+@serial
+def sum_block(tiles, packed, matrix, block, phase, S, offsets, sums, at):
+    """Write the sums of a block of 32 rows and 32 kernels to ``sums``."""
+    zero(tiles, 0)
+    zero(tiles, 1)
+    zero(tiles, 2)
+    zero(tiles, 3)
+    S_phase = phase.s_last - phase.s_first
+    taps = (phase.r_last - phase.r_first) * S_phase
+    row, below = block.row, 16 * block.row
+    for c in range(block.c_blocks):
+        for r in range(block.r_first, block.r_last):
+            tap = (r - phase.r_first) * S_phase - phase.s_first
+            for s in range(block.s_first, block.s_last):
+                a = block.at + offsets[r * S + s] + c * WORDS
+                b = block.start + (c * taps + tap + s) * 2 * TILE
+                load_tile(tiles, 4, packed, a, row)
+                load_tile(tiles, 6, matrix, b, WORDS)
+                dot(tiles, 0, 4, 6)
+                if block.two_columns:
+                    load_tile(tiles, 7, matrix, b + TILE, WORDS)
+                    dot(tiles, 1, 4, 7)
+                if block.two_rows:
+                    load_tile(tiles, 5, packed, a + below, row)
+                    dot(tiles, 2, 5, 6)
+                    if block.two_columns:
+                        dot(tiles, 3, 5, 7)
+    store_tile(tiles, 0, sums, at, BLOCK)
+    store_tile(tiles, 1, sums, at + WORDS, BLOCK)
+    store_tile(tiles, 2, sums, at + 16 * BLOCK, BLOCK)
+    store_tile(tiles, 3, sums, at + 16 * BLOCK + WORDS, BLOCK)
+
+
+@serial
+def find_block(windows, phase, images, line, p, m, H, W, row, start, last_k):
+    """Return the block that begins at row ``m`` of line ``p`` of a phase's results.
+
+    ``line`` is where in the packed pixels the line begins; taps outside of x (H, W) are
+    left out, and those of a column if that is so for all rows.
+    """
+    last = min(m + BLOCK, phase.Q * images)
+    top, left = p * windows.step + windows.top, windows.left
+    first_q, last_q = m // images * windows.step, (last - 1) // images * windows.step
+    s_first, s_last = phase.s_first, phase.s_last
+    if s_last - s_first > 1:
+        s_first = max(s_first, -left - last_q)
+        s_last = min(s_last, W - left - first_q)
+    return Block(
+        line + m * row,
+        row,
+        start,
+        (windows.numbers + BLOCK - 1) // BLOCK,
+        max(phase.r_first, -top),
+        min(phase.r_last, H - top),
+        s_first,
+        s_last,
+        last - m > 16,
+        last_k > 16,
+    )
+
+
+@serial
+def finish_block(ending, phase, piece, step, shape, p, m, k, sums, at):
+    """Write the sums of a block to the pixels of ``out``, of this ``shape``."""
+    H, W, K = shape[1], shape[2], shape[3]
+    q, n = m // piece.images, m % piece.images
+    for row in range(min(BLOCK, phase.Q * piece.images - m)):
+        line = (piece.first + n) * H + p * step + phase.u
+        begin = (line * W + q * step + phase.v) * K
+        for lane in range(0, min(BLOCK, K - k), width(sums)):
+            finish(ending, begin, k + lane, load(sums, at + row * BLOCK + lane))
+        n += 1
+        if n == piece.images:
+            q, n = q + 1, 0
+
+
+@serial
+def find_offsets(windows, images, row, offsets):
+    """Write how many words after a pixel's first tap each of its taps begins."""
+    step = windows.step
+    for r in range(windows.R):
+        for s in range(windows.S):
+            line = r % step * windows.lines + r // step
+            column = (line * windows.V + s % step) * windows.columns + s // step
+            offsets[r * windows.S + s] = column * images * row
+
+
+@parallel
+def convolve_tiles(
+    x,
+    matrix,
+    bias,
+    addend,
+    relu,
+    windows,
+    phases,
+    step,
+    groups,
+    lines,
+    registers,
+    packed,
+    sums,
+    out,
+):
+    """Compute a convolution of ``x`` with a kernel laid out as ``matrix``.
+
+    The page above has the loops.  x (N, H, W, C) and out (N, P, Q, K) are bfloat16, as
+    is the ``addend``, which is added if it has any images; ``bias`` is float32.  Rows of
+    ``phases`` are `Phase`: pixel (p, q) of a phase is (p*step + u, q*step + v) of out.
+    A piece has ``lines`` of results, in one of so many ``groups`` of images.
+    ``registers``, ``packed`` and ``sums`` have a row a thread.
+
+    Optimizations: those above, and
+    - a piece is packed, multiplied with all kernels and finished in the core's own cache
+    - products go on for a stretch of blocks before their sums are finished
+    - the kernels are cut into parts only where there are fewer pieces than threads,
+      because each part packs the piece anew
+    """
+    N, H, W = x.shape[:3]
+    K, S = out.shape[3], windows.S
+    blocks = (K + BLOCK - 1) // BLOCK
+    c_blocks = (windows.numbers + BLOCK - 1) // BLOCK
+    row = WORDS * (c_blocks | 1)
+    strips = (np.max(phases[:, 2]) + lines - 1) // lines
+    pieces, threads = groups * strips, len(registers)
+    parts = min(blocks, (threads + pieces - 1) // pieces)
+    factors = flat(matrix)
+    for thread in prange(threads):  # disjoint pixels and kernels of out
+        tiles, pixels = flat(registers[thread]), flat(packed[thread])
+        numbers, results = flat(packed[thread].view(np.uint16)), flat(sums[thread])
+        table = np.empty(windows.R * S, np.int64)
+        offsets = flat(table)
+        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu)
+        configure(tiles)
+        for task in range(thread, pieces * parts, threads):
+            part, group = task % parts, task // parts % groups
+            strip = task // parts // groups
+            first = group * N // groups
+            images = (group + 1) * N // groups - first
+            piece = Piece(first, images, strip * lines, lines)
+            pack_pixels(x, windows, piece, numbers, 2 * row)
+            find_offsets(windows, images, row, table)
+            for f in range(len(phases)):
+                phase = Phase(
+                    phases[f, 0],
+                    phases[f, 1],
+                    phases[f, 2],
+                    phases[f, 3],
+                    phases[f, 4],
+                    phases[f, 5],
+                    phases[f, 6],
+                    phases[f, 7],
+                    phases[f, 8],
+                )
+                taps = (phase.r_last - phase.r_first) * (phase.s_last - phase.s_first)
+                across = (phase.Q * images + BLOCK - 1) // BLOCK
+                total = across * max(0, min(lines, phase.P - piece.line))
+                line_words = windows.V * windows.columns * images * row
+                for kernels in range(
+                    part * blocks // parts, (part + 1) * blocks // parts
+                ):
+                    start = phase.start + kernels * c_blocks * taps * 2 * TILE
+                    for begin in range(0, total, STRETCH):
+                        end = min(begin + STRETCH, total)
+                        for b in range(begin, end):
+                            line, m = b // across, b % across * BLOCK
+                            block = find_block(
+                                windows,
+                                phase,
+                                images,
+                                line * line_words,
+                                piece.line + line,
+                                m,
+                                H,
+                                W,
+                                row,
+                                start,
+                                K - kernels * BLOCK,
+                            )
+                            to = (b - begin) * BLOCK * BLOCK
+                            sum_block(
+                                tiles,
+                                pixels,
+                                factors,
+                                block,
+                                phase,
+                                S,
+                                offsets,
+                                results,
+                                to,
+                            )
+                        for b in range(begin, end):
+                            finish_block(
+                                ending,
+                                phase,
+                                piece,
+                                step,
+                                out.shape,
+                                piece.line + b // across,
+                                b % across * BLOCK,
+                                kernels * BLOCK,
+                                results,
+                                (b - begin) * BLOCK * BLOCK,
+                            )
+        release(tiles)
