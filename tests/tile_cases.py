@@ -16,7 +16,16 @@ from odyssey.ops.conv import tiles
 # N, C, H, W, K, size of the kernel, stride, padding
 SHAPES = [
     (2, 3, 5, 7, 4, 3, 1, 1),  # the taps of a row as one
-    (1, 33, 9, 8, 40, 3, 1, 1),  # an odd number of images, more than a block of channels
+    (
+        1,
+        33,
+        9,
+        8,
+        40,
+        3,
+        1,
+        1,
+    ),  # an odd number of images, more than a block of channels
     (2, 33, 9, 8, 40, 3, 2, 1),
     (1, 100, 6, 5, 33, 1, 1, 0),
     (3, 16, 7, 6, 20, 1, 2, 0),

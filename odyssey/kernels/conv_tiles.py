@@ -74,23 +74,37 @@ class Phase(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What is multiplied for 32 x 32 sums."""
+    """What is multiplied for 32 rows of sums."""
 
     at: int  # where the first row begins in the packed pixels
     row: int  # words from one row to the next
     start: int  # where the kernels begin in the matrix
     c_blocks: int
-    r_first: int
+    r_first: int  # taps that are not outside the image
     r_last: int
     s_first: int
     s_last: int
     two_rows: bool  # more than 16
-    two_columns: bool
+
+
+class Buffers(NamedTuple):
+    """What a thread works on: arrays as `flat` gives them."""
+
+    tiles: np.ndarray
+    pixels: np.ndarray  # packed, in words
+    numbers: np.ndarray  # the same, as bfloat16
+    matrix: np.ndarray
+    sums: np.ndarray
+    offsets: np.ndarray  # of find_offsets
 
 
 @serial
-def sum_block(tiles, packed, matrix, block, phase, S, offsets, sums, at):
-    """Write the sums of a block of 32 rows and 32 kernels to ``sums``."""
+def sum_block(buffers, block, phase, S, two_columns, to):
+    """Write the sums of 32 rows and 32 kernels to the sums, from ``to`` on.
+
+    ``two_columns`` tells whether there are more than 16 kernels.
+    """
+    tiles, pixels, matrix = buffers.tiles, buffers.pixels, buffers.matrix
     zero(tiles, 0)
     zero(tiles, 1)
     zero(tiles, 2)
@@ -102,41 +116,42 @@ def sum_block(tiles, packed, matrix, block, phase, S, offsets, sums, at):
         for r in range(block.r_first, block.r_last):
             tap = (r - phase.r_first) * S_phase - phase.s_first
             for s in range(block.s_first, block.s_last):
-                a = block.at + offsets[r * S + s] + c * WORDS
+                a = block.at + buffers.offsets[r * S + s] + c * WORDS
                 b = block.start + (c * taps + tap + s) * 2 * TILE
-                load_tile(tiles, 4, packed, a, row)
+                load_tile(tiles, 4, pixels, a, row)
                 load_tile(tiles, 6, matrix, b, WORDS)
                 dot(tiles, 0, 4, 6)
-                if block.two_columns:
+                if two_columns:
                     load_tile(tiles, 7, matrix, b + TILE, WORDS)
                     dot(tiles, 1, 4, 7)
                 if block.two_rows:
-                    load_tile(tiles, 5, packed, a + below, row)
+                    load_tile(tiles, 5, pixels, a + below, row)
                     dot(tiles, 2, 5, 6)
-                    if block.two_columns:
+                    if two_columns:
                         dot(tiles, 3, 5, 7)
-    store_tile(tiles, 0, sums, at, BLOCK)
-    store_tile(tiles, 1, sums, at + WORDS, BLOCK)
-    store_tile(tiles, 2, sums, at + 16 * BLOCK, BLOCK)
-    store_tile(tiles, 3, sums, at + 16 * BLOCK + WORDS, BLOCK)
+    sums = buffers.sums
+    store_tile(tiles, 0, sums, to, BLOCK)
+    store_tile(tiles, 1, sums, to + WORDS, BLOCK)
+    store_tile(tiles, 2, sums, to + 16 * BLOCK, BLOCK)
+    store_tile(tiles, 3, sums, to + 16 * BLOCK + WORDS, BLOCK)
 
 
 @serial
-def find_block(windows, phase, images, line, p, m, H, W, row, start, last_k):
+def find_block(windows, phase, images, at, p, m, shape, row, start):
     """Return the block that begins at row ``m`` of line ``p`` of a phase's results.
 
-    ``line`` is where in the packed pixels the line begins; taps outside of x (H, W) are
-    left out, and those of a column if that is so for all rows.
+    Its first row is ``at`` in the packed pixels of x, which has this ``shape``.  Taps
+    outside of x are left out, and those of a column if that is so for all rows.
     """
+    H, W, step = shape[1], shape[2], windows.step
     last = min(m + BLOCK, phase.Q * images)
-    top, left = p * windows.step + windows.top, windows.left
-    first_q, last_q = m // images * windows.step, (last - 1) // images * windows.step
+    top, left = p * step + windows.top, windows.left
     s_first, s_last = phase.s_first, phase.s_last
     if s_last - s_first > 1:
-        s_first = max(s_first, -left - last_q)
-        s_last = min(s_last, W - left - first_q)
+        s_first = max(s_first, -left - (last - 1) // images * step)
+        s_last = min(s_last, W - left - m // images * step)
     return Block(
-        line + m * row,
+        at,
         row,
         start,
         (windows.numbers + BLOCK - 1) // BLOCK,
@@ -145,7 +160,6 @@ def find_block(windows, phase, images, line, p, m, H, W, row, start, last_k):
         s_first,
         s_last,
         last - m > 16,
-        last_k > 16,
     )
 
 
@@ -175,6 +189,81 @@ def find_offsets(windows, images, row, offsets):
             offsets[r * windows.S + s] = column * images * row
 
 
+@serial
+def convolve_phase(buffers, windows, phase, piece, ending, step, shapes, row, k):
+    """Compute 32 kernels of a phase, from ``k`` on, for a piece that is packed.
+
+    ``shapes`` are those of x and of out.
+    """
+    blocks = (windows.numbers + BLOCK - 1) // BLOCK
+    taps = (phase.r_last - phase.r_first) * (phase.s_last - phase.s_first)
+    start = phase.start + k // BLOCK * blocks * taps * 2 * TILE
+    across = (phase.Q * piece.images + BLOCK - 1) // BLOCK
+    total = across * max(0, min(piece.lines, phase.P - piece.line))
+    line_words = windows.V * windows.columns * piece.images * row
+    for begin in range(0, total, STRETCH):
+        end = min(begin + STRETCH, total)
+        for b in range(begin, end):
+            p, m = piece.line + b // across, b % across * BLOCK
+            at = b // across * line_words + m * row
+            block = find_block(
+                windows, phase, piece.images, at, p, m, shapes[0], row, start
+            )
+            to = (b - begin) * BLOCK * BLOCK
+            sum_block(buffers, block, phase, windows.S, shapes[1][3] - k > 16, to)
+        for b in range(begin, end):
+            p, m = piece.line + b // across, b % across * BLOCK
+            at = (b - begin) * BLOCK * BLOCK
+            finish_block(
+                ending, phase, piece, step, shapes[1], p, m, k, buffers.sums, at
+            )
+
+
+@serial
+def convolve_pieces(
+    x, windows, phases, step, groups, lines, ending, shape, buffers, offsets, turn
+):
+    """Compute a thread's share of the pieces: ``turn`` is its number, and of how many.
+
+    ``shape`` is that of out.
+    """
+    N, threads = x.shape[0], turn[1]
+    blocks = (shape[3] + BLOCK - 1) // BLOCK
+    row = WORDS * ((windows.numbers + BLOCK - 1) // BLOCK | 1)
+    P = 0
+    for f in range(len(phases)):
+        P = max(P, phases[f, 2])
+    pieces = groups * ((P + lines - 1) // lines)
+    parts = min(blocks, (threads + pieces - 1) // pieces)
+    configure(buffers.tiles)
+    for task in range(turn[0], pieces * parts, threads):
+        part, group = task % parts, task // parts % groups
+        first = group * N // groups
+        images = (group + 1) * N // groups - first
+        piece = Piece(first, images, task // parts // groups * lines, lines)
+        pack_pixels(x, windows, piece, buffers.numbers, 2 * row)
+        find_offsets(windows, images, row, offsets)
+        for f in range(len(phases)):
+            phase = Phase(
+                phases[f, 0],
+                phases[f, 1],
+                phases[f, 2],
+                phases[f, 3],
+                phases[f, 4],
+                phases[f, 5],
+                phases[f, 6],
+                phases[f, 7],
+                phases[f, 8],
+            )
+            shapes = x.shape, shape
+            for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+                k = block * BLOCK
+                convolve_phase(
+                    buffers, windows, phase, piece, ending, step, shapes, row, k
+                )
+    release(buffers.tiles)
+
+
 @parallel
 def convolve_tiles(
     x,
@@ -195,101 +284,41 @@ def convolve_tiles(
     """Compute a convolution of ``x`` with a kernel laid out as ``matrix``.
 
     The page above has the loops.  x (N, H, W, C) and out (N, P, Q, K) are bfloat16, as
-    is the ``addend``, which is added if it has any images; ``bias`` is float32.  Rows of
-    ``phases`` are `Phase`: pixel (p, q) of a phase is (p*step + u, q*step + v) of out.
-    A piece has ``lines`` of results, in one of so many ``groups`` of images.
+    is the ``addend``, which is added if it has any images; ``bias`` is float32.  Rows
+    of ``phases`` are `Phase`: pixel (p, q) of a phase is (p*step + u, q*step + v) of
+    out.  A piece has ``lines`` of results, in one of so many ``groups`` of images.
     ``registers``, ``packed`` and ``sums`` have a row a thread.
 
     Optimizations: those above, and
-    - a piece is packed, multiplied with all kernels and finished in the core's own cache
+    - a piece is packed, multiplied and finished in the core's own cache
     - products go on for a stretch of blocks before their sums are finished
     - the kernels are cut into parts only where there are fewer pieces than threads,
       because each part packs the piece anew
     """
-    N, H, W = x.shape[:3]
-    K, S = out.shape[3], windows.S
-    blocks = (K + BLOCK - 1) // BLOCK
-    c_blocks = (windows.numbers + BLOCK - 1) // BLOCK
-    row = WORDS * (c_blocks | 1)
-    strips = (np.max(phases[:, 2]) + lines - 1) // lines
-    pieces, threads = groups * strips, len(registers)
-    parts = min(blocks, (threads + pieces - 1) // pieces)
-    factors = flat(matrix)
+    threads = len(registers)
     for thread in prange(threads):  # disjoint pixels and kernels of out
-        tiles, pixels = flat(registers[thread]), flat(packed[thread])
-        numbers, results = flat(packed[thread].view(np.uint16)), flat(sums[thread])
-        table = np.empty(windows.R * S, np.int64)
-        offsets = flat(table)
-        ending = Ending(flat(out), K, flat(bias), flat(addend), addend.size > 0, relu)
-        configure(tiles)
-        for task in range(thread, pieces * parts, threads):
-            part, group = task % parts, task // parts % groups
-            strip = task // parts // groups
-            first = group * N // groups
-            images = (group + 1) * N // groups - first
-            piece = Piece(first, images, strip * lines, lines)
-            pack_pixels(x, windows, piece, numbers, 2 * row)
-            find_offsets(windows, images, row, table)
-            for f in range(len(phases)):
-                phase = Phase(
-                    phases[f, 0],
-                    phases[f, 1],
-                    phases[f, 2],
-                    phases[f, 3],
-                    phases[f, 4],
-                    phases[f, 5],
-                    phases[f, 6],
-                    phases[f, 7],
-                    phases[f, 8],
-                )
-                taps = (phase.r_last - phase.r_first) * (phase.s_last - phase.s_first)
-                across = (phase.Q * images + BLOCK - 1) // BLOCK
-                total = across * max(0, min(lines, phase.P - piece.line))
-                line_words = windows.V * windows.columns * images * row
-                for kernels in range(
-                    part * blocks // parts, (part + 1) * blocks // parts
-                ):
-                    start = phase.start + kernels * c_blocks * taps * 2 * TILE
-                    for begin in range(0, total, STRETCH):
-                        end = min(begin + STRETCH, total)
-                        for b in range(begin, end):
-                            line, m = b // across, b % across * BLOCK
-                            block = find_block(
-                                windows,
-                                phase,
-                                images,
-                                line * line_words,
-                                piece.line + line,
-                                m,
-                                H,
-                                W,
-                                row,
-                                start,
-                                K - kernels * BLOCK,
-                            )
-                            to = (b - begin) * BLOCK * BLOCK
-                            sum_block(
-                                tiles,
-                                pixels,
-                                factors,
-                                block,
-                                phase,
-                                S,
-                                offsets,
-                                results,
-                                to,
-                            )
-                        for b in range(begin, end):
-                            finish_block(
-                                ending,
-                                phase,
-                                piece,
-                                step,
-                                out.shape,
-                                piece.line + b // across,
-                                b % across * BLOCK,
-                                kernels * BLOCK,
-                                results,
-                                (b - begin) * BLOCK * BLOCK,
-                            )
-        release(tiles)
+        table = np.empty(windows.R * windows.S, np.int64)
+        buffers = Buffers(
+            flat(registers[thread]),
+            flat(packed[thread]),
+            flat(packed[thread].view(np.uint16)),
+            flat(matrix),
+            flat(sums[thread]),
+            flat(table),
+        )
+        ending = Ending(
+            flat(out), out.shape[3], flat(bias), flat(addend), addend.size > 0, relu
+        )
+        convolve_pieces(
+            x,
+            windows,
+            phases,
+            step,
+            groups,
+            lines,
+            ending,
+            out.shape,
+            buffers,
+            table,
+            (np.intp(thread), threads),
+        )

@@ -130,17 +130,16 @@ def cut_window(source, line, length, begin, count, target, to):
 
 
 @serial
-def pack_gradient(grad_output, piece, pairs, first, last, table, words, packed):
+def pack_gradient(grad_output, piece, pairs, first, last, buffers):
     """Copy the gradient of a piece as tiles of 16 kernels by 32 (column, image).
 
     for line p: for step: for block of 16 kernels from ``first`` to ``last``:
-        packed[block, p, step, k, m] = grad_output[image, p, q, k]
+        gradients[block, p, step, k, m] = grad_output[image, p, q, k]
         where (q, image) is m + 32*step, zeros from the last q on
-
-    ``table`` is a buffer for where 16 pixels begin, ``words`` for a tile.
     """
     P, Q, K = grad_output.shape[1:]
-    source, lanes = flat(grad_output), width(packed)
+    source, lanes = flat(grad_output), width(buffers.words)
+    table, words = buffers.table, buffers.words
     block_words = piece.lines * pairs.steps * TILE
     for line in range(piece.lines):
         for step in range(pairs.steps):
@@ -162,18 +161,40 @@ def pack_gradient(grad_output, piece, pairs, first, last, table, words, packed):
                         two = load_if(both, source, begin + P * Q * K + k, K - k)
                         store(words, i * WORDS + lane, pair(one, two))
                 to = (block - first) * block_words + (line * pairs.steps + step) * TILE
-                transpose(words, 0, packed, to)
+                transpose(words, 0, buffers.gradients, to)
+
+
+class Totals(NamedTuple):
+    """Which totals a piece adds to."""
+
+    k: int  # blocks of 16 kernels before them, of those that are packed
+    below: bool  # a second one
+    c: int  # blocks of 16 numbers before them
+    there: bool  # they hold sums already
+    at: int  # where they begin
+
+
+class Buffers(NamedTuple):
+    """What a thread works on: arrays as `flat` gives them."""
+
+    tiles: np.ndarray
+    pixels: np.ndarray  # of pack_pairs
+    gradients: np.ndarray  # of pack_gradient
+    totals: np.ndarray
+    shape: tuple[int, ...]  # of the totals
+    words: np.ndarray  # of a tile
+    table: np.ndarray  # of where 16 pairs of pixels begin
+    edges: np.ndarray  # two windows that the image's edge cuts: bfloat16
 
 
 @serial
-def add_steps(
-    tiles, gradients, pixels, a, b, lines, steps, a_line, b_line, below, beside
-):
+def add_steps(buffers, a, b, lines, steps, a_line, b_line, below, beside):
     """Add up the products of so many steps of so many lines, in tiles 0 to 3.
 
     ``below`` and ``beside`` are the words to the second blocks of 16 kernels and of 16
     channels, 0 where there are none.
     """
+    tiles, gradients, pixels = buffers.tiles, buffers.gradients, buffers.pixels
     for line in range(lines):
         for step in range(steps):
             a_at = a + line * a_line + step * TILE
@@ -192,41 +213,36 @@ def add_steps(
 
 
 @serial
-def add_block(
-    tiles, gradients, pixels, windows, piece, pairs, shape, Q, k, c, more, sums, at
-):
+def add_block(buffers, windows, piece, pairs, shape, Q, where):
     """Add the products of a piece to the totals of 32 kernels and 32 numbers, all taps.
 
-    ``k`` counts blocks of 16 from the first that is packed, ``c`` those of x; ``more``
-    tells whether there are totals already.
+    ``shape`` is that of x, ``Q`` are the columns of the results.
     """
     H, W, step = shape[1], shape[2], windows.step
+    tiles, sums = buffers.tiles, buffers.totals
     a_line = pairs.steps * TILE
     a_block, b_block = piece.lines * a_line, windows.U * windows.lines * pairs.line
-    blocks, c_blocks = more[1], (windows.numbers + WORDS - 1) // WORDS
-    below = a_block if k + 1 < blocks else 0
-    beside = b_block if c + 1 < c_blocks else 0
+    below = a_block if where.below else 0
+    beside = b_block if WORDS * (where.c + 1) < windows.numbers else 0
     for r in range(windows.R):
         # lines p with 0 <= p*step + top + r < H
         top = windows.top + r
         p_first = max(piece.line, -(top // step))
         p_last = min(piece.line + piece.lines, (H - 1 - top) // step + 1)
-        b_line = r % step * windows.lines + r // step + p_first - piece.line
+        line = r % step * windows.lines + r // step + p_first - piece.line
         for s in range(windows.S):
             q_first, q_last, left = 0, Q, windows.left + s
             if windows.S > 1:
-                q_first, q_last = (
-                    max(0, -(left // step)),
-                    min(Q, (W - 1 - left) // step + 1),
-                )
+                q_first = max(0, -(left // step))
+                q_last = min(Q, (W - 1 - left) // step + 1)
             first = q_first * pairs.images // BLOCK
             last = (q_last * pairs.images + BLOCK - 1) // BLOCK
-            a = k * a_block + (p_first - piece.line) * a_line + first * TILE
+            a = where.k * a_block + (p_first - piece.line) * a_line + first * TILE
             column = s % step * windows.columns + s // step
-            b = c * b_block + b_line * pairs.line + first * TILE
+            b = where.c * b_block + line * pairs.line + first * TILE
             b += column * pairs.images // 2 * WORDS
-            to = at + (r * windows.S + s) * BLOCK * BLOCK
-            if more[0]:
+            to = where.at + (r * windows.S + s) * BLOCK * BLOCK
+            if where.there:
                 load_tile(tiles, 0, sums, to, BLOCK)
                 load_tile(tiles, 1, sums, to + WORDS, BLOCK)
                 load_tile(tiles, 2, sums, to + 16 * BLOCK, BLOCK)
@@ -236,23 +252,49 @@ def add_block(
                 zero(tiles, 1)
                 zero(tiles, 2)
                 zero(tiles, 3)
-            add_steps(
-                tiles,
-                gradients,
-                pixels,
-                a,
-                b,
-                p_last - p_first,
-                last - first,
-                a_line,
-                pairs.line,
-                below,
-                beside,
-            )
+            lines, steps = p_last - p_first, last - first
+            add_steps(buffers, a, b, lines, steps, a_line, pairs.line, below, beside)
             store_tile(tiles, 0, sums, to, BLOCK)
             store_tile(tiles, 1, sums, to + WORDS, BLOCK)
             store_tile(tiles, 2, sums, to + 16 * BLOCK, BLOCK)
             store_tile(tiles, 3, sums, to + 16 * BLOCK + WORDS, BLOCK)
+
+
+@serial
+def add_pieces(grad_output, x, windows, groups, lines, splits, together, buffers, turn):
+    """Add up a thread's share of the totals: ``turn`` is its number, and of how many."""
+    N, P, Q, K = grad_output.shape
+    parts, blocks, c_blocks = buffers.shape[0], buffers.shape[1], buffers.shape[2]
+    strips, halves = (P + lines - 1) // lines, (K + 15) // 16
+    pieces = groups * strips
+    block_words = windows.R * windows.S * BLOCK * BLOCK
+    configure(buffers.tiles)
+    for task in range(turn[0], parts * splits, turn[1]):
+        part, split = task // splits, task % splits
+        k_first, k_last = split * blocks // splits, (split + 1) * blocks // splits
+        first_half, last_half = 2 * k_first, min(2 * k_last, halves)
+        begin, end = part * pieces // parts, (part + 1) * pieces // parts
+        for number in range(begin, end):
+            group, line = number // strips, number % strips * lines
+            first = group * N // groups
+            count = (group + 1) * N // groups - first
+            piece = Piece(first, count, line, min(lines, P - line))
+            images = count + count % 2
+            steps = (Q * images + BLOCK - 1) // BLOCK
+            across = windows.V * windows.columns * images + steps * BLOCK - Q * images
+            pairs = Pairs(images, steps, across // 2 * WORDS)
+            pack_pairs(x, windows, piece, pairs, buffers.edges, buffers.pixels)
+            pack_gradient(grad_output, piece, pairs, first_half, last_half, buffers)
+            for some in range(k_first, k_last, together):
+                for c in range(c_blocks):
+                    for k in range(some, min(some + together, k_last)):
+                        below = 2 * k + 1 < last_half
+                        at = ((part * blocks + k) * c_blocks + c) * block_words
+                        where = Totals(
+                            2 * (k - k_first), below, 2 * c, number > begin, at
+                        )
+                        add_block(buffers, windows, piece, pairs, x.shape, Q, where)
+    release(buffers.tiles)
 
 
 @parallel
@@ -280,68 +322,31 @@ def grad_kernel_tiles(
       alone, so that the order of the additions never depends on the threads
     - where there are fewer parts than threads, the kernels are split as well
     """
-    N, P, Q, K = grad_output.shape
-    parts, blocks, c_blocks = totals.shape[:3]
-    strips = (P + lines - 1) // lines
-    chunks, threads, half_blocks = groups * strips, len(registers), (K + 15) // 16
-    block_words = windows.R * windows.S * BLOCK * BLOCK
+    threads = len(registers)
     for thread in prange(threads):  # disjoint (part, k block) of totals
-        tiles, pixels = flat(registers[thread]), flat(packed[thread])
-        turned, sums = flat(gradients[thread]), flat(totals)
-        buffer, starts = np.empty(TILE, np.float32), np.empty(BLOCK, np.int64)
+        words, starts = np.empty(TILE, np.float32), np.empty(BLOCK, np.int64)
         cut = np.empty(2 * windows.numbers, np.uint16)
-        words, table, edges = flat(buffer), flat(starts), flat(cut)
-        configure(tiles)
-        for task in range(thread, parts * splits, threads):
-            part, split = task // splits, task % splits
-            k_first, k_last = split * blocks // splits, (split + 1) * blocks // splits
-            first_half, last_half = 2 * k_first, min(2 * k_last, half_blocks)
-            begin, end = part * chunks // parts, (part + 1) * chunks // parts
-            for chunk in range(begin, end):
-                group, strip = chunk // strips, chunk % strips
-                first = group * N // groups
-                count = (group + 1) * N // groups - first
-                piece = Piece(
-                    first, count, strip * lines, min(lines, P - strip * lines)
-                )
-                images = count + count % 2
-                steps = (Q * images + BLOCK - 1) // BLOCK
-                across = (
-                    windows.V * windows.columns * images + steps * BLOCK - Q * images
-                )
-                pairs = Pairs(images, steps, across // 2 * WORDS)
-                pack_pairs(x, windows, piece, pairs, edges, pixels)
-                pack_gradient(
-                    grad_output,
-                    piece,
-                    pairs,
-                    first_half,
-                    last_half,
-                    table,
-                    words,
-                    turned,
-                )
-                more = (1 if chunk > begin else 0, last_half - first_half)
-                for some in range(k_first, k_last, together):
-                    for c in range(c_blocks):
-                        for k in range(some, min(some + together, k_last)):
-                            at = ((part * blocks + k) * c_blocks + c) * block_words
-                            add_block(
-                                tiles,
-                                turned,
-                                pixels,
-                                windows,
-                                piece,
-                                pairs,
-                                x.shape,
-                                Q,
-                                2 * (k - k_first),
-                                2 * c,
-                                more,
-                                sums,
-                                at,
-                            )
-        release(tiles)
+        buffers = Buffers(
+            flat(registers[thread]),
+            flat(packed[thread]),
+            flat(gradients[thread]),
+            flat(totals),
+            totals.shape,
+            flat(words),
+            flat(starts),
+            flat(cut),
+        )
+        add_pieces(
+            grad_output,
+            x,
+            windows,
+            groups,
+            lines,
+            splits,
+            together,
+            buffers,
+            (np.intp(thread), threads),
+        )
 
 
 @parallel

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.typing import signature
 from numba.extending import register_jitable
 
 from odyssey.kernels.simd import INT64, Memory, declare, register
@@ -162,7 +163,9 @@ def _lower_instruction(function: Callable, name: str) -> Callable:
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         if sig.args[0].dtype != types.uint8:
-            return context.compile_internal(builder, function, sig, args)
+            kinds = [types.unliteral(kind) for kind in sig.args]  # one for all tiles
+            any_tile = signature(sig.return_type, *kinds)
+            return context.compile_internal(builder, function, any_tile, args)
         values = [
             ir.Constant(INT8, kind.literal_value)
             for kind in sig.args

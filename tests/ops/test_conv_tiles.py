@@ -45,8 +45,8 @@ def in_float64(shape, addends, relu, absolute=False):
 @pytest.mark.parametrize("ending", [False, True], ids=["plain", "addend and relu"])
 def test_products_err_by_rounding_alone(shape, ending):
     """Sums of n terms err by n half steps of float32 at most, results by half a step."""
-    N, C, _, _, K, size = shape[:6]
-    P, Q = arrays(shape)[4].shape[1:3]
+    C, K, size = shape[1], *shape[4:6]
+    N, P, Q, _ = arrays(shape)[4].shape
     right = in_float64(shape, ending, ending)
     largest = in_float64(shape, ending, ending, absolute=True)
     terms = size * size * C + 2, size * size * K + 1, N * P * Q
@@ -85,8 +85,7 @@ def test_bits_do_not_depend_on_threads_or_on_what_ran_before(shape):
 def test_images_are_cut_into_pieces(shape, monkeypatch):
     """The same sums, but for the order of those of grad_kernel."""
     whole = products(shape)
-    monkeypatch.setattr(tiles, "PIECE", 2000)
-    monkeypatch.setattr(tiles.kernels, "STRETCH", 1)
+    monkeypatch.setattr(tiles, "_pieces", lambda N, P, *_: (min(N, 2), min(P, 2)))
     cut = products(shape)
     assert bits(whole[:2]) == bits(cut[:2])
     np.testing.assert_allclose(whole[2], cut[2], rtol=1e-4, atol=1e-4)
