@@ -39,9 +39,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.ending import Ending, finish
+from odyssey.kernels.ending import Ending, finish, pays_past_caches
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import flat, load, width
+from odyssey.kernels.simd import flat, keep, load, width
 from odyssey.kernels.tile_packing import BLOCK, Piece, pack_pixels
 from odyssey.kernels.tile_registers import (
     TILE,
@@ -295,7 +295,7 @@ def convolve_tiles(
     - the kernels are cut into parts only where there are fewer pieces than threads,
       because each part packs the piece anew
     """
-    threads = len(registers)
+    threads, past = len(registers), pays_past_caches(out)
     for thread in prange(threads):  # disjoint pixels and kernels of out
         table = np.empty(windows.R * windows.S, np.int64)
         buffers = Buffers(
@@ -306,9 +306,8 @@ def convolve_tiles(
             flat(sums[thread]),
             flat(table),
         )
-        ending = Ending(
-            flat(out), out.shape[3], flat(bias), flat(addend), addend.size > 0, relu
-        )
+        K, added = out.shape[3], addend.size > 0
+        ending = Ending(flat(out), K, flat(bias), flat(addend), added, relu, past)
         convolve_pieces(
             x,
             windows,
@@ -322,3 +321,4 @@ def convolve_tiles(
             table,
             (np.intp(thread), threads),
         )
+        keep(table)

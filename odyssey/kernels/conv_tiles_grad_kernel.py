@@ -41,6 +41,7 @@ from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import (
     fill,
     flat,
+    keep,
     load,
     load_if,
     load_part,
@@ -347,6 +348,9 @@ def grad_kernel_tiles(
             buffers,
             (np.intp(thread), threads),
         )
+        keep(words)
+        keep(starts)
+        keep(cut)
 
 
 @parallel

@@ -125,8 +125,11 @@ def dot(tiles: np.ndarray, sums: int, a: int, b: int) -> None:
 
 
 def flushed(number: np.float32) -> np.float32:
-    """Return zero in place of a denormal number."""
-    return np.float32(0) if abs(number) < SMALLEST else number
+    """Return zero of the same sign in place of a denormal number."""
+    if abs(number) < SMALLEST:
+        sign = np.float32(number).view(np.uint32) & np.uint32(0x80000000)
+        return np.uint32(sign).view(np.float32)
+    return number
 
 
 def lower(pair: np.float32) -> np.float32:

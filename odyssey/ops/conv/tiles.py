@@ -194,7 +194,7 @@ def _convolve(
 ) -> None:
     """Cut the images into pieces, and convolve them."""
     N, threads = len(x), num_threads()
-    P, Q = phases[:, 2].max(), phases[:, 3].max()
+    P, Q = int(phases[:, 2].max()), int(phases[:, 3].max())
     halo = (windows.R - 1) // windows.step
     row = WORDS * (_blocks(windows.numbers, BLOCK) | 1)
     line = windows.U * windows.V * windows.columns * row * 4
