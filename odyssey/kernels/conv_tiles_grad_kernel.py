@@ -81,8 +81,8 @@ def pack_pairs(x, windows, piece, pairs, edges, packed):
     H, W, C = x.shape[1:]
     source, length, lanes = flat(x), W * C, width(packed)
     numbers, half = windows.numbers, pairs.images // 2
-    blocks = (numbers + WORDS - 1) // WORDS
-    block_words = windows.U * windows.lines * pairs.line
+    blocks, whole = (numbers + WORDS - 1) // WORDS, numbers == C and C % WORDS == 0
+    block_words = windows.U * windows.lines * pairs.line + WORDS
     for n in range(half):
         there = 2 * n + 1 < piece.images
         for u in range(windows.U):
@@ -105,6 +105,15 @@ def pack_pairs(x, windows, piece, pairs, edges, packed):
                             cut_window(
                                 source, b, length, begin, numbers, edges, numbers
                             )
+                    if whole and there and not outside:
+                        for c in range(0, numbers, lanes):
+                            one, two = (
+                                load(source, a + begin + c),
+                                load(source, b + begin + c),
+                            )
+                            word = at + c // WORDS * block_words + c % WORDS
+                            store(packed, word, pair(one, two))
+                        continue
                     for c in range(0, blocks * WORDS, lanes):
                         count = 0 if outside else numbers - c
                         if cut:
@@ -145,22 +154,34 @@ def pack_gradient(grad_output, piece, pairs, first, last, buffers):
     for line in range(piece.lines):
         for step in range(pairs.steps):
             q, n = step * BLOCK // pairs.images, step * BLOCK % pairs.images
+            whole = True
             for i in range(WORDS):
                 begin = (((piece.first + n) * P + piece.line + line) * Q + q) * K
-                table[2 * i] = begin if q < Q else -1
-                table[2 * i + 1] = n + 1 < piece.images
+                there, both = q < Q, q < Q and n + 1 < piece.images
+                table[2 * i] = begin if there else -1
+                table[2 * i + 1] = both
+                whole = whole and both
                 n += 2
                 if n == pairs.images:
                     q, n = q + 1, 0
             for block in range(first, last):
-                for i in range(WORDS):
-                    begin, there = table[2 * i], table[2 * i] >= 0
-                    both = there and table[2 * i + 1] != 0
-                    for lane in range(0, WORDS, lanes):
-                        k = block * WORDS + lane
-                        one = load_if(there, source, begin + k, K - k)
-                        two = load_if(both, source, begin + P * Q * K + k, K - k)
-                        store(words, i * WORDS + lane, pair(one, two))
+                k = block * WORDS
+                if whole and k + WORDS <= K:
+                    for i in range(WORDS):
+                        begin = table[2 * i] + k
+                        for lane in range(0, WORDS, lanes):
+                            one = load(source, begin + lane)
+                            two = load(source, begin + P * Q * K + lane)
+                            store(words, i * WORDS + lane, pair(one, two))
+                else:
+                    for i in range(WORDS):
+                        begin, both = table[2 * i] + k, table[2 * i + 1] != 0
+                        there = table[2 * i] >= 0
+                        for lane in range(0, WORDS, lanes):
+                            count, second = K - k - lane, begin + P * Q * K + lane
+                            one = load_if(there, source, begin + lane, count)
+                            two = load_if(both, source, second, count)
+                            store(words, i * WORDS + lane, pair(one, two))
                 to = (block - first) * block_words + (line * pairs.steps + step) * TILE
                 transpose(words, 0, buffers.gradients, to)
 
@@ -222,7 +243,10 @@ def add_block(buffers, windows, piece, pairs, shape, Q, where):
     H, W, step = shape[1], shape[2], windows.step
     tiles, sums = buffers.tiles, buffers.totals
     a_line = pairs.steps * TILE
-    a_block, b_block = piece.lines * a_line, windows.U * windows.lines * pairs.line
+    a_block, b_block = (
+        piece.lines * a_line,
+        windows.U * windows.lines * pairs.line + WORDS,
+    )
     below = a_block if where.below else 0
     beside = b_block if WORDS * (where.c + 1) < windows.numbers else 0
     for r in range(windows.R):
@@ -371,10 +395,14 @@ def totals_to_gradient(totals, columns, grad_kernel):
             addition = flat(totals[part, block, c_block])
             for i in range(0, T * BLOCK * BLOCK, width(sums)):
                 store(sums, i, load(sums, i) + load(addition, i))
+        places = np.empty(BLOCK, np.int64)  # where in a kernel (C, R, S) a number goes
+        for i in range(BLOCK):
+            number = c_block * BLOCK + i
+            places[i] = number % C * R * S + number // C
+        target = grad_kernel.reshape(-1)
         for k in range(min(BLOCK, K - block * BLOCK)):
-            target = grad_kernel[block * BLOCK + k].reshape(C, R * S)
-            for i in range(min(BLOCK, columns * C - c_block * BLOCK)):
-                number = c_block * BLOCK + i
-                column, c = number // C, number % C
-                for t in range(T):
-                    target[c, t * columns + column] = sums[(t * BLOCK + k) * BLOCK + i]
+            begin = (block * BLOCK + k) * C * R * S
+            for t in range(T):
+                for i in range(min(BLOCK, columns * C - c_block * BLOCK)):
+                    at = begin + places[i] + t * columns
+                    target[at] = sums[(t * BLOCK + k) * BLOCK + i]

@@ -37,7 +37,20 @@ from numba import prange, types
 
 from odyssey.kernels import simd
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import INT16, INT32, Memory, Vector, flat, register
+from odyssey.kernels.simd import (
+    INT16,
+    INT32,
+    Memory,
+    Vector,
+    flat,
+    keep,
+    load,
+    load_part,
+    register,
+    store,
+    store_part,
+    width,
+)
 from odyssey.kernels.tile_registers import TILE, WORDS
 
 #: bfloat16 numbers of a tile's row; results, and channels, that are taken together.
@@ -197,16 +210,49 @@ for _function, _typer, _lower, _kinds in _lowered:
 
 
 @serial
-def rounded(bits):
-    """Return the bfloat16 nearest to a float32, both as bits; ties go to even."""
-    if bits & np.uint32(0x7FFFFFFF) > np.uint32(0x7F800000):  # NaN
-        return np.uint16(bits >> np.uint32(16) & np.uint32(0x8000) | np.uint32(0x7FC0))
-    last = bits >> np.uint32(16) & np.uint32(1)
-    return np.uint16((np.uint64(bits) + last + np.uint64(0x7FFF)) >> np.uint64(16))
+def find_numbers(shape, turned, taps, columns, first, first_channel, places):
+    """Write to ``places`` where in the rounded kernel a block's numbers are, -1 if not.
+
+    for tap t: for i: places[t, i] = where number first + i of tap t is, for result 0
+    """
+    channels, R, S = shape[0 if turned else 1], shape[2], shape[3]
+    step = BLOCK * R * S if turned else R * S
+    for t in range(len(taps) // columns):
+        for i in range(BLOCK):
+            column, c = (first + i) // channels, (first + i) % channels
+            place = -1
+            if column < columns:
+                r, s = taps[t * columns + column]
+                place = (c - first_channel) * step + r * S + s
+            places[t * BLOCK + i] = place
+
+
+@serial
+def round_rows(kernel, turned, k, channel, count, target, check):
+    """Round what a block of 32 results from ``k`` on needs of a kernel (K, C, R, S).
+
+    for result k: for channel c: target[k, c] = kernel[k, c], (R, S)
+    with the roles of results and channels exchanged, if the kernel is ``turned``:
+    for channel k: for result c: target[k, c] = kernel[k, c]
+    """
+    K, C = kernel.shape[:2]
+    size, source, lanes = kernel.shape[2] * kernel.shape[3], flat(kernel), width(check)
+    rows, row, begin = BLOCK, count * size, (k * C + channel) * size
+    there, numbers = K - k, min(count, C - channel) * size
+    if turned:
+        rows, row, begin = count, BLOCK * size, (channel * C + k) * size
+        there, numbers = K - channel, min(BLOCK, C - k) * size
+    for i in range(rows):
+        for number in range(0, row, lanes):
+            left = numbers - number if i < there else 0
+            value = load_part(source, begin + i * C * size + number, left)
+            store_part(target, i * row + number, value, row - number)
+            rounded = load_part(target, i * row + number, row - number)
+            store(check, 0, load(check, 0) + 0 * rounded)
 
 
 @parallel
-def kernel_to_tiles(kernel, turned, taps, columns, start, matrix, largest):
+def kernel_to_tiles(kernel, turned, taps, columns, start, matrix, checks):
     """Lay a float32 kernel (K, C, R, S) out as tiles of bfloat16, the second factor.
 
     for block of 32 results, for block of 32 numbers, in parallel: for tap t at (r, s):
@@ -216,44 +262,48 @@ def kernel_to_tiles(kernel, turned, taps, columns, start, matrix, largest):
 
     ``taps`` (T, 2) lists r and s.  So many ``columns`` of them are taken as one tap, of
     which a number is a channel of one of them.  ``turned`` exchanges the roles of K and
-    C.  ``matrix`` holds words, and is written from ``start`` on.  ``largest``, a number
-    a block, becomes the largest absolute value's bits: 0x7F80 is Inf.
+    C.  ``matrix`` holds words, and is written from ``start`` on.  ``checks``, a vector
+    of zeros a block, become NaN if a rounded number is not finite.
 
-    Optimizations: the tiles of a block lie in the order in which they are multiplied,
-    so that the second factor is read from one end to the other.
+    Optimizations:
+    - the tiles of a block lie in the order in which they are multiplied, so that the
+      second factor is read from one end to the other
+    - numbers are rounded in the order in which they lie, by vectors, and then moved
     """
     outputs, channels = kernel.shape[0], kernel.shape[1]
+    size = kernel.shape[2] * kernel.shape[3]
     if turned:
         outputs, channels = channels, outputs
-    numbers, T = columns * channels, len(taps) // columns
-    blocks, c_blocks = (outputs + BLOCK - 1) // BLOCK, (numbers + BLOCK - 1) // BLOCK
-    bits, target = kernel.view(np.uint32), matrix.view(np.uint16)
+    T = len(taps) // columns
+    blocks = (outputs + BLOCK - 1) // BLOCK
+    c_blocks = (columns * channels + BLOCK - 1) // BLOCK
+    target = matrix.view(np.uint32)
+    count = BLOCK if columns == 1 else channels
+    step = size if turned else count * size
     for task in prange(blocks * c_blocks):  # disjoint blocks of matrix
-        k_first, c_first = task // c_blocks * BLOCK, task % c_blocks * BLOCK
-        begin, most = 2 * start + task * T * 4 * TILE, np.uint16(0)
-        for lane in range(BLOCK):
-            k = k_first + lane
-            for i in range(BLOCK):
-                number = c_first + i
-                column, c = number // channels, number % channels
-                at = (
-                    begin
-                    + lane // 16 * 2 * TILE
-                    + i // 2 * BLOCK
-                    + lane % 16 * 2
-                    + i % 2
+        k, first = task // c_blocks * BLOCK, task % c_blocks * BLOCK
+        channel = first if columns == 1 else 0
+        rounded = np.empty(BLOCK * count * size, np.uint16)
+        places = np.empty(T * BLOCK, np.int64)
+        check = flat(checks[task])
+        numbers = flat(rounded)
+        round_rows(kernel, turned, k, channel, count, numbers, check)
+        find_numbers(kernel.shape, turned, taps, columns, first, channel, places)
+        for t in range(T):
+            for pair in range(WORDS):
+                at = start + ((task * T + t) * 2 * WORDS + pair) * WORDS
+                one, two = (
+                    places[t * BLOCK + 2 * pair],
+                    places[t * BLOCK + 2 * pair + 1],
                 )
-                for t in range(T):
-                    value = np.uint16(0)
-                    if k < outputs and number < numbers:
-                        r, s = taps[t * columns + column]
-                        if turned:
-                            value = rounded(bits[c, k, r, s])
-                        else:
-                            value = rounded(bits[k, c, r, s])
-                        most = max(most, np.uint16(value & np.uint16(0x7FFF)))
-                    target[at + t * 4 * TILE] = value
-        largest[task] = most
+                for lane in range(BLOCK):
+                    word = np.uint32(0)
+                    if one >= 0:
+                        word = np.uint32(numbers[one + lane * step])
+                    if two >= 0:
+                        word |= np.uint32(numbers[two + lane * step]) << np.uint32(16)
+                    target[at + lane // WORDS * TILE + lane % WORDS] = word
+        keep(rounded)
 
 
 # --- pixels --------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 
 from odyssey.kernels import conv_tiles as kernels
 from odyssey.kernels import conv_tiles_grad_kernel as grad_kernels
+from odyssey.kernels.simd import LANES
 from odyssey.kernels.tile_packing import BLOCK, Windows, kernel_to_tiles
 from odyssey.kernels.tile_registers import TILE, WORDS, registers
 from odyssey.memory import workspace
@@ -25,8 +26,6 @@ from odyssey.threads import num_threads
 #: cache of the processors that have tiles.  A constant, so that sums do not depend on
 #: where they are computed.
 PIECE = 512 * 1024
-#: bfloat16 of Inf, as bits.
-INFINITE = 0x7F80
 
 
 def worthwhile(
@@ -159,9 +158,8 @@ def grad_kernel(
     splits = min(blocks, _blocks(threads, parts))
     steps = _blocks(Q * images, BLOCK)
     across = windows.V * windows.columns * images + steps * BLOCK - Q * images
-    x_words = (
-        _blocks(columns * C, WORDS) * windows.U * windows.lines * across // 2 * WORDS
-    )
+    block_words = windows.U * windows.lines * across // 2 * WORDS + WORDS
+    x_words = _blocks(columns * C, WORDS) * block_words
     g_words = 2 * _blocks(blocks, splits) * lines * steps * TILE
     totals = workspace("kernel", (parts, blocks, c_blocks, T, BLOCK, BLOCK), "f4")
     grad_kernels.grad_kernel_tiles(
@@ -296,9 +294,9 @@ def _lay_out(
     """Lay a kernel out as tiles, and tell whether all that was rounded is finite."""
     outputs, channels = kernel.shape[:2] if not turned else kernel.shape[1::-1]
     blocks = _blocks(outputs, BLOCK) * _blocks(columns * channels, BLOCK)
-    largest = np.zeros(blocks, np.uint16)
-    kernel_to_tiles(kernel, turned, taps, columns, start, matrix, largest)
-    return bool(largest.max() < INFINITE)
+    checks = np.zeros((blocks, LANES), np.float32)
+    kernel_to_tiles(kernel, turned, taps, columns, start, matrix, checks)
+    return bool(np.isfinite(checks).all())
 
 
 def _blocks(count: int, size: int) -> int:
