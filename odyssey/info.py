@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def vectors() -> str:
-    """Return how wide the vectors of the kernels are, and whether they could be wider."""
+    """Return how wide the vectors of kernels are, and whether they could be wider."""
     size = processor.vector_bytes()
     words = f"{size} bytes, {size // 4} float32"
     gone = "avx512" in processor.disabled()

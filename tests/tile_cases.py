@@ -65,6 +65,11 @@ def arrays(shape, scale=1.0):
     return x, kernel, bias, addend, images(N, P, Q, K), images(N, H, W, C)
 
 
+def in_small_pieces(N, P, *_):
+    """Stand in for tiles._pieces: two lines of two images at most."""
+    return min(N, 2), min(P, 2)
+
+
 def products(shape, scale=1.0, addends=False, relu=False):
     """Return out, grad_input and grad_kernel as tiles.py computes them."""
     x, kernel, bias, addend, grad_output, grad_addend = arrays(shape, scale)
@@ -90,14 +95,17 @@ CASES = [
 
 
 def all_products():
-    """Return the products of all cases, by names."""
-    return {
-        f"{name} of case {number}": product
-        for number, case in enumerate(CASES)
-        for name, product in zip(
-            ("out", "grad_input", "grad_kernel"), products(*case), strict=True
-        )
-    }
+    """Return the products of all cases, whole and in small pieces, by names."""
+    found, whole = {}, tiles._pieces
+    for pieces in (whole, in_small_pieces):
+        tiles._pieces = pieces
+        for number, case in enumerate(CASES):
+            for product in zip(
+                ("out", "input", "kernel"), products(*case), strict=True
+            ):
+                found[f"{product[0]}, case {number}, {pieces.__name__}"] = product[1]
+    tiles._pieces = whole
+    return found
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ the pixels with the same remainder of line and of column, which the same taps re
             for block of rows: out = relu(sums + bias + addend), rounded
 
 The sums of a block, 32 x 32, stay in four tiles until they are complete: for each tap
-two tiles of rows and two of kernels are loaded and multiplied four times, 64 cycles of
-products to 32 of loads.  That is from the first cache; so of the loops the taps are
-the inner ones: the 32 numbers of a pixel that one tap has seen, a line of the cache,
+two tiles of rows and two of kernels are loaded, and multiplied four times, 64 cycles of
+products to 32 of loads from the first cache.  So that they come from there, taps are
+the inner loops: the 32 numbers of a pixel that one tap has seen, a line of the cache,
 are there for the next ones, and a block of 9 taps brings 32 rows and some beside them
 from the second cache instead of 288.  The kernels come from the second cache one after
 the other, as they lie: 2 KB for each 64 cycles.
@@ -23,15 +23,17 @@ the other, as they lie: 2 KB for each 64 cycles.
 The rows of tiles are pixels, each ``row`` words from the last: an odd number of the
 cache's lines, so that they do not all fall into the same few sets of the first cache.
 
-What is left at the edges: rows beyond a line's last are computed of whatever is there
-and dropped; if a block has 16 or fewer rows, or kernels, the second tile is left out.
+Where the edges leave something over, rows beyond a line's last are computed of whatever
+is there, and dropped; if a block has 16 or fewer rows, or kernels, the second tile is
+left out.
 
-An estimate for Emerald Rapids (48 KB and 2 MB of cache; nothing here is measured): with
-64 channels and kernels, 3x3, a block has 18 x 64 = 1,152 cycles of products, then 64
-vectors to finish, some 400 cycles, and its pixels cost 32 copies of 128 bytes, some
-150: at best two thirds of the peak.  With 512 channels it is 9,216 cycles to the same
-400, and what limits is the second cache: 2 KB of kernels and 0.5 KB of pixels for each
-64 cycles, of the 48 bytes a cycle that it gives in practice: nine tenths of the peak.
+What this could reach on Emerald Rapids is an estimate, for lack of such a processor:
+with 64 channels and kernels, 3 x 3, a block has 18 taps of 64 cycles, 1,152; its 64
+vectors of results take some 500 more, and the copy of its pixels 250 (half of 500, for
+there are two blocks of kernels): 60 % of the peak.  With 512 channels it is 9,216
+cycles to the same 500 and less than 150, and what limits is the second cache: 2 KB of
+kernels and 0.5 KB of pixels for each 64 cycles, where it gives some 48 bytes a cycle:
+nine tenths of the peak.
 """
 
 from typing import NamedTuple
@@ -42,7 +44,7 @@ from numba import prange
 from odyssey.kernels.ending import Ending, finish, pays_past_caches
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import flat, keep, load, width
-from odyssey.kernels.tile_packing import BLOCK, Piece, pack_pixels
+from odyssey.kernels.tile_packing import Piece, pack_pixels
 from odyssey.kernels.tile_registers import (
     TILE,
     WORDS,
@@ -53,9 +55,11 @@ from odyssey.kernels.tile_registers import (
     store_tile,
     zero,
 )
+from odyssey.kernels.tile_words import BLOCK
 
 #: Blocks of 32 x 32 sums that are computed before the first of them is finished: tiles
 #: are fastest in long stretches, and 64 blocks are 256 KB of sums in the second cache.
+#: A few would stay in the first one: which is faster is to be measured.
 STRETCH = 64
 
 

@@ -3,15 +3,16 @@
     grad_kernel[k, c, r, s] = sum over n,p,q  grad_output[n, p, q, k] * x[n, h, w, c]
 
 is a product of matrices, k by (r, s, c), whose inner dimension are the pixels.  A tile
-instruction takes what it sums in pairs (`tile_registers.py`), so both factors are packed
-anew, a piece of the images at a time, with 32 (column, image) in the inner dimension:
+instruction takes what it sums in pairs (`tile_registers.py`), so both factors are
+packed anew, a piece of the images at a time, with 32 (column, image) in the inner
+dimension:
 
     first factor    grad_output   [k block, p, step, k, 32 of (q, image)]
     second factor   x             [c block, line, pairs of (column, image), c, 2]
 
 In the first one pixels lie side by side, which is what transposes it: in words of two
 images, 16 x 16 of them by vectors.  It is transposed and not x because no tap moves it,
-and because it mostly has fewer pixels.  In x only pairs of images are interleaved; the
+and because it mostly has fewer pixels.  In x only pairs of images are interleaved.  The
 number of images is even (with an image of zeros, if need be), so that a tap never falls
 between the two of a pair, and is another place to begin, as in ``tile_packing.py``.
 
@@ -20,16 +21,16 @@ between the two of a pair, and is another place to begin, as in ``tile_packing.p
             for line p: for step of 32 (q, image):
                 totals[k block, c block, r, s] += g[k, p, step] * x[c, line, pairs]
 
-The sums of 32 x 32 stay in four tiles for a whole piece, and are then added to what
-``totals`` has.  Lines and steps where a tap sees nothing but what is outside the image
-are left out; a step that is partly outside meets zeros.
+The sums of 32 x 32 stay in four tiles for a whole piece, and go back to ``totals``.
+Lines and steps where a tap sees nothing but what is outside the image are left out; a
+step that is partly outside meets zeros.
 
-An estimate for Emerald Rapids (nothing here is measured): for 64 cycles of products 4 KB
-come from the second cache, which gives some 48 bytes a cycle: three quarters of the
-peak.  A piece of 4,096 pixels has 128 steps, 8,192 cycles for each block of totals,
-which are read and written once, 100 cycles.  Of 64 channels and kernels packing costs
-2 x 128 tiles of g at some 90 cycles and as many of x at 40, beside 36 x 8,192 cycles of
-products: a tenth.
+What this could reach on Emerald Rapids is an estimate, for lack of such a processor:
+for 64 cycles of products 4 KB come from the second cache, which gives some 48 bytes a
+cycle: three quarters of the peak.  With 64 channels and kernels a piece has 64 steps,
+4,096 cycles of products for each block of totals, which are read and written once, some
+100 cycles.  Packing costs 4 tiles of x and 4 of g for 36 blocks of 64 cycles, some 100
+cycles a tile: a quarter on top, with 512 channels a thirtieth.
 """
 
 from typing import NamedTuple
@@ -38,17 +39,9 @@ import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import (
-    fill,
-    flat,
-    keep,
-    load,
-    load_if,
-    load_part,
-    store,
-    width,
-)
-from odyssey.kernels.tile_packing import BLOCK, Piece, pair, transpose
+from odyssey.kernels.simd import flat, keep, load, store, width
+from odyssey.kernels.tile_packing import Piece
+from odyssey.kernels.tile_pairs import Pairs, pack_gradient, pack_pairs
 from odyssey.kernels.tile_registers import (
     TILE,
     WORDS,
@@ -59,131 +52,7 @@ from odyssey.kernels.tile_registers import (
     store_tile,
     zero,
 )
-
-
-class Pairs(NamedTuple):
-    """How pairs of images are packed."""
-
-    images: int  # of a piece: even
-    steps: int  # of 32 (column, image) in a line of results
-    line: int  # words of a line of x
-
-
-@serial
-def pack_pairs(x, windows, piece, pairs, edges, packed):
-    """Copy what the results of a piece see, two images a word.
-
-    for pair of images n: for line (u, i): for column (v, j): for block of 16 numbers c:
-        packed[c block, u, i, v, j, n / 2, c] = x[n, line, column, c] and that of n + 1
-
-    ``edges`` is a buffer for two windows that the image's edge cuts: bfloat16.
-    """
-    H, W, C = x.shape[1:]
-    source, length, lanes = flat(x), W * C, width(packed)
-    numbers, half = windows.numbers, pairs.images // 2
-    blocks, whole = (numbers + WORDS - 1) // WORDS, numbers == C and C % WORDS == 0
-    block_words = windows.U * windows.lines * pairs.line + WORDS
-    for n in range(half):
-        there = 2 * n + 1 < piece.images
-        for u in range(windows.U):
-            for i in range(piece.lines + (windows.R - 1) // windows.step):
-                h = (piece.line + i) * windows.step + windows.top + u
-                if h < 0 or h >= H:
-                    continue
-                a = ((piece.first + 2 * n) * H + h) * length
-                b = a + H * length
-                to = (u * windows.lines + i) * pairs.line
-                for column in range(windows.V * windows.columns):
-                    v, j = column // windows.columns, column % windows.columns
-                    begin = (j * windows.step + windows.left + v) * C
-                    at = to + (column * half + n) * WORDS
-                    outside = begin + numbers <= 0 or begin >= length
-                    cut = not outside and (begin < 0 or begin + numbers > length)
-                    if cut:
-                        cut_window(source, a, length, begin, numbers, edges, 0)
-                        if there:
-                            cut_window(
-                                source, b, length, begin, numbers, edges, numbers
-                            )
-                    if whole and there and not outside:
-                        for c in range(0, numbers, lanes):
-                            one, two = (
-                                load(source, a + begin + c),
-                                load(source, b + begin + c),
-                            )
-                            word = at + c // WORDS * block_words + c % WORDS
-                            store(packed, word, pair(one, two))
-                        continue
-                    for c in range(0, blocks * WORDS, lanes):
-                        count = 0 if outside else numbers - c
-                        if cut:
-                            one = load_part(edges, c, count)
-                            two = load_if(there, edges, numbers + c, count)
-                        else:
-                            one = load_part(source, a + begin + c, count)
-                            two = load_if(there, source, b + begin + c, count)
-                        word = at + c // WORDS * block_words + c % WORDS
-                        store(packed, word, pair(one, two))
-                # a line's last step may reach beyond its columns
-                used = windows.V * windows.columns * half * WORDS
-                for block in range(blocks):
-                    for word in range(used, pairs.line, lanes):
-                        store(packed, block * block_words + to + word, fill(packed, 0))
-
-
-@serial
-def cut_window(source, line, length, begin, count, target, to):
-    """Copy numbers of a line, from ``begin`` on, zeros where it has none."""
-    for i in range(count):
-        inside = 0 <= begin + i < length
-        target[to + i] = source[line + begin + i] if inside else np.uint16(0)
-
-
-@serial
-def pack_gradient(grad_output, piece, pairs, first, last, buffers):
-    """Copy the gradient of a piece as tiles of 16 kernels by 32 (column, image).
-
-    for line p: for step: for block of 16 kernels from ``first`` to ``last``:
-        gradients[block, p, step, k, m] = grad_output[image, p, q, k]
-        where (q, image) is m + 32*step, zeros from the last q on
-    """
-    P, Q, K = grad_output.shape[1:]
-    source, lanes = flat(grad_output), width(buffers.words)
-    table, words = buffers.table, buffers.words
-    block_words = piece.lines * pairs.steps * TILE
-    for line in range(piece.lines):
-        for step in range(pairs.steps):
-            q, n = step * BLOCK // pairs.images, step * BLOCK % pairs.images
-            whole = True
-            for i in range(WORDS):
-                begin = (((piece.first + n) * P + piece.line + line) * Q + q) * K
-                there, both = q < Q, q < Q and n + 1 < piece.images
-                table[2 * i] = begin if there else -1
-                table[2 * i + 1] = both
-                whole = whole and both
-                n += 2
-                if n == pairs.images:
-                    q, n = q + 1, 0
-            for block in range(first, last):
-                k = block * WORDS
-                if whole and k + WORDS <= K:
-                    for i in range(WORDS):
-                        begin = table[2 * i] + k
-                        for lane in range(0, WORDS, lanes):
-                            one = load(source, begin + lane)
-                            two = load(source, begin + P * Q * K + lane)
-                            store(words, i * WORDS + lane, pair(one, two))
-                else:
-                    for i in range(WORDS):
-                        begin, both = table[2 * i] + k, table[2 * i + 1] != 0
-                        there = table[2 * i] >= 0
-                        for lane in range(0, WORDS, lanes):
-                            count, second = K - k - lane, begin + P * Q * K + lane
-                            one = load_if(there, source, begin + lane, count)
-                            two = load_if(both, source, second, count)
-                            store(words, i * WORDS + lane, pair(one, two))
-                to = (block - first) * block_words + (line * pairs.steps + step) * TILE
-                transpose(words, 0, buffers.gradients, to)
+from odyssey.kernels.tile_words import BLOCK
 
 
 class Totals(NamedTuple):
@@ -287,7 +156,7 @@ def add_block(buffers, windows, piece, pairs, shape, Q, where):
 
 @serial
 def add_pieces(grad_output, x, windows, groups, lines, splits, together, buffers, turn):
-    """Add up a thread's share of the totals: ``turn`` is its number, and of how many."""
+    """Add up a thread's share of the totals: ``turn`` is its number and of how many."""
     N, P, Q, K = grad_output.shape
     parts, blocks, c_blocks = buffers.shape[0], buffers.shape[1], buffers.shape[2]
     strips, halves = (P + lines - 1) // lines, (K + 15) // 16
@@ -309,7 +178,10 @@ def add_pieces(grad_output, x, windows, groups, lines, splits, together, buffers
             across = windows.V * windows.columns * images + steps * BLOCK - Q * images
             pairs = Pairs(images, steps, across // 2 * WORDS)
             pack_pairs(x, windows, piece, pairs, buffers.edges, buffers.pixels)
-            pack_gradient(grad_output, piece, pairs, first_half, last_half, buffers)
+            table, words, turned = buffers.table, buffers.words, buffers.gradients
+            pack_gradient(
+                grad_output, piece, pairs, first_half, last_half, table, words, turned
+            )
             for some in range(k_first, k_last, together):
                 for c in range(c_blocks):
                     for k in range(some, min(some + together, k_last)):
@@ -382,7 +254,8 @@ def totals_to_gradient(totals, columns, grad_kernel):
     """Add up the parts of ``totals`` in their order, and write them as (K, C, R, S).
 
     for block of 32 k, for block of 32 c, in parallel: for tap: for k: for c:
-        grad_kernel[k, c, r, s] = sum over parts  totals[part, k block, c block, tap, k, c]
+        grad_kernel[k, c, r, s] = sum over parts
+            totals[part, k block, c block, tap, k, c]
 
     If so many ``columns`` of taps were taken as one, c counts the channels of each.
     """

@@ -24,9 +24,11 @@ what it does in parallel, `release` at the end.  `registers` makes the argument
   Intel's manual defines them, so that all kernels can be tested on every processor.
 
 TDPBF16PS, as `dot` is called there, sums the first numbers of all pairs by fused
-multiplications, the second numbers too, adds the one to the other, and that to ``sums``.
-It rounds to nearest even, takes numbers below 2^-126 (denormal ones) as zero, and makes
-such results zero.  So bfloat16 numbers that are that small count as zero on tiles.
+multiplications, the second numbers too, adds the one to the other, and that to
+``sums``.  It rounds to nearest even, takes numbers below 2^-126 (denormal ones) as
+zero, and makes such results zero of the same sign.  So bfloat16 numbers that are that
+small count as zero on tiles.  In one thing the array may differ: a result just below
+2^-126 that rounds up to it is kept here.
 """
 
 import math
@@ -68,7 +70,7 @@ def registers(threads: int, real: bool) -> np.ndarray:
     return layout
 
 
-# --- what the instructions do ----------------------------------------------------------
+# --- what the instructions do --------------------------------------------------------
 
 
 def configure(tiles: np.ndarray) -> None:
@@ -158,7 +160,7 @@ def multiply_add(a: np.float32, b: np.float32, c: np.float32) -> np.float32:
     return np.float32(total)
 
 
-# --- and the code that they are compiled to --------------------------------------------
+# --- and the code that they are compiled to ------------------------------------------
 
 
 def _lower_instruction(function: Callable, name: str) -> Callable:

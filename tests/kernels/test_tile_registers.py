@@ -9,7 +9,6 @@ from tile_cases import to_bfloat16, widened
 from odyssey.kernels import tile_registers
 from odyssey.kernels.jit import serial
 from odyssey.kernels.simd import flat
-from odyssey.kernels.tile_packing import transpose
 from odyssey.kernels.tile_registers import (
     configure,
     dot,
@@ -19,6 +18,7 @@ from odyssey.kernels.tile_registers import (
     store_tile,
     zero,
 )
+from odyssey.kernels.tile_words import transpose
 
 
 @serial

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from tile_cases import SHAPES, arrays, products, to_bfloat16, widened
+from tile_cases import SHAPES, arrays, in_small_pieces, products, to_bfloat16, widened
 
 from odyssey import memory, reference
 from odyssey.ops.conv import tiles
@@ -44,7 +44,7 @@ def in_float64(shape, addends, relu, absolute=False):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("ending", [False, True], ids=["plain", "addend and relu"])
 def test_products_err_by_rounding_alone(shape, ending):
-    """Sums of n terms err by n half steps of float32 at most, results by half a step."""
+    """Sums of n terms err by n half steps of float32 at most, results by one."""
     C, K, size = shape[1], *shape[4:6]
     N, P, Q, _ = arrays(shape)[4].shape
     right = in_float64(shape, ending, ending)
@@ -85,7 +85,7 @@ def test_bits_do_not_depend_on_threads_or_on_what_ran_before(shape):
 def test_images_are_cut_into_pieces(shape, monkeypatch):
     """The same sums, but for the order of those of grad_kernel."""
     whole = products(shape)
-    monkeypatch.setattr(tiles, "_pieces", lambda N, P, *_: (min(N, 2), min(P, 2)))
+    monkeypatch.setattr(tiles, "_pieces", in_small_pieces)
     cut = products(shape)
     assert bits(whole[:2]) == bits(cut[:2])
     np.testing.assert_allclose(whole[2], cut[2], rtol=1e-4, atol=1e-4)

@@ -1,10 +1,11 @@
 """The three products of a convolution of bfloat16, on the tiles of Intel's servers.
 
-Here the buffers of ``kernels/conv_tiles.py`` and ``conv_tiles_grad_kernel.py`` are laid
-out and their kernels are called; those say how they sum.  Images and their gradients
-are uint16 arrays that hold bfloat16, kernel and bias are float32.  The kernel is rounded
-to bfloat16 when it is laid out, the bias is not.  Sums are float32, as the gradient of
-the kernel; what goes to images is rounded once, after bias, addend and relu.
+Here the buffers of ``kernels/conv_tiles.py`` and ``conv_tiles_grad_kernel.py`` are
+laid out and their kernels are called; those say how they sum.  Images and their
+gradients are uint16 arrays that hold bfloat16, kernel and bias are float32.  The kernel
+is rounded to bfloat16 when it is laid out, the bias is not.  Sums are float32, as is
+the gradient of the kernel; what goes to images is rounded once, after bias, addend and
+relu.
 
 Where the processor has no tiles, `worthwhile` says no.  The functions work all the
 same, slowly, on an array that stands for the tiles.  A tile takes numbers below 2^-126
@@ -16,8 +17,10 @@ import numpy as np
 from odyssey.kernels import conv_tiles as kernels
 from odyssey.kernels import conv_tiles_grad_kernel as grad_kernels
 from odyssey.kernels.simd import LANES
-from odyssey.kernels.tile_packing import BLOCK, Windows, kernel_to_tiles
+from odyssey.kernels.tile_kernel import kernel_to_tiles
+from odyssey.kernels.tile_packing import Windows
 from odyssey.kernels.tile_registers import TILE, WORDS, registers
+from odyssey.kernels.tile_words import BLOCK
 from odyssey.memory import workspace
 from odyssey.processor import has_amx
 from odyssey.threads import num_threads
@@ -33,8 +36,8 @@ def worthwhile(
 ) -> bool:
     """Tell whether the tiles are the fastest way for this shape, and are there.
 
-    They multiply some ten times as fast as vectors of float32 do, so that they pay where
-    a tenth of what they multiply is wanted: an estimate, for want of a measurement.
+    They multiply some ten times as fast as vectors of float32 do, so that they pay
+    where an eighth of what they multiply is wanted: an estimate, not yet measured.
     """
     K, C, R, S = kernel.shape
     if not has_amx() or max(R, S) > 7 or N * P * Q < BLOCK:
@@ -82,10 +85,13 @@ def grad_input(
 ) -> bool:
     """Write the gradient of the input (N, H, W, C), plus ``addend``.
 
-    Pixel (h, w) = (i*stride + u, j*stride + v) gets what tap (r, s) made of it, at p = i
-    + (u + padding - r) / stride, where that is whole, and q likewise: a convolution of
-    ``grad_output`` for each phase (u, v).
+    Pixel (h, w) = (i*stride + u, j*stride + v) gets what tap (r, s) made of it, at
+    p = i + (u + padding - r) / stride, where that is whole, and q likewise: so it is a
+    convolution of ``grad_output`` for each phase (u, v).  Of strides above 8, where
+    phases are many and taps few, it does nothing.
     """
+    if stride > 8:
+        return False
     K, C, R, S = kernel.shape
     _, H, W, _ = out.shape
     rows, cols = _reaching(R, H, stride, padding), _reaching(S, W, stride, padding)
@@ -141,7 +147,7 @@ def grad_kernel(
     blocks, c_blocks = _blocks(K, BLOCK), _blocks(columns * C, BLOCK)
     T = R * windows.S
     total_words = blocks * c_blocks * T * BLOCK * BLOCK
-    # what is packed is read anew for each piece of totals, and they for each piece of it
+    # a larger piece is read from farther away, and fewer pieces read totals less often
     most = max(2 * PIECE, 4 * total_words)
     width = _blocks(columns * C, WORDS) * WORDS + _blocks(K, WORDS) * WORDS
     line = windows.U * windows.V * windows.columns * width * 2
@@ -273,7 +279,7 @@ def _reaching(R: int, H: int, stride: int, padding: int) -> list[list[tuple[int,
 
 
 def _columns(C: int, S: int) -> int:
-    """Return how many columns of taps to take as one: all, if that fills tiles better."""
+    """Return how many columns of taps to take as one: all, if it fills tiles better."""
     together, apart = _blocks(S * C, BLOCK), S * _blocks(C, BLOCK)
     return S if C < 2 * BLOCK and together < apart else 1
 
