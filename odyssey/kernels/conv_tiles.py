@@ -41,7 +41,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.ending import Ending, finish, pays_past_caches
+from odyssey.kernels.ending import Ending, finish, is_large
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import flat, keep, load, width
 from odyssey.kernels.tile_packing import Piece, pack_pixels
@@ -299,7 +299,7 @@ def convolve_tiles(
     - the kernels are cut into parts only where there are fewer pieces than threads,
       because each part packs the piece anew
     """
-    threads, past = len(registers), pays_past_caches(out)
+    threads, past = len(registers), is_large(out, out.shape[3])
     for thread in prange(threads):  # disjoint pixels and kernels of out
         table = np.empty(windows.R * windows.S, np.int64)
         buffers = Buffers(
