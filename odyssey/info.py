@@ -42,11 +42,11 @@ def versions() -> dict[str, str]:
 
 
 def vectors() -> str:
-    """Return how wide the vectors of the kernels are, and what was taken away."""
+    """Return how wide the vectors of kernels are, and whether they could be wider."""
     size = processor.vector_bytes()
     words = f"{size} bytes, {size // 4} float32"
-    gone = ", ".join(sorted(processor.disabled()))
-    return f"{words} (without {gone}: ODYSSEY_DISABLE)" if gone else words
+    gone = "avx512" in processor.disabled()
+    return f"{words} (without avx512: ODYSSEY_DISABLE)" if gone else words
 
 
 def environment() -> str:
@@ -84,6 +84,10 @@ def collect() -> dict[str, Any]:
         "vector_bytes": processor.vector_bytes(),
         "cpu": cpu,
         "simd": [name for name, flag in SIMD.items() if f"+{flag}" in features],
+        "tiles": {
+            "used": processor.has_amx(),
+            "why_not": processor.why_no_amx() or None,
+        },
         "settings": {name: str(value) for name, value in settings().items()},
         "cache": {"folder": folder, "writable": _is_writable(folder)},
     }
@@ -98,6 +102,7 @@ def describe(known: dict[str, Any]) -> str:
     if numba.config.DISABLE_JIT:
         folder = "nothing is compiled (NUMBA_DISABLE_JIT)"
     unusual = [f"{name}={value}" for name, value in known["settings"].items()]
+    tiles = "yes" if known["tiles"]["used"] else f"no: {known['tiles']['why_not']}"
     of_process = f"{cores['machine']}, {cores['process']} of them for this process"
     if cores["quota"] is not None:
         of_process += f", granted the time of {cores['quota']:g}"
@@ -111,6 +116,7 @@ def describe(known: dict[str, Any]) -> str:
         ("CPU", known["cpu"]),
         ("SIMD", ", ".join(known["simd"]) or "none of " + ", ".join(SIMD)),
         ("vectors", vectors()),
+        ("tiles (AMX)", tiles),
         ("code settings", ", ".join(unusual) or "all as usual"),
         ("kernel cache", folder),
     ]

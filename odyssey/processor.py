@@ -1,11 +1,14 @@
-"""What the processor offers kernels: the width of its vectors, and what was taken away.
+"""What the processor offers kernels: vectors, tiles, and what was taken away.
 
 Numba compiles for the features of this processor, or for those that its own variables
 name; the width of the kernels' vectors follows from the same features.  The variable
-ODYSSEY_DISABLE takes features away, for comparison: ``avx512``.
+ODYSSEY_DISABLE takes features away, for comparison: ``avx512``, ``amx``.
 """
 
+import ctypes
 import os
+import platform
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +16,11 @@ from llvmlite import binding
 from numba.core import config
 
 #: What ODYSSEY_DISABLE may name.
-FEATURES = ("avx512",)
+FEATURES = ("avx512", "amx")
+
+#: How Linux is asked for the right to use tiles: arch_prctl of x86-64, its request
+#: ARCH_REQ_XCOMP_PERM, and the number of the tiles' state, XFEATURE_XTILEDATA.
+ARCH_PRCTL, REQUEST_PERMISSION, TILE_STATE = 158, 0x1023, 18
 
 
 def disabled() -> frozenset[str]:
@@ -55,6 +62,36 @@ def vector_bytes() -> int:
     if {"avx512f", "avx512bw", "avx512vl"} <= features and "avx512" not in disabled():
         return 64
     return 32 if {"avx2", "fma"} <= features else 16
+
+
+@cache
+def why_no_amx() -> str:
+    """Return why bfloat16 is not multiplied on tiles (AMX), an empty text if it is.
+
+    Linux lends a process the tiles' registers when it asks for them, and ends one that
+    has not asked at its first tile instruction.  So this asks, once: the right is for
+    all threads of the process and what is forked from it, a program that is started
+    asks anew.  Linux refuses where the processor has no tiles, whatever Numba is told,
+    where a container's filter does, and where a thread has set up a stack for signals
+    that has no room for the tiles.
+    """
+    if "amx" in disabled():
+        return "taken away by ODYSSEY_DISABLE"
+    if config.DISABLE_JIT:
+        return "nothing is compiled (NUMBA_DISABLE_JIT)"
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "for Linux on x86-64 alone"
+    if not {"amx-tile", "amx-bf16"} <= compiled_for():
+        return "this processor has none, or Numba compiles for one without"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_STATE):
+        return f"Linux refuses them ({os.strerror(ctypes.get_errno())})"
+    return ""
+
+
+def has_amx() -> bool:
+    """Tell whether kernels may use tiles: the processor has them, Linux lends them."""
+    return not why_no_amx()
 
 
 @cache

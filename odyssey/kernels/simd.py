@@ -26,6 +26,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.typing import signature
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 from odyssey.processor import vector_bytes
@@ -171,6 +172,23 @@ type_callable(operator.getitem)(lambda context: _type_element)
 lower_builtin(operator.getitem, Memory, types.Integer)(_lower_element)
 
 
+def _type_set_element(memory: Any, at: Any, value: Any) -> Any:
+    if isinstance(memory, Memory) and isinstance(at, types.Integer):
+        return signature(types.none, memory, at, memory.dtype)
+    return None
+
+
+def _lower_set_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    at = context.cast(builder, args[1], sig.args[1], types.intp)
+    place = builder.gep(args[0], [at])
+    context.pack_value(builder, sig.args[2], args[2], place)
+    return context.get_dummy_value()
+
+
+type_callable(operator.setitem)(lambda context: _type_set_element)
+lower_builtin(operator.setitem, Memory, types.Integer, types.Any)(_lower_set_element)
+
+
 def load(array: np.ndarray, at: int) -> np.ndarray:
     """Return the vector of ``array`` that begins at ``at``."""
     lanes = array.reshape(-1)[at : at + width(array)]
@@ -257,7 +275,7 @@ def _lower_load_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     lanes = sig.return_type.lanes
     pointer, memory = _place(context, builder, sig.args, args, lanes)
     count = context.cast(builder, args[2], sig.args[2], types.intp)
-    return _emit_load_part(context, builder, pointer, memory, count)
+    return _widen(builder, emit_load_part(context, builder, pointer, memory, count))
 
 
 def _lower_load_if(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -267,12 +285,13 @@ def _lower_load_if(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     count = context.cast(builder, args[3], sig.args[3], types.intp)
     zeros = cgutils.global_constant(builder, "zeros", ir.Constant(memory, None))
     pointer = builder.select(args[0], pointer, zeros)
-    return _emit_load_part(context, builder, pointer, memory, count)
+    return _widen(builder, emit_load_part(context, builder, pointer, memory, count))
 
 
-def _emit_load_part(
+def emit_load_part(
     context: Any, builder: Any, pointer: Any, memory: Any, count: Any
 ) -> Any:
+    """Return the first ``count`` lanes at an address, as they are, the others 0."""
     zero = ir.Constant(memory, None)
     with builder.if_else(_is_whole(builder, count, memory), likely=True) as (
         whole,
@@ -287,13 +306,13 @@ def _emit_load_part(
             mask = _mask(builder, count, memory.count)
             kinds = [pointer.type, INT32, mask.type, memory]
             align = ir.Constant(INT32, plain.align)
-            function = _declare(builder, name, memory, kinds)
+            function = declare(builder, name, memory, kinds)
             masked = builder.call(function, [pointer, align, mask, zero])
             part_block = builder.block
     loaded = builder.phi(memory)
     loaded.add_incoming(plain, plain_block)
     loaded.add_incoming(masked, part_block)
-    return _widen(builder, loaded)
+    return loaded
 
 
 def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -330,7 +349,7 @@ def _lower_store_part(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             name = f"llvm.masked.store.{_suffix(memory)}.p0"
             mask = _mask(builder, count, memory.count)
             kinds = [memory, pointer.type, INT32, mask.type]
-            function = _declare(builder, name, ir.VoidType(), kinds)
+            function = declare(builder, name, ir.VoidType(), kinds)
             builder.call(function, [value, pointer, ir.Constant(INT32, align), mask])
     return context.get_dummy_value()
 
@@ -374,7 +393,7 @@ def _suffix(vector: ir.VectorType) -> str:
     return f"v{vector.count}{letters.get(vector.element, vector.element)}"
 
 
-def _declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
     """Return the LLVM function of this name, declared at its first use in a module."""
     function = builder.module.globals.get(name)
     return function or ir.Function(

@@ -1,11 +1,12 @@
-"""Convolution: the operation, in `convolution.py`, and three methods of summing.
+"""Convolution: the operation, in `convolution.py`, and four methods of summing.
 
     convolution.py       conv2d and its backward: derivation, checks, choice of a method
     direct.py            any kernel and stride
     winograd.py          3x3, stride 1
     winograd_strided.py  3x3, stride 2, padding 1
     winograd_domain.py   what these two have in common: buffers, tiles, their kernels
-    algorithm.py         the signatures of the three, for type checkers
+    tiles.py             bfloat16, on processors with tile registers (AMX)
+    algorithm.py         the signatures of the four, for type checkers
 
 The methods have the same signature for each of the three sums, so that they can
 replace each other.  Arrays are C-contiguous with the channels last; kernels are
