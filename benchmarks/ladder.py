@@ -20,8 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from odyssey.bfloat16 import bfloat16
 from odyssey.kernels.jit import parallel, serial
 from odyssey.ops.conv import conv2d
+from odyssey.processor import has_amx
 
 C = K = 64
 SIDE = 32
@@ -132,8 +134,9 @@ def rungs(batch):
         function(x[:images], taps, out)
         return out
 
-    def present(method):
-        out = conv2d(x.transpose(0, 3, 1, 2), kernel, None, 1, 1, method=method)
+    def present(method, dtype=np.float32):
+        images = x.astype(dtype, copy=False).transpose(0, 3, 1, 2)
+        out = conv2d(images, kernel, None, 1, 1, method=method)
         return out.transpose(0, 2, 3, 1)
 
     yield "seven loops, compiled", few, naive
@@ -144,6 +147,8 @@ def rungs(batch):
         yield "pack into the cache, products by BLAS", batch, lambda: packed(x, taps)
     yield "... sums of our own in registers", batch, lambda: present("direct")
     yield "Winograd F(4x4, 3x3)", batch, lambda: present("winograd")
+    if has_amx():  # summed directly again, in bfloat16: only roughly the same
+        yield "tiles of bfloat16", batch, lambda: present("tiles", bfloat16())
 
 
 @click.command()
@@ -158,8 +163,11 @@ def main(batch, threads, repeat):
     for name, images, function in rungs(batch):
         out = function()  # compiles
         right = out if right is None else right
-        error = np.abs(out[: len(right)] - right).max() / np.abs(right).max()
-        if error > 1e-4:
+        error = (
+            np.abs(out[: len(right)].astype(np.float32) - right).max()
+            / np.abs(right).max()
+        )
+        if error > (1e-2 if out.dtype.itemsize == 2 else 1e-4):
             raise SystemExit(f"{name}: wrong by {error:.1e}")
         seconds = []
         for _ in range(repeat):

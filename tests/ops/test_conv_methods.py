@@ -1,12 +1,14 @@
 """Winograd's way beside the direct one; see test_conv.py for what they share."""
 
+import ml_dtypes
 import numba
 import numpy as np
 import pytest
 from op_checks import nerr
 
 from odyssey import gradcheck, reference
-from odyssey.ops.conv import conv2d, conv2d_backward, winograd
+from odyssey.kernels.tile_registers import registers
+from odyssey.ops.conv import conv2d, conv2d_backward, tiles, winograd
 
 # N, C, H, W, K, padding: fewer pixels than a tile, whole tiles, tiles cut off on each
 # side, channels in one block, in several, and filling none
@@ -138,3 +140,30 @@ def test_auto_takes_winograd_where_it_can_pay():
     assert winograd.worthwhile(large, 1, 8, 8)
     assert not winograd.worthwhile(large, 1, 8, 8, "grad_kernel")
     assert winograd.worthwhile(large, 32, 4, 4, "grad_kernel")
+
+
+def test_tiles_are_for_bfloat16():
+    x, kernel = np.ones((1, 2, 4, 4), np.float32), np.ones((3, 2, 3, 3), np.float32)
+    for call in (
+        lambda: conv2d(x, kernel, method="tiles"),
+        lambda: conv2d_backward(x[:, :1, :2, :2], x, kernel[:1], method="tiles"),
+    ):
+        with pytest.raises(ValueError, match="unless x is bfloat16, got 'tiles'"):
+            call()
+
+
+def test_auto_takes_tiles_where_the_processor_has_them(monkeypatch):
+    rng = np.random.default_rng(3)
+    kind = ml_dtypes.bfloat16
+    x = rng.standard_normal((2, 16, 6, 6)).astype(kind)
+    kernel = rng.standard_normal((16, 16, 3, 3)).astype(kind)
+    calls = []
+    given = tiles.forward
+    monkeypatch.setattr(tiles, "forward", lambda *a: calls.append(1) or given(*a))
+    for there in (False, True):
+        monkeypatch.setattr(tiles, "has_amx", lambda there=there: there)
+        # with what stands in for the instructions that are not there
+        monkeypatch.setattr(tiles, "registers", lambda n, real: registers(n, False))
+        out = conv2d(x, kernel, padding=1)
+        assert len(calls) == there
+    np.testing.assert_array_equal(out, conv2d(x, kernel, padding=1, method="tiles"))

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from odyssey.bfloat16 import as_bits, sum_dtype, widen
+from odyssey.bfloat16 import as_bits, is_bfloat16, sum_dtype, widen
 from odyssey.checks import (
     check_activations,
     check_int,
@@ -38,7 +38,7 @@ from odyssey.checks import (
 from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
-from odyssey.ops.conv import direct, winograd, winograd_strided
+from odyssey.ops.conv import direct, tiles, winograd, winograd_strided
 from odyssey.ops.conv.algorithm import Algorithm, FastAlgorithm
 
 __all__ = ["conv2d", "conv2d_backward"]
@@ -68,12 +68,14 @@ def conv2d(
     bias : (K,), likewise, optional
     stride, padding : int
         Step between windows (at least 1); rows and columns of zeros on each side.
-    method : "auto", "direct" or "winograd"
+    method : "auto", "direct", "winograd" or "tiles"
         How to sum.  "winograd" is for 3x3 kernels of stride 1, where it is several
         times faster, and for those of stride 2 and padding 1; in float32 its relative
         error is 2e-6 to 5e-6, or up to 1e-6 with stride 2, that of direct sums 4e-7.
         "auto" takes it where it pays.  Results that are not finite are always summed
-        directly.
+        directly.  "tiles" is for bfloat16, of which it multiplies pairs; it rounds a
+        float32 kernel to bfloat16, and takes numbers below 2**-126 as zero.  "auto"
+        takes it where the processor has such tiles (AMX).
     addend : (N, K, P, Q), dtype of ``x``, optional
         Added to the result.
     relu : bool
@@ -100,7 +102,8 @@ def conv2d(
     check_parameters("conv2d", x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
     pixels = x.shape[0], P, Q
-    algorithm = _choose("conv2d", method, kernel, stride, padding, pixels, "forward")
+    geometry = kernel, stride, padding, pixels
+    algorithm = _choose("conv2d", method, dtype, *geometry, "forward")
     K = kernel.shape[0]
     if bias is None:
         bias = np.zeros(K, sum_dtype(dtype))
@@ -146,7 +149,7 @@ def conv2d_backward(
         False leaves the first gradient out (None): that of an image is not needed.
     needs_grad_bias : bool
         False leaves the last one out (None), for a forward without a bias.
-    method : "auto", "direct" or "winograd"
+    method : "auto", "direct", "winograd" or "tiles"
         As for the forward.
     addend : (N, C, H, W), dtype of ``x``, optional
         Added to ``grad_input``, without a pass over memory of its own: where the
@@ -169,7 +172,7 @@ def conv2d_backward(
     N, C, H, W = x.shape
     K, _, R, S = kernel.shape
     check_shape("conv2d_backward", "grad_output", grad_output, (N, K, P, Q))
-    shape = method, kernel, stride, padding, (N, P, Q)
+    shape = method, dtype, kernel, stride, padding, (N, P, Q)
     algorithm = _choose("conv2d_backward", *shape, "grad_input")
 
     added = as_bits(np.empty((0, 1, 1, C), dtype))
@@ -213,6 +216,7 @@ def conv2d_backward(
 def _choose(
     op: str,
     method: str,
+    dtype: np.dtype,
     kernel: np.ndarray,
     stride: int,
     padding: int,
@@ -221,12 +225,21 @@ def _choose(
 ) -> Algorithm:
     """Return the module of the algorithm in which to find a product.
 
-    ``pixels`` are N, P and Q.
+    ``dtype`` is that of the images, and ``pixels`` are N, P and Q.
     """
-    if method not in ("auto", "direct", "winograd"):
+    if method not in ("auto", "direct", "winograd", "tiles"):
         raise ValueError(
-            f'{op}: method must be "auto", "direct" or "winograd", got {method!r}'
+            f'{op}: method must be "auto", "direct", "winograd" or "tiles", '
+            f"got {method!r}"
         )
+    if method == "tiles" and not is_bfloat16(dtype):
+        raise ValueError(
+            f'{op}: method must be "auto", "direct" or "winograd" unless x is '
+            f"bfloat16, got {method!r} for {dtype}"
+        )
+    pays = is_bfloat16(dtype) and tiles.worthwhile(kernel, *pixels, product)
+    if method == "tiles" or (method == "auto" and pays):
+        return tiles
     algorithm: FastAlgorithm | None = None
     if kernel.shape[2:] == (3, 3) and stride == 1:
         algorithm = winograd
