@@ -34,7 +34,7 @@ STOREYS = (
     ),
     ("kernels",),
     ("central_differences", "ops", "optim", "init", "folding", "schedules"),
-    ("gradcheck", "layers", "network"),
+    ("gradcheck", "layers", "network", "precision"),
     ("weights", "data"),
     ("info", "warmup"),
     ("training",),

@@ -56,12 +56,14 @@ ROWS = {
         _COSINE | _MIXUP | _SMOOTHING | _PRE_ACTIVATION,
         "cosine, mixup, label smoothing and pre-activation together",
     ),
+    "bf16": Row({"precision": "bf16"}, "activations and their gradients in bfloat16"),
 }
 
 #: Names for several rows: the two tables, and the row that they compare with.
 SETS = {
     "published": list(ROWS)[:7],
-    "techniques": ["multistep", "cosine", *list(ROWS)[7:]],
+    "techniques": ["multistep", "cosine", *list(ROWS)[7:-1]],
+    "precision": ["multistep", "bf16"],
     "baseline": ["multistep"],
 }
 

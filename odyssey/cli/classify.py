@@ -22,12 +22,14 @@ from odyssey.cli.data_options import (
 from odyssey.cli.example import Example
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.data.dataset import Dataset
 from odyssey.data.image_files import classify_files
 from odyssey.data.sets import DATASETS, PUBLISHED, make_eval_loader
 from odyssey.errors import InputError, warn
 from odyssey.network import Network
+from odyssey.precision import in_precision
 from odyssey.training.evaluation import BATCH_SIZE, evaluate
 from odyssey.training.origin import Origin, origin_of
 from odyssey.training.saved_model import open_model
@@ -83,7 +85,7 @@ def meant_dataset(trained_on: str | None, dataset: str) -> str:
 
 def classify(example: Example, options: SimpleNamespace) -> None:
     """Load model and data, and classify the images that the options choose."""
-    network = example.network
+    network = in_precision(example.network, options.precision)
     model = open_model(network, options.weights_dir, options.allow_nonfinite)
     K = model.config.num_classes
     origin = origin_of(model.metadata, K, options.weights_dir)
@@ -140,6 +142,7 @@ def classify_program(example: Example) -> click.Command:
         default=example.weights_dir,
         help="Folder of the trained weights, of a run or of a checkpoint.",
     )
+    @precision_option
     @dataset_options  # --dataset, --data-dir
     @option(
         "--batch-size",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from odyssey.cli.meant import Aliases, did_you_mean, squashed
 
 _THREADS = "there is no GPU support; --threads sets the number of CPU threads"
-_PRECISION = "all numbers are float32, there is no mixed precision"
+_PRECISION = "there is no float16; --precision bf16 keeps activations in bfloat16"
 _OPTIMIZER = "there is one optimizer, SGD with momentum: --momentum, --nesterov"
 _WORKERS = "images are loaded without workers; --threads sets the number of threads"
 _WEIGHTS = "training starts from random weights, or with --resume from a checkpoint"
@@ -47,6 +47,7 @@ CALLED: Aliases = {
         "autoaugment aa ra": "--randaugment",
         "hflip horizontalflip": "--flip",
         "modelema ema": "--ema-decay",
+        "amp bf16 bfloat16 mixedprecision autocast dtype": "--precision",
         "clip clipgrad gradclip maxnorm maxgradnorm gradientclipval": (
             "--clip-grad-norm"
         ),
@@ -68,7 +69,7 @@ MISSING = {
         "optimizer optim opt adam adamw sgd beta1 betas": _OPTIMIZER,
         "workers numworkers j nworkers loaderworkers": _WORKERS,
         "gpu gpus gpuid ngpu numgpus device cuda nocuda usecuda mps": _THREADS,
-        "amp fp16 half bf16 mixedprecision precision dtype": _PRECISION,
+        "fp16 half float16": _PRECISION,
         "pretrained finetune": _WEIGHTS,
         "evaluate e eval testonly": "inference.py evaluates a trained model",
         "distributed worldsize rank localrank nprocpernode": (

@@ -26,6 +26,7 @@ from odyssey.cli.lr_options import lr_options
 from odyssey.cli.model_options import chosen_config, model_options, recipe_options
 from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.cli.run_options import run_options
 from odyssey.cli.update_options import update_options
@@ -34,6 +35,7 @@ from odyssey.data.sets import make_eval_loader, make_train_loader
 from odyssey.info import environment
 from odyssey.network import Config, Network
 from odyssey.output import goes_on_unheard
+from odyssey.precision import FLOAT32
 from odyssey.training.evaluation import BATCH_SIZE
 from odyssey.training.keepsakes import Keepsakes
 from odyssey.training.loop import Trainer
@@ -114,7 +116,12 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
             recipe,
             Model(
                 train_step=step,
-                predictor=partial(predictor, network=network, config=config),
+                predictor=partial(
+                    predictor,
+                    network=network,
+                    config=config,
+                    precision=recipe.precision,
+                ),
                 save=save,
                 origin=origin,
             ),
@@ -158,10 +165,14 @@ def header(
     """Return the first line that a run prints: versions, model, data."""
     parameters = sum(param.size for param in state.params.values())
     stated = network.stated_options(config)
+    activations = ""
+    if recipe.precision != FLOAT32:
+        activations = f", activations in {recipe.precision}"
     sizes = {"train": train_images}
     sizes |= {name: len(labels) for name, (_, labels) in held_out.items()}
     return (
-        f"{environment()}; {recipe.model}{stated}, {parameters:,} parameters; "
+        f"{environment()}; {recipe.model}{stated}, {parameters:,} parameters"
+        f"{activations}; "
         f"{recipe.dataset} images: "
         + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     )
@@ -194,6 +205,7 @@ def train_program(example: Example) -> click.Command:
         help="Seed of all random numbers; the same seed gives the same run.",
     )
     @model_options(example)  # --model, --num-classes, and the example's own
+    @precision_option
     @dataset_options  # --dataset, --data-dir
     @subset_options  # --limit-train, --limit-test, --val-split
     @data_options  # --augment, --flip, --mixup-alpha ...

@@ -149,7 +149,7 @@ def conv_norm_add(
             context, conv, norm, x, addend=shortcut, relu=relu, source=source
         )
     branch, cache = conv_norm(context, conv, norm, x, relu=False, source=source)
-    out = add(branch * scale, shortcut)
+    out = add(_scaled(branch, scale), shortcut)
     assert cache is not None  # a scale is drawn in training only
     return positive_part(out) if relu else out, cache._replace(branch_scale=scale)
 
@@ -165,5 +165,11 @@ def conv_norm_add_backward(
     """
     if cache.branch_scale is None:
         return conv_norm_backward(grads, grad_sum, cache)
-    grad_branch = grad_sum * cache.branch_scale  # forward: branch * scale + shortcut
+    # forward: branch * scale + shortcut
+    grad_branch = _scaled(grad_sum, cache.branch_scale)
     return conv_norm_backward(grads, grad_branch, cache, reuse=grad_branch)
+
+
+def _scaled(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return x * scale in the dtype of x; the scale of bfloat16 is float32."""
+    return (x * scale).astype(x.dtype, copy=False)

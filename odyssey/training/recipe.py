@@ -10,6 +10,7 @@ import numpy as np
 from odyssey.checks import check_int, check_number
 from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.errors import remedy
+from odyssey.precision import FLOAT32, PRECISIONS
 from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 
 _MISSING = "not given"
@@ -36,6 +37,7 @@ class Recipe(LearningRate):
     label_smoothing: float = 0.0
     clip_grad_norm: float | None = None
     ema_decay: float = 0.0  # of the moving average of weights; 0 for none
+    precision: str = FLOAT32  # of activations, of precision.PRECISIONS
     augment: bool = True
     pad_mode: str = "zero"  # of augment.PAD_MODES
     flip: str = "random"  # of augment.FLIPS
@@ -50,7 +52,7 @@ class Recipe(LearningRate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        texts = ("model", "dataset", "data_sha256", "pad_mode", "flip")
+        texts = ("model", "dataset", "data_sha256", "pad_mode", "flip", "precision")
         for names, kind, article in (
             (("nesterov", "augment"), bool, "a bool"),
             (texts, str, "text"),
@@ -81,7 +83,11 @@ class Recipe(LearningRate):
             raise TypeError(f"Recipe: randaugment must be two integers, got {pair!r}")
         for value in pair:
             check_int("Recipe", "randaugment", value, 0)
-        for name, choices in (("pad_mode", PAD_MODES), ("flip", FLIPS)):
+        for name, choices in (
+            ("pad_mode", PAD_MODES),
+            ("flip", FLIPS),
+            ("precision", PRECISIONS),
+        ):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"Recipe: {name} must be one of {', '.join(choices)}, "

@@ -9,6 +9,7 @@ from odyssey.layers.context import Tensors
 from odyssey.network import Config, Network
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
+from odyssey.precision import FLOAT32, in_precision
 from odyssey.training.average import update_average_inplace
 from odyssey.training.evaluation import count_correct
 from odyssey.training.finite import check_step
@@ -39,7 +40,7 @@ def training_step(
     labels : (N,) integers; with mixing (N, K), shares of the classes
     lr : the learning rate
     network, config : the network and its options
-    recipe : the run's
+    recipe : the run's; its precision is that of the activations
     reduce : called with the gradients between backward and update, to change them in
         place: to their mean over several processes, for example
     recompute : keep only the input of each block for the backward, which runs its
@@ -50,7 +51,7 @@ def training_step(
     NonFiniteError
         Before the update, if the loss or a gradient is NaN or infinite.
     """
-    params = state.params
+    network, params = in_precision(network, recipe.precision), state.params
     rng = noise_generator(recipe.seed, state.step)  # for stochastic depth and dropout
     logits, running, cache = network.run_training(
         params, state.running, x, config, rng, recompute=recompute
@@ -83,10 +84,10 @@ def training_step(
 
 
 def predictor(
-    state: TrainingState, *, network: Network, config: Config
+    state: TrainingState, *, network: Network, config: Config, precision: str = FLOAT32
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from images to logits (N, K) for the learned tensors."""
-    return inference(network, *state.learned(), config)
+    return inference(in_precision(network, precision), *state.learned(), config)
 
 
 def inference(

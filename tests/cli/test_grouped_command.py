@@ -107,7 +107,7 @@ def test_a_group_that_there_is_not():
         (["-lr", 1], "No such option: -lr; did you mean --lr?"),
         (["-help"], "No such option: -help; did you mean --help?"),
         (["-x"], "No such option: -x"),
-        (["--amp"], "No such option: --amp; all numbers are float32, there is no "),
+        (["--dampening"], "No such option: --dampening; momentum has no dampening."),
         (["net1"], "Got unexpected extra argument (net1); did you mean --model net1?"),
         (["lr=1"], "Got unexpected extra argument (lr=1); did you mean --lr=1?"),
         (["--fast", "yes"], "argument (yes); a switch has no value: --x turns it on"),

@@ -11,7 +11,7 @@ MODELS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet110"]
 RECIPES = ["resnet18_fast", "resnet18_plain", "resnet18_cifar", "resnet50_cifar"]
 OPTIONS = ["--lr", "--lr-scheduler", "--lr-min", "--weight-decay", "--weights-dir"]
 OPTIONS += ["--no-augment", "--momentum", "--nesterov", "--model", "--data-dir"]
-OPTIONS += ["--dataset", "--threads", "--batch-size", "--epochs"]
+OPTIONS += ["--dataset", "--threads", "--batch-size", "--epochs", "--precision"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,11 @@ def test_how_it_is_asked():
             "--gpu",
             "there is no GPU support; --threads sets the number of CPU threads.",
         ),
-        ("--amp", "all numbers are float32, there is no mixed precision."),
+        ("--amp", "did you mean --precision?"),
+        (
+            "--fp16",
+            "there is no float16; --precision bf16 keeps activations in bfloat16.",
+        ),
     ],
 )
 def test_options_of_other_tools(name, wanted):

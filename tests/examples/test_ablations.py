@@ -32,6 +32,7 @@ def test_every_command_is_one_that_train_takes(tmp_path):
     base |= {"lr_scheduler": "multistep", "lr_milestones": (50, 75), "lr_gamma": 0.1}
     base |= {"normalize": True, "pre_activation": False, "resume": True} | common
     base |= {"mixup_alpha": 0.0, "label_smoothing": 0.0, "momentum": 0.9}
+    base |= {"precision": "float32"}
     changed = {
         "cosine": {"lr_scheduler": "cosine", "lr_milestones": (100, 150)},
         "multistep": {},
@@ -43,6 +44,7 @@ def test_every_command_is_one_that_train_takes(tmp_path):
         "mixup": {"mixup_alpha": 0.2},
         "label-smoothing": {"label_smoothing": 0.1},
         "pre-activation": {"pre_activation": True},
+        "bf16": {"precision": "bf16"},
     }
     techniques = ("cosine", "mixup", "label-smoothing", "pre-activation")
     changed["all-techniques"] = dict(i for t in techniques for i in changed[t].items())

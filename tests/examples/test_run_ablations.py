@@ -46,6 +46,8 @@ def test_several_rows_and_seeds():
         *("batch-32-seed2", "multistep-seed2", "batch-32-seed1", "multistep-seed1")
     ]
     assert len(commands("--config", "techniques", "--config", "published")) == 11
+    both = [shlex.join(words) for words in commands("--config", "precision")]
+    assert ["--precision bf16" in command for command in both] == [False, True]
     assert list(SETS["published"]) == [n for n in ROWS if ROWS[n].published]
 
 

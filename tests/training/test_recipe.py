@@ -109,6 +109,8 @@ def test_a_recipe_of_before_there_were_schedules_is_one_with_the_defaults():
     assert line == "--lr-scheduler was step, is cosine-restarts"
     (line,) = recipe(lr_warmup_epochs=5).differences(saved)
     assert line == "--lr-warmup-epochs was 0, is 5"
+    (line,) = recipe(precision="bf16").differences(saved)
+    assert line == "--precision was float32, is bf16"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,7 @@ def test_a_recipe_of_before_there_were_schedules_is_one_with_the_defaults():
         ("clip_grad_norm", 0.0),
         ("pad_mode", "edge"),
         ("flip", "sometimes"),
+        ("precision", "float16"),
         ("cutout", -1),
         ("mixup_alpha", math.nan),
         ("cutmix_alpha", -0.1),
@@ -148,6 +151,7 @@ def test_values_out_of_range_are_refused_by_name(name, value):
         ("nesterov", 1),
         ("dataset", None),
         ("flip", ["none"]),
+        ("precision", 16),
         ("randaugment", 2),
         ("randaugment", (2,)),
         ("randaugment", (2, "9")),
