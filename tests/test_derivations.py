@@ -46,6 +46,13 @@ def test_the_code_of_the_document_runs(name, capsys):
     assert capsys.readouterr().out
 
 
+def test_what_is_printed_about_bfloat16_is_what_its_code_prints(capsys):
+    text = code((DOCUMENTS / "mixed_precision.md").read_text("utf-8"))
+    exec(text, {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == re.findall(r"^(?:print.*|)# (.*)$", text, re.M)
+
+
 @pytest.fixture(scope="module")
 def winograd_document():
     """The names that the code of winograd.md defines, and the lines that it prints."""
