@@ -155,15 +155,15 @@ def find_block(windows, phase, images, at, p, m, shape, row, start):
         s_first = max(s_first, -left - (last - 1) // images * step)
         s_last = min(s_last, W - left - m // images * step)
     return Block(
-        at,
-        row,
-        start,
-        (windows.numbers + BLOCK - 1) // BLOCK,
-        max(phase.r_first, -top),
-        min(phase.r_last, H - top),
-        s_first,
-        s_last,
-        last - m > 16,
+        at=at,
+        row=row,
+        start=start,
+        c_blocks=(windows.numbers + BLOCK - 1) // BLOCK,
+        r_first=max(phase.r_first, -top),
+        r_last=min(phase.r_last, H - top),
+        s_first=s_first,
+        s_last=s_last,
+        two_rows=last - m > 16,
     )
 
 
@@ -211,7 +211,15 @@ def convolve_phase(buffers, windows, phase, piece, ending, step, shapes, row, k)
             p, m = piece.line + b // across, b % across * BLOCK
             at = b // across * line_words + m * row
             block = find_block(
-                windows, phase, piece.images, at, p, m, shapes[0], row, start
+                windows=windows,
+                phase=phase,
+                images=piece.images,
+                at=at,
+                p=p,
+                m=m,
+                shape=shapes[0],
+                row=row,
+                start=start,
             )
             to = (b - begin) * BLOCK * BLOCK
             sum_block(buffers, block, phase, windows.S, shapes[1][3] - k > 16, to)
@@ -219,7 +227,16 @@ def convolve_phase(buffers, windows, phase, piece, ending, step, shapes, row, k)
             p, m = piece.line + b // across, b % across * BLOCK
             at = (b - begin) * BLOCK * BLOCK
             finish_block(
-                ending, phase, piece, step, shapes[1], p, m, k, buffers.sums, at
+                ending=ending,
+                phase=phase,
+                piece=piece,
+                step=step,
+                shape=shapes[1],
+                p=p,
+                m=m,
+                k=k,
+                sums=buffers.sums,
+                at=at,
             )
 
 
@@ -249,21 +266,29 @@ def convolve_pieces(
         find_offsets(windows, images, row, offsets)
         for f in range(len(phases)):
             phase = Phase(
-                phases[f, 0],
-                phases[f, 1],
-                phases[f, 2],
-                phases[f, 3],
-                phases[f, 4],
-                phases[f, 5],
-                phases[f, 6],
-                phases[f, 7],
-                phases[f, 8],
+                u=phases[f, 0],
+                v=phases[f, 1],
+                P=phases[f, 2],
+                Q=phases[f, 3],
+                r_first=phases[f, 4],
+                r_last=phases[f, 5],
+                s_first=phases[f, 6],
+                s_last=phases[f, 7],
+                start=phases[f, 8],
             )
             shapes = x.shape, shape
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 k = block * BLOCK
                 convolve_phase(
-                    buffers, windows, phase, piece, ending, step, shapes, row, k
+                    buffers=buffers,
+                    windows=windows,
+                    phase=phase,
+                    piece=piece,
+                    ending=ending,
+                    step=step,
+                    shapes=shapes,
+                    row=row,
+                    k=k,
                 )
     release(buffers.tiles)
 
@@ -313,16 +338,16 @@ def convolve_tiles(
         K, added = out.shape[3], addend.size > 0
         ending = Ending(flat(out), K, flat(bias), flat(addend), added, relu, past)
         convolve_pieces(
-            x,
-            windows,
-            phases,
-            step,
-            groups,
-            lines,
-            ending,
-            out.shape,
-            buffers,
-            table,
-            (np.intp(thread), threads),
+            x=x,
+            windows=windows,
+            phases=phases,
+            step=step,
+            groups=groups,
+            lines=lines,
+            ending=ending,
+            shape=out.shape,
+            buffers=buffers,
+            offsets=table,
+            turn=(np.intp(thread), threads),
         )
         keep(table)

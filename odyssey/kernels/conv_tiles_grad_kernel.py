@@ -147,7 +147,17 @@ def add_block(buffers, windows, piece, pairs, shape, Q, where):
                 zero(tiles, 2)
                 zero(tiles, 3)
             lines, steps = p_last - p_first, last - first
-            add_steps(buffers, a, b, lines, steps, a_line, pairs.line, below, beside)
+            add_steps(
+                buffers=buffers,
+                a=a,
+                b=b,
+                lines=lines,
+                steps=steps,
+                a_line=a_line,
+                b_line=pairs.line,
+                below=below,
+                beside=beside,
+            )
             store_tile(tiles, 0, sums, to, BLOCK)
             store_tile(tiles, 1, sums, to + WORDS, BLOCK)
             store_tile(tiles, 2, sums, to + 16 * BLOCK, BLOCK)
@@ -234,15 +244,15 @@ def grad_kernel_tiles(
             flat(cut),
         )
         add_pieces(
-            grad_output,
-            x,
-            windows,
-            groups,
-            lines,
-            splits,
-            together,
-            buffers,
-            (np.intp(thread), threads),
+            grad_output=grad_output,
+            x=x,
+            windows=windows,
+            groups=groups,
+            lines=lines,
+            splits=splits,
+            together=together,
+            buffers=buffers,
+            turn=(np.intp(thread), threads),
         )
         keep(words)
         keep(starts)

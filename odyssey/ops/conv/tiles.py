@@ -71,7 +71,17 @@ def forward(
         return False
     windows = _windows(stride, (-padding, -padding), (R, S), (P, Q), C, columns)
     phases = np.array([(0, 0, P, Q, 0, R, 0, windows.S, 0)])
-    _convolve(x, matrix, bias, addend, relu, windows, phases, 1, out)
+    _convolve(
+        x=x,
+        matrix=matrix,
+        bias=bias,
+        addend=addend,
+        relu=relu,
+        windows=windows,
+        phases=phases,
+        step=1,
+        out=out,
+    )
     return True
 
 
@@ -128,7 +138,15 @@ def grad_input(
             return False
     bias = np.zeros(C, np.float32)
     _convolve(
-        grad_output, matrix, bias, addend, False, windows, np.array(phases), stride, out
+        x=grad_output,
+        matrix=matrix,
+        bias=bias,
+        addend=addend,
+        relu=False,
+        windows=windows,
+        phases=np.array(phases),
+        step=stride,
+        out=out,
     )
     return True
 
@@ -242,7 +260,18 @@ def _windows(
     R, S = taps[0], 1 if columns > 1 else taps[1]
     lines, across = results[0] + (R - 1) // step, results[1] + (S - 1) // step
     U, V = min(step, R), min(step, S)
-    return Windows(step, *first, R, S, U, V, lines, across, columns * C)
+    return Windows(
+        step=step,
+        top=first[0],
+        left=first[1],
+        R=R,
+        S=S,
+        U=U,
+        V=V,
+        lines=lines,
+        columns=across,
+        numbers=columns * C,
+    )
 
 
 def _pieces(
