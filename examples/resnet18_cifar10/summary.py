@@ -6,8 +6,10 @@ A multiply-add is a product in a convolution or linear layer and its addition, f
 image; products with the padding are counted too, as is usual.  Biases, batch norms,
 relus and pooling are not counted.
 
-Activations are the float32 arrays of one image that the forward keeps for the backward:
-for a convolution with batch norm, its output and the output of the relu.
+Activations are the arrays of one image that the forward keeps for the backward: for a
+convolution with batch norm, its output and the output of the relu.  The latter is not
+kept within a branch, where the backward normalises once more.  Numbers of activations
+have four bytes, or two with ``--precision bf16``.
 """
 
 import sys
@@ -33,6 +35,8 @@ from odyssey.cli.command import Command
 from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.cli.option import DATA, option
 from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.precision_option import precision_option
+from odyssey.precision import BF16, FLOAT32
 from resnet18_cifar10.architecture import (
     Layer,
     ResNetConfig,
@@ -46,6 +50,7 @@ from resnet18_cifar10.example import EXAMPLE
 
 SIDE = 32  # pixels of an image
 BYTES = 4  # of a float32
+ACTIVATION_BYTES = {FLOAT32: 4, BF16: 2}
 
 
 class Row(NamedTuple):
@@ -58,10 +63,12 @@ class Row(NamedTuple):
     kept: int = 0  # bytes of one image's activations that the backward needs
 
 
-def layer_table(config: ResNetConfig, side: int = SIDE) -> list[Row]:
+def layer_table(
+    config: ResNetConfig, side: int = SIDE, precision: str = FLOAT32
+) -> list[Row]:
     """Return a row for each layer of a network, for images of side x side pixels."""
-    shapes = parameter_shapes(config)
-    rows = [Row("image", (3, side, side), 0, kept=BYTES * 3 * side**2)]
+    shapes, size = parameter_shapes(config), ACTIVATION_BYTES[precision]
+    rows = [Row("image", (3, side, side), 0, kept=size * 3 * side**2)]
     strides = {block.name: block.stride for block in network_blocks(config)}
     block_input = side
     # with norms, as relus have the same places without them
@@ -82,11 +89,11 @@ def layer_table(config: ResNetConfig, side: int = SIDE) -> list[Row]:
             prod(shape) for n, shape in shapes.items() if n.rpartition("_")[0] in parts
         )
         products = P * P * prod(layer.shape) if layer.conv else 0
-        kept = BYTES * K * P * P * _arrays_kept(layer, config)
+        kept = size * K * P * P * _arrays_kept(layer, config)
         rows.append(Row(" ".join(parts), (K, P, P), parameters, products, kept))
     K, features = shapes["fc_weights"]
-    floats = features * (2 if config.dropout else 1)  # the mask, too
-    rows.append(Row("average", (features,), 0, 0, BYTES * floats))
+    mask = BYTES * features if config.dropout else 0  # float32 in every precision
+    rows.append(Row("average", (features,), 0, 0, size * features + mask))
     rows.append(Row("fc", (K,), K * features + K, K * features))
     return rows
 
@@ -95,13 +102,16 @@ def _arrays_kept(layer: Layer, config: ResNetConfig) -> int:
     """Return how many arrays of a layer's output size the backward needs.
 
     They are the output of the convolution, for the batch norm, and the next layer's
-    input.
+    input, unless that is in the same branch.
     """
     if layer.conv and layer.conv.endswith("_proj"):
         # the sum that it is added to is counted with the block
         return 1 if layer.norm and config.normalize else 0
     if not config.normalize:
         return 1 if layer.norm else 0  # the backward of a relu needs only its output
+    last = "_conv3" if config.bottleneck else "_conv2"
+    if layer.conv and "_" in layer.conv and not layer.conv.endswith(last):
+        return 1
     return 2 if layer.conv and layer.norm else 1
 
 
@@ -122,6 +132,7 @@ def print_table(rows: list[Row]) -> None:
 
 @click.command(cls=Command)
 @model_options(EXAMPLE)
+@precision_option
 @option(
     "--batch-size",
     group=DATA,
@@ -129,10 +140,10 @@ def print_table(rows: list[Row]) -> None:
     default=128,
     help="Number of images in the batch that activations are summed for.",
 )
-def main(batch_size: int, **options: Any) -> None:
+def main(batch_size: int, precision: str, **options: Any) -> None:
     """Print the layers of a model and their costs."""
     config = chosen_config(EXAMPLE, SimpleNamespace(**options))
-    rows = layer_table(config)
+    rows = layer_table(config, precision=precision)
     kind = "pre-activation" if config.pre_activation else "post-activation"
     norm = "batch norm" if config.normalize else "no batch norm"
     click.echo(

@@ -5,8 +5,10 @@ import pytest
 from family import KINDS
 from programs import run_apart, run_here
 from resnet18_cifar10.architecture import MODELS, initialize
-from resnet18_cifar10.model import forward
+from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.summary import layer_table
+
+from odyssey.precision import PRECISIONS, in_precision
 
 
 def arrays_in(cache, x):
@@ -26,13 +28,16 @@ def arrays_in(cache, x):
     return found.values()
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_activations_and_parameters_are_those_of_the_model(kind):
+def test_activations_and_parameters_are_those_of_the_model(kind, precision):
     config = KINDS[kind]._replace(dropout=0.5)
     params, state = initialize(config, 0)
     x = np.ones((3, 9, 9, 3), np.float32).transpose(0, 3, 1, 2)
-    _, _, cache = forward(params, state, x, config, rng=np.random.default_rng(0))
-    rows = layer_table(config, side=9)
+    rng = np.random.default_rng(0)
+    network = in_precision(NETWORK, precision)
+    _, _, cache = network.forward(params, state, x, config, rng=rng)
+    rows = layer_table(config, side=9, precision=precision)
     kept = sum(array.nbytes for array in arrays_in(cache, x))
     assert 3 * sum(row.kept for row in rows) == kept
     assert sum(row.parameters for row in rows) == sum(p.size for p in params.values())
@@ -63,6 +68,11 @@ def test_the_program_prints_it():
     assert row.split()[:7] == [*"s2b1_proj s2b1_proj_bn 32 x 16 x 16".split()]
     assert row.split()[7:] == ["576", "131,072", "32.0"]
     assert any(line.split()[:2] == ["total", "272,474"] for line in lines)
+    half = run_here("summary", "--model", "resnet20", "--precision", "bf16")
+    assert "s2b1_conv1 s2b1_bn1" in half.output
+    (total,) = (row for row in half.output.splitlines() if row.startswith("total"))
+    (whole,) = (row for row in lines if row.startswith("total"))
+    assert float(total.split()[-1]) < float(whole.split()[-1].replace(",", "")) / 1.9
     assert run_here("summary", "--model", "resnet19").exit_code == 2
     assert run_here("summary", "--drop-path", "1").exit_code == 2
     apart = run_apart("summary", "--num-classes", 100)

@@ -1,5 +1,6 @@
 """Layers are plain operations put together, and borrow memory only where told to."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -180,6 +181,29 @@ def test_stochastic_depth_leaves_branches_of_images_out():
     want = conv2d_backward(grad_h, x, params["c_kernel"], 1, 1)
     np.testing.assert_array_equal(got, want[0])
     np.testing.assert_array_equal(grads["c_kernel"], want[1])
+
+
+def test_in_bfloat16_branches_are_scaled_in_float32_and_rounded_once():
+    """The factor 1/(1 - 0.1) is not a bfloat16 number."""
+    bf16 = np.dtype(ml_dtypes.bfloat16)
+    x = np.random.default_rng(3).standard_normal((6, 4, 5, 5)).astype(bf16)
+    kernel = np.random.default_rng(4).standard_normal((4, 4, 3, 3)).astype("f4")
+    params = {"c_kernel": kernel}
+    scales = [
+        Context(params, {}, True, rng=np.random.default_rng(1)).branch_scale(y, 0.1)
+        for y in (x, x.astype("f4"))
+    ]
+    assert scales[0].dtype == scales[1].dtype == np.float32
+    np.testing.assert_array_equal(*scales)
+    assert np.float32(1 / 0.9) in scales[0]
+    context = Context(params, {}, True, normalize=False, rng=np.random.default_rng(1))
+    out, cache = conv_norm_add(context, "c", None, x, x, drop_path=0.1, relu=False)
+    branch = conv2d(x, kernel, None, 1, 1).astype("f4")
+    want = (branch * scales[0]).astype(bf16).astype("f4") + x.astype("f4")
+    np.testing.assert_array_equal(out, want.astype(bf16))
+    grads = Gradients(params)
+    grad = conv_norm_add_backward(grads, x, cache)
+    assert (grad.dtype, grads["c_kernel"].dtype) == (bf16, np.float32)
 
 
 def test_a_norm_with_no_convolution_before_it():
