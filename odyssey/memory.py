@@ -17,11 +17,13 @@ by ``ulimit -v``, several smaller ones serve.
 """
 
 import bisect
+import contextlib
 import math
 import mmap
 import os
 import threading
 from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -30,11 +32,49 @@ LARGE = 1 << 20  # bytes; smaller arrays are left to NumPy
 CACHE_LINE = 64  # bytes; SIMD loads across two lines take twice as long
 LEAST_STRETCH = 1 << 28  # bytes that are asked for where address space is scarce
 
+ARRAY, WORKSPACE = "array", "workspace"  # what memory is taken for
+
 _lock = threading.Lock()
 _stretches: list[tuple[int, mmap.mmap]] = []  # address of the first byte, and memory
 _gaps: list[tuple[int, int]] = []  # address and bytes, by address
 _deleted: deque[tuple[int, int]] = deque()  # likewise, not yet among the gaps
 _buffers = threading.local()
+_watch: "Watch | None" = None
+
+
+class Watch:
+    """What large arrays occupy while it is on, see `watching`.
+
+    Attributes
+    ----------
+    live : dict
+        Those that live, by address: number in the order of their making, bytes, and
+        `ARRAY` or `WORKSPACE`.
+    most : dict
+        The same when they were the most bytes.
+    reached : int
+        Bytes of the addresses that were used, the gaps between arrays included.
+    """
+
+    def __init__(self) -> None:
+        self.live: dict[int, tuple[int, int, str]] = {}
+        self.most: dict[int, tuple[int, int, str]] = {}
+        self.made = self.size = self.peak = self.reached = 0
+
+    def take(self, address: int, length: int, kind: str) -> None:
+        """Count memory that an array gets."""
+        self.made += 1
+        self.live[address] = self.made, length, kind
+        self.size += length
+        begin = max(first for first, _ in _stretches if first <= address)
+        self.reached = max(self.reached, address + length - begin)
+        if self.size > self.peak:
+            self.peak, self.most = self.size, dict(self.live)
+
+    def give(self, address: int) -> None:
+        """Count memory whose array is deleted."""
+        _, length, _ = self.live.pop(address, (0, 0, ARRAY))
+        self.size -= length
 
 
 class _Block:
@@ -59,6 +99,10 @@ class _Block:
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Return an uninitialised array, if it is large in the memory of deleted ones."""
+    return _make(shape, dtype, ARRAY)
+
+
+def _make(shape: tuple[int, ...], dtype: DTypeLike, kind: str) -> np.ndarray:
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
@@ -67,6 +111,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     with _lock:
         _join_deleted()
         address = _take(length)
+        if _watch is not None and address is not None:
+            _watch.take(address, length, kind)
     if address is None:
         return np.empty(shape, dtype)
     block = _Block(address, size, (address, length))
@@ -86,6 +132,26 @@ def release() -> None:
                         stretch.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
+@contextlib.contextmanager
+def watching() -> Iterator[Watch]:
+    """Count what large arrays occupy within, in all threads."""
+    global _watch
+    with _lock:
+        _join_deleted()
+        _watch = watch = Watch()
+    try:
+        yield watch
+    finally:
+        _watch = None
+
+
+def live(watch: Watch) -> dict[int, tuple[int, int, str]]:
+    """Return the large arrays that live now, as `Watch.live`."""
+    with _lock:
+        _join_deleted()
+        return dict(watch.live)
+
+
 def workspace(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Return an uninitialised array for data that a kernel needs only while it runs.
 
@@ -94,7 +160,7 @@ def workspace(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size >= LARGE:
-        return empty(shape, dtype)
+        return _make(shape, dtype, WORKSPACE)
     buffer = getattr(_buffers, name, None)
     if buffer is None or buffer.nbytes < size:
         buffer = _aligned(np.empty(size + CACHE_LINE, np.uint8), size)
@@ -125,6 +191,8 @@ def _join_deleted() -> None:
     """Make gaps of the memory of deleted arrays, joined with those beside them."""
     while _deleted:
         address, length = _deleted.popleft()
+        if _watch is not None:
+            _watch.give(address)
         at = bisect.bisect(_gaps, (address, 0))
         if at < len(_gaps) and _gaps[at][0] == address + length:
             length += _gaps.pop(at)[1]

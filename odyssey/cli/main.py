@@ -26,6 +26,7 @@ ELSEWHERE = {
     "augmentation": "odyssey.cli.augmentation",
     "download": "odyssey.cli.download",
     "example": "odyssey.cli.copy_example",
+    "memory": "odyssey.cli.memory",
     "plot": "odyssey.cli.plot",
 }
 

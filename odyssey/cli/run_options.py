@@ -30,6 +30,12 @@ _OPTIONS = [
         help="Stop after N updates in all, those before a resume included.",
     ),
     option(
+        "--recompute",
+        is_flag=True,
+        help="Keep only the input of each block of the network, and run the block "
+        "again for its gradients: less memory, more time, the same result.",
+    ),
+    option(
         "--allow-nonfinite",
         is_flag=True,
         help="Resume even from a checkpoint that contains NaN or infinity.",

@@ -84,9 +84,19 @@ def build_recipe(
     )
 
 
+def check_recompute(network: Network, recompute: bool) -> None:
+    """Raise unless the network has blocks to run again, if it shall."""
+    if recompute and not network.by_blocks:
+        raise click.BadParameter(
+            f"{network.family} has no blocks that could be run again.",
+            param_hint="--recompute",
+        )
+
+
 def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
     """Train with these options, from the beginning or from a checkpoint."""
     network = example.network
+    check_recompute(network, options.recompute)
     data, held_out = load_data(options)
     config = build_config(example, options, data)
     recipe = build_recipe(network, options, data, config)
@@ -104,7 +114,13 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
             overwrite=options.overwrite,
             allow_nonfinite=options.allow_nonfinite,
         )
-        step = partial(training_step, network=network, config=config, recipe=recipe)
+        step = partial(
+            training_step,
+            network=network,
+            config=config,
+            recipe=recipe,
+            recompute=options.recompute,
+        )
         keepsakes = Keepsakes(folder.path, step, held_out, data.class_names)
 
         def save(state: TrainingState) -> None:

@@ -1,0 +1,128 @@
+"""``odyssey memory``: what a step of training occupies, by part, before it runs."""
+
+import importlib
+import json
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import click
+
+from odyssey.cli.command import Command
+from odyssey.cli.copy_example import examples
+from odyssey.cli.example import Example
+from odyssey.cli.meant import did_you_mean
+from odyssey.cli.model_options import chosen_config, model_options
+from odyssey.cli.option import DATA, LOGGING, debug_option, option
+from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.program import exit_statuses, threads_option
+
+#: What the parts of a `Footprint` are called in the output.
+PARTS = {
+    "program": "Python, Numba and compiled kernels",
+    "parameters": "parameters and running statistics",
+    "momentum": "momentum",
+    "images": "images of the batch",
+    "activations": "activations kept for the backward",
+    "gradients": "gradients of the parameters",
+    "workspaces": "workspaces of a kernel",
+    "temporaries": "other activations and their gradients",
+    "gaps": "gaps between arrays",
+}
+
+
+def find_example(model: str) -> Example:
+    """Return the example that has a model of this name.
+
+    Raises
+    ------
+    click.BadParameter
+        If there is none.
+    """
+    names: list[str] = []
+    for name, folder in examples().items():
+        if str(folder.parent) not in sys.path:
+            sys.path.insert(0, str(folder.parent))
+        place = "example" if (folder / "example.py").exists() else "model"
+        example: Example = importlib.import_module(f"{name}.{place}").EXAMPLE
+        if model in example.network.models:
+            return example
+        names += example.network.models
+    question = did_you_mean(model, names, {})
+    raise click.BadParameter(
+        f"{model!r} is no model; {question}"
+        if question
+        else f"{model!r} is not one of {', '.join(names)}.",
+        param_hint="MODEL",
+    )
+
+
+def options_of(
+    ctx: click.Context, example: Example, model: str, rest: tuple[str, ...]
+) -> SimpleNamespace:
+    """Return the values of the model's own options, given by the words ``rest``."""
+
+    @click.command(ctx.info_name or "memory", cls=Command)
+    @model_options(example)
+    def own(**options: Any) -> None:
+        """Hold the options."""
+
+    words = ["--model", model, *rest]
+    return SimpleNamespace(**own.make_context(ctx.info_name, words, ctx.parent).params)
+
+
+@click.command(
+    "memory",
+    cls=Command,
+    short_help="Predict the memory that training needs.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("model")
+@click.argument("rest", metavar="[MODEL'S OPTIONS]", nargs=-1, type=click.UNPROCESSED)
+@option(
+    "--batch-size",
+    group=DATA,
+    type=WholeNumber(min=1),
+    default=128,
+    help="Number of images in a batch.",
+)
+@option(
+    "--recompute",
+    is_flag=True,
+    help="Keep only the input of each block, as with --recompute in training.",
+)
+@option("--json", "as_json", group=LOGGING, is_flag=True, help="Print bytes as JSON.")
+@threads_option
+@debug_option
+@click.pass_context
+def main(
+    ctx: click.Context,
+    model: str,
+    rest: tuple[str, ...],
+    batch_size: int,
+    recompute: bool,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Predict the peak memory of a training step, by part.
+
+    MODEL is a name that --model of an example's train.py knows, and comes first.  The
+    options of that model, such as --width 32, can follow.  The step is not computed:
+    its arrays are made and counted, and no memory of theirs is written to.  The images
+    of the data set come on top, 176 MiB for CIFAR-10.  Repeat the command if kernels
+    had to be compiled, which takes memory too.
+    """
+    from odyssey.cli.train import check_recompute
+    from odyssey.footprint import footprint
+
+    example = find_example(model)
+    check_recompute(example.network, recompute)
+    config = chosen_config(example, options_of(ctx, example, model, rest))
+    with exit_statuses(debug):
+        found = footprint(example.network, config, batch_size, recompute=recompute)
+        if as_json:
+            click.echo(json.dumps({**found._asdict(), "total": found.total}))
+            return
+        rows = [(words, getattr(found, part)) for part, words in PARTS.items()]
+        for words, size in [*rows, ("peak of a training step", found.total)]:
+            click.echo(f"{words:<40} {size / 2**20:8.1f} MiB")
