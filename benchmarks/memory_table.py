@@ -37,7 +37,9 @@ def child(*words: str) -> dict:
     return json.loads(done.stdout)
 
 
-def measure(model: str, batch_size: int, recompute: bool, threads: int) -> None:
+def measure(
+    model: str, batch_size: int, precision: str, recompute: bool, threads: int
+) -> None:
     """Run steps of training; print peak and seconds as JSON."""
     import numba
     import numpy as np
@@ -52,7 +54,11 @@ def measure(model: str, batch_size: int, recompute: bool, threads: int) -> None:
     network = find_example(model).network
     config = network.models[model]
     recipe = Recipe(
-        model=model, batch_size=batch_size, dataset="random", data_sha256="0" * 64
+        model=model,
+        batch_size=batch_size,
+        dataset="random",
+        data_sha256="0" * 64,
+        precision=precision,
     )
     state = TrainingState.fresh(*network.initialize(config, 0), averaged=False)
     rng = np.random.default_rng(0)
@@ -80,20 +86,21 @@ def measure(model: str, batch_size: int, recompute: bool, threads: int) -> None:
 @click.argument("models", nargs=-1)
 @click.option("--batch-sizes", default="32,128,256", show_default=True)
 @click.option("--threads", default=2, show_default=True)
+@click.option("--precision", default="float32", show_default=True)
 @click.option("--recompute", is_flag=True, help="As in training.")
 @click.option("--measure", "alone", is_flag=True, help="Measure one, print JSON.")
-def main(models, batch_sizes, threads, recompute, alone):
+def main(models, batch_sizes, threads, precision, recompute, alone):
     """Print a line for each of MODELS and each batch size."""
     sizes = [int(size) for size in batch_sizes.split(",")]
     if alone:
-        measure(models[0], sizes[0], recompute, threads)
+        measure(models[0], sizes[0], precision, recompute, threads)
         return
     flags = ["--recompute"] if recompute else []
     click.echo("| | batch | predicted MiB | measured MiB | error | s/step |")
     click.echo("| --- | ---: | ---: | ---: | ---: | ---: |")
     for model in models or MODELS:
         for size in sizes:
-            words = [f"--threads={threads}", *flags]
+            words = [f"--threads={threads}", f"--precision={precision}", *flags]
             command = ["-m", "odyssey", "memory", model, f"--batch-size={size}"]
             predicted = child(*command, "--json", *words)["total"] / 2**20
             took = child(__file__, model, f"--batch-sizes={size}", "--measure", *words)

@@ -15,6 +15,7 @@ from odyssey.cli.meant import did_you_mean
 from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
 
 #: What the parts of a `Footprint` are called in the output.
@@ -86,6 +87,7 @@ def options_of(
     default=128,
     help="Number of images in a batch.",
 )
+@precision_option
 @option(
     "--recompute",
     is_flag=True,
@@ -100,6 +102,7 @@ def main(
     model: str,
     rest: tuple[str, ...],
     batch_size: int,
+    precision: str,
     recompute: bool,
     as_json: bool,
     debug: bool,
@@ -114,12 +117,14 @@ def main(
     """
     from odyssey.cli.train import check_recompute
     from odyssey.footprint import footprint
+    from odyssey.precision import in_precision
 
     example = find_example(model)
     check_recompute(example.network, recompute)
     config = chosen_config(example, options_of(ctx, example, model, rest))
     with exit_statuses(debug):
-        found = footprint(example.network, config, batch_size, recompute=recompute)
+        network = in_precision(example.network, precision)
+        found = footprint(network, config, batch_size, recompute=recompute)
         if as_json:
             click.echo(json.dumps({**found._asdict(), "total": found.total}))
             return

@@ -7,6 +7,7 @@ from resnet18_cifar10.example import NETWORK
 
 from odyssey.layers.blocks import run_blocks, run_blocks_backward
 from odyssey.layers.context import Context, Gradients
+from odyssey.precision import PRECISIONS, in_precision
 
 SMALL = ResNetConfig(width=4, blocks=(2, 1))
 NETWORKS = {
@@ -21,15 +22,15 @@ NETWORKS = {
 }
 
 
-def step(config, **options):
+def step(config, network=NETWORK, **options):
     """Return logits, new state, gradients and the cache of a step of training."""
-    params, state = NETWORK.initialize(config, 1)
+    params, state = network.initialize(config, 1)
     x = np.random.default_rng(2).standard_normal((6, 3, 16, 16)).astype(np.float32)
-    logits, new, cache = NETWORK.forward(
+    logits, new, cache = network.forward(
         params, state, x, config, True, np.random.default_rng(3), **options
     )
     reuse = options and cache
-    grads = NETWORK.backward(logits, cache, params, config, reuse=reuse or None)
+    grads = network.backward(logits, cache, params, config, reuse=reuse or None)
     return logits, new, grads, (cache, params)
 
 
@@ -40,10 +41,12 @@ def assert_same(got, want):
 
 
 @pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_same_bits_whatever_is_kept(name, recompute):
-    logits, state, grads, _ = step(NETWORKS[name])
-    got = step(NETWORKS[name], recompute=recompute)
+def test_the_same_bits_whatever_is_kept(name, precision, recompute):
+    network = in_precision(NETWORK, precision)
+    logits, state, grads, _ = step(NETWORKS[name], network)
+    got = step(NETWORKS[name], network, recompute=recompute)
     np.testing.assert_array_equal(got[0], logits)
     assert_same(got[1], state)  # running statistics, updated once
     assert_same(got[2], grads)
