@@ -36,7 +36,7 @@ STOREYS = (
     ("central_differences", "ops", "optim", "init", "folding", "schedules"),
     ("gradcheck", "layers", "network", "precision"),
     ("weights", "data"),
-    ("info", "warmup"),
+    ("info", "warmup", "footprint"),
     ("training",),
     ("report", "series"),
     ("cli", "__main__"),
