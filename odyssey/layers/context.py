@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from odyssey.bfloat16 import sum_dtype
 from odyssey.ops.batch_norm import BatchStatistics
 from odyssey.ops.dropout import dropout
 
@@ -73,12 +72,12 @@ class Context:
 
         Stochastic depth: zero with probability ``drop_path``, else 1/(1 - drop_path).
         This keeps the mean, so that inference needs no factor.  None means all ones.
-        Beside bfloat16 they are float32: they would be rounded.
+        They are those of `dropout`, so in float32 for an x of bfloat16.
         Huang et al. 2016, arXiv:1603.09382.
         """
         if not self.training or drop_path == 0:
             return None
-        ones = np.ones((len(x), 1, 1, 1), sum_dtype(x.dtype))
+        ones = np.ones((len(x), 1, 1, 1), x.dtype)
         return dropout(ones, drop_path, self.rng)[1]
 
 
