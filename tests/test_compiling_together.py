@@ -63,8 +63,13 @@ def test_a_call_that_fails_over_it_leaves_the_others():
 def test_all_that_a_warm_up_compiles_is_found():
     calls = [call for dtype in ("float32", "float64") for call in warmup.calls(dtype)]
     found = compiling_together.combinations(calls)
-    kernels = warmup.all_kernels().values()
-    assert set(found) == {k for k in kernels if k.targetoptions.get("parallel")}
+    parallel = {
+        kernel
+        for name, kernel in warmup.all_kernels().items()
+        if kernel.targetoptions.get("parallel")
+        and not name.startswith(("conv_tiles", "tile_"))  # of bfloat16 alone
+    }
+    assert set(found) == parallel
     for call in calls:
         call()
     for kernel, several in found.items():

@@ -15,6 +15,7 @@ from tiny_cifar import write_tiny_cifar
 from odyssey import kernel_cache, warmup
 from odyssey.cli.main import main
 from odyssey.errors import ProgramError
+from odyssey.processor import has_amx
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,15 +108,39 @@ def test_the_examples_find_all_their_kernels(compiled):
     assert after == before
 
 
+def of_tiles(name):
+    """Whether a kernel is for processors with tiles alone."""
+    return name.startswith(("conv_tiles", "tile_"))
+
+
+def kernels_of_all():
+    kernels = warmup.all_kernels()
+    return {name: kernels[name] for name in kernels if not of_tiles(name)}
+
+
+@pytest.mark.skipif(not has_amx(), reason="this processor has no tiles")
+def test_every_kernel_of_tiles_is_reached(compiled):
+    tiles = {name for name in warmup.all_kernels() if of_tiles(name)}
+    parallel = {
+        name
+        for name in tiles
+        if warmup.all_kernels()[name].targetoptions.get("parallel")
+    }
+    assert parallel <= {name for name, signatures in compiled[0].items() if signatures}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_kernel_is_reached(compiled, dtype):
-    kernels = warmup.all_kernels()
+    kernels = kernels_of_all()
     assert len(kernels) > 30
     reached = {
         name
         for name, signatures in compiled[0].items()
-        if any(f"array({dtype}, " in types.lower() for types in signatures)
-        or (name in OF_PIXELS and signatures)
+        if name in kernels
+        and (
+            any(f"array({dtype}, " in types.lower() for types in signatures)
+            or (name in OF_PIXELS and signatures)
+        )
     }
     # A kernel that was kept comes with the helpers in it, which Numba does not list.
     todo, names = list(reached), {kernel: name for name, kernel in kernels.items()}
@@ -144,7 +169,7 @@ WITHOUT_BFLOAT16 = {
 def test_every_kernel_of_activations_is_reached_in_bfloat16(compiled):
     parallel = {
         name
-        for name, kernel in warmup.all_kernels().items()
+        for name, kernel in kernels_of_all().items()
         if kernel.targetoptions.get("parallel")
     }
     reached = {

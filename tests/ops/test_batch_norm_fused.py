@@ -204,8 +204,20 @@ def test_backward_over_its_own_argument(training, channels_last):
     assert got[0] is grad_output
     for value, right in zip(got, want, strict=True):
         np.testing.assert_array_equal(value, right)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_backward_over_what_it_normalised(training):
+    x, _, grad_output, *parameters = make((2, 5, 3, 4), np.float32, seed=4)
+    given = *parameters, training
+    want = batch_norm2d_backward(grad_output, x, *given, relu=True)
+    half = x[::-1]  # the same memory, in another order
     with pytest.raises(ValueError, match=r"batch_norm2d_backward: .*overlaps x"):
-        batch_norm2d_backward(grad_output, *given, out=x)
+        batch_norm2d_backward(grad_output, x, *given, out=half)
+    got = batch_norm2d_backward(grad_output, x, *given, relu=True, out=x)
+    assert got[0] is x
+    for value, right in zip(got, want, strict=True):
+        np.testing.assert_array_equal(value, right)
 
 
 @pytest.mark.parametrize("relu", [False, True])
@@ -257,7 +269,7 @@ def test_the_backward_of_training_checks_its_arguments():
         ({"statistics": (1, 2)}, TypeError, "statistics"),
         ({"statistics": None}, TypeError, "statistics"),
         ({"eps": 0.0}, ValueError, "eps"),
-        ({"out": x}, ValueError, "out"),
+        ({"out": x[::-1]}, ValueError, "out"),
     ):
         with pytest.raises(error, match=f"^{name}: .*{argument}"):
             call(**change)

@@ -40,6 +40,7 @@ from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
 from odyssey.ops.conv import direct, tiles, winograd, winograd_strided
 from odyssey.ops.conv.algorithm import Algorithm, FastAlgorithm
+from odyssey.processor import has_amx
 
 __all__ = ["conv2d", "conv2d_backward"]
 
@@ -302,5 +303,11 @@ def kernel_calls(dtype: DTypeLike) -> list[partial]:
         calls += [
             partial(conv2d, x, kernel, bias, **options),
             partial(conv2d_backward, grad_output, x, kernel, **options),
+        ]
+    if has_amx() and is_bfloat16(np.dtype(dtype)):
+        tile: dict[str, Any] = {"padding": 1, "method": "tiles"}
+        calls += [
+            partial(conv2d, x, kernel, bias, **tile),
+            partial(conv2d_backward, x, x, kernel, **tile),
         ]
     return calls
