@@ -11,7 +11,9 @@ do better.  Two rows show what is not done: Winograd's products of rounded facto
 sums in bfloat16.
 
 The gradient of a whole network is compared with float64's, at random weights.  Beside
-it stands how much another batch of as many images changes the gradient.
+it stands how much another batch of as many images changes the gradient.  Last comes the
+sum of the errors over ``--batches``, beside what it would be if they were independent:
+1.0 if they are, the root of the number of batches if the error is always the same.
 """
 
 import sys
@@ -199,10 +201,7 @@ def errors_of_network(
     model: str, batch: int, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
     """Return the errors of logits and gradient, by precision and for another batch."""
-    arrays = model_inputs(batch, MODELS[model])
-    params = {name for name in arrays if name.startswith("params/")}
-    initial, _ = NETWORK.initialize(MODELS[model], 0)
-    arrays |= {name: initial[name.removeprefix("params/")] for name in params}
+    arrays = initial_inputs(model, batch)
     images = arrays["images"]
     exact_logits, exact = gradient(arrays, model, "float64", images)
     others = rng.standard_normal(images.shape, np.float32)
@@ -227,6 +226,26 @@ def errors_of_network(
     }
 
 
+def initial_inputs(model: str, batch: int) -> dict[str, np.ndarray]:
+    """Return a network's initial parameters, and random images and labels."""
+    arrays = model_inputs(batch, MODELS[model])
+    params = {name for name in arrays if name.startswith("params/")}
+    initial, _ = NETWORK.initialize(MODELS[model], 0)
+    return arrays | {name: initial[name.removeprefix("params/")] for name in params}
+
+
+def dependence(model: str, batch: int, batches: int, rng: np.random.Generator) -> float:
+    """Return the norm of the sum of errors in bfloat16, over that if independent."""
+    arrays = initial_inputs(model, batch)
+    total, squares = np.zeros(()), 0.0
+    for _ in range(batches):
+        images = rng.standard_normal(arrays["images"].shape, np.float32)
+        exact = _joined(gradient(arrays, model, "float64", images)[1])
+        error = _joined(gradient(arrays, model, BF16, images)[1]) - exact
+        total, squares = total + error, squares + error @ error
+    return float(np.linalg.norm(total) / np.sqrt(squares))
+
+
 def _joined(grads: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([grad.astype(np.float64).ravel() for grad in grads.values()])
 
@@ -238,6 +257,7 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 @click.command()
 @model_option
 @click.option("--batch", type=click.IntRange(2), default=32, show_default=True)
+@click.option("--batches", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--threads", type=THREAD_RANGE, default=THREADS, show_default=True)
 @click.option(
     "--json",
@@ -245,7 +265,7 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write all errors to.",
 )
-def main(model: str, batch: int, threads: int, path: Path | None) -> None:
+def main(model: str, batch: int, batches: int, threads: int, path: Path | None) -> None:
     """Print the errors of operations and of a whole network's gradient."""
     numba.set_num_threads(threads)
     about = machine.describe(threads, ("ml_dtypes",))
@@ -271,7 +291,13 @@ def main(model: str, batch: int, threads: int, path: Path | None) -> None:
     for name, values in errors.items():
         cells = "".join(f"{values[column]:14.2g}" for column in columns)
         click.echo(f"{name:16}{cells}")
-    write_json(path, {"machine": about, "operations": rows, model: errors})
+    ratio = dependence(model, batch, batches, rng)
+    click.echo(
+        f"\nerrors in bf16 of {batches} batches, added: {ratio:.2f} of what it were if "
+        f"they were independent, {batches**0.5:.2f} if they were the same"
+    )
+    report = {"machine": about, "operations": rows, model: errors}
+    write_json(path, report | {"dependence": ratio})
 
 
 if __name__ == "__main__":

@@ -50,6 +50,11 @@ def test_the_error_of_a_gradient_is_far_below_its_noise(report):
     assert errors["bf16"]["cosine"] > 0.9 > errors["another batch"]["cosine"]
 
 
+def test_errors_of_several_batches_are_independent(report):
+    """If each were the same, the ratio would be 2, the root of the four batches."""
+    assert 0.7 < report["dependence"] < 1.3
+
+
 def test_the_matrices_are_those_of_winograd():
     """One patch: the products give the sums of the direct convolution."""
     rng = np.random.default_rng(3)
