@@ -93,7 +93,8 @@ def evaluation(
     def evaluate():
         return forward(folded, {}, x, config, training=False, folded=True)[0]
 
-    return Task(evaluate, lambda logits: {"logits": logits})
+    dtype = arrays["images"].dtype  # a file cannot hold bfloat16
+    return Task(evaluate, lambda logits: {"logits": logits.astype(dtype)})
 
 
 def _images(arrays, narrow):
