@@ -222,6 +222,27 @@ def store(array: np.ndarray, at: int, vector: np.ndarray) -> None:
     store_part(array, at, vector, len(vector))
 
 
+def prefetch(array: np.ndarray, at: int) -> None:
+    """Ask for the line of memory of an element, which may lie outside the array."""
+
+
+def _type_prefetch(array: Any, at: Any) -> Any:
+    return types.none if isinstance(array, Memory) else None
+
+
+def _lower_prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    at = context.cast(builder, args[1], sig.args[1], types.intp)
+    place = builder.bitcast(builder.gep(args[0], [at]), ir.IntType(8).as_pointer())
+    kinds = [place.type, INT32, INT32, INT32]
+    function = declare(builder, "llvm.prefetch.p0", ir.VoidType(), kinds)
+    to_read, to_keep, data = (ir.Constant(INT32, n) for n in (0, 3, 1))
+    builder.call(function, [place, to_read, to_keep, data])
+    return context.get_dummy_value()
+
+
+register(prefetch, _type_prefetch, _lower_prefetch, Memory, types.Integer)
+
+
 def stream(array: np.ndarray, at: int, vector: np.ndarray) -> None:
     """Write a vector past the caches, to a place that is a multiple of a vector's."""
     store(array, at, vector)

@@ -13,7 +13,7 @@ import numpy as np
 
 from odyssey.kernels.ending import Ending, finish
 from odyssey.kernels.jit import serial
-from odyssey.kernels.simd import load, load_if, store
+from odyssey.kernels.simd import load, load_if, prefetch, store, width
 
 #: Places of a tile in the domain of stride 1 (6x6), and of stride 2 (9x9).
 PLACES, STRIDED_PLACES = 36, 81
@@ -66,6 +66,21 @@ class Pixels(NamedTuple):
     data: np.ndarray  # flat
     channels: int
     table: np.ndarray  # of find_pixels
+
+
+@serial
+def prefetch_next(pixels, size, step):
+    """Ask for the pixels to the right of a tile's, ``step`` in each row.
+
+    The next tile reads them, from so many rows at once that the processor would not
+    foresee it.
+    """
+    C = pixels.channels
+    for i in range(size):
+        begin = pixels.table[i * size + size - 1]
+        if begin != OUTSIDE:
+            for at in range(C, C + step * C, width(pixels.data)):
+                prefetch(pixels.data, begin + at)
 
 
 @serial

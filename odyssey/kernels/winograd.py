@@ -31,6 +31,7 @@ from odyssey.kernels.tiles import (
     Target,
     Tiling,
     find_pixels,
+    prefetch_next,
 )
 from odyssey.kernels.winograd_transforms import (
     gradient_to_places,
@@ -49,6 +50,7 @@ def transform_patches(x, tiling, first, count, t, table, matrices):
     step, row = matrices.step, matrices.row
     for tile in range(count):
         find_pixels(tiling, first + tile, table)
+        prefetch_next(pixels, tiling.size, tiling.step)
         for c in range(0, x.shape[3], width(t)):
             patch_to_places(pixels, c, t, matrices.data, tile * row + c, step)
 
@@ -179,12 +181,14 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
                 count = min(chunk, last - first)
                 for tile in range(count):
                     find_pixels(reading, first + tile, table)
+                    prefetch_next(pixels, reading.size, reading.step)
                     for block in range(c_first, c_last):
                         for lane in range(0, c_width, width(t)):
                             at = block * PRODUCTS * c_step + tile * c_width + lane
                             c = block * c_width + lane
                             patch_to_places(pixels, c, t, patch, at, c_step)
                     find_pixels(writing, first + tile, table)
+                    prefetch_next(gradient_pixels, writing.size, writing.step)
                     for block in range(k_blocks):
                         for lane in range(0, k_width, width(t)):
                             at = block * PRODUCTS * k_step + tile * k_width + lane

@@ -35,6 +35,7 @@ from odyssey.kernels.tiles import (
     Target,
     Tiling,
     find_pixels,
+    prefetch_next,
 )
 from odyssey.kernels.winograd_strided_transforms import (
     BEFORE,
@@ -103,6 +104,7 @@ def strided_forward(
             count = min(chunk, tiles - first)
             for tile in range(count):
                 find_pixels(reading, first + tile, table)
+                prefetch_next(pixels, reading.size, reading.step)
                 find_rows(chunk, tile, row, begins)
                 for c in range(0, C, width(t)):
                     patch_to_places(pixels, c, turned, t, patch, rows, c)
@@ -168,6 +170,7 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                 count = min(chunk, last - first)
                 for tile in range(count):
                     find_pixels(reading, first + tile, table)
+                    prefetch_next(pixels, reading.size, reading.step)
                     find_rows(chunk, tile, c_width, begins)
                     for block in range(c_first, c_last):
                         patch = flat(patches[thread, block])
@@ -175,6 +178,7 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                             c = block * c_width + lane
                             patch_to_places(pixels, c, False, t, patch, rows, lane)
                     find_pixels(writing, first + tile, table)
+                    prefetch_next(gradient_pixels, writing.size, writing.step)
                     find_rows(chunk, tile, k_width, begins)
                     for block in range(k_blocks):
                         gradient = flat(gradients[thread, block])
