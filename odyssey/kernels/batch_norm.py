@@ -185,15 +185,22 @@ def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_produc
 
 
 @serial
+def pass_relu(affine, grad_output, x, at, c, count):
+    """Return a vector of the gradient that passes the relu, and of x - mean."""
+    g = load_part(grad_output, at, count)
+    value, deviation = apply(affine, load_part(x, at, count), c, count)
+    if affine.relu:
+        g = where_positive(value, g)
+    return g, deviation
+
+
+@serial
 def add_gradients(grad_output, x, C, start, end, affine, sums, products):
     """Do some rows of ``gradient_sums``."""
     for row in range(start, end):
         for c in range(0, C, width(x)):
             at, count = row * C + c, C - c
-            g = load_part(grad_output, at, count)
-            value, deviation = apply(affine, load_part(x, at, count), c, count)
-            if affine.relu:
-                g = where_positive(value, g)
+            g, deviation = pass_relu(affine, grad_output, x, at, c, count)
             store(sums, c, load_wide(sums, c, x) + wide(g))
             product = wide(g) * wide(deviation)
             store(products, c, load_wide(products, c, x) + product)
@@ -236,10 +243,7 @@ def combine_rows(grad_output, x, C, start, end, affine, line, grad_input):
     for row in range(start, end):
         for c in range(0, C, width(x)):
             at, count = row * C + c, C - c
-            g = load_part(grad_output, at, count)
-            value, deviation = apply(affine, load_part(x, at, count), c, count)
-            if affine.relu:
-                g = where_positive(value, g)
+            g, deviation = pass_relu(affine, grad_output, x, at, c, count)
             result = load_part(line.factor, c, count) * g
             if line.is_whole:
                 slope = load_part(line.slope, c, count)

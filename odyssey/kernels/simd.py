@@ -37,7 +37,7 @@ BYTES = vector_bytes()
 LANES = BYTES // 4
 
 FLAGS = ("contract", "nsz")  # as in jit.py
-BOOLEAN, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 16, 32, 64))
+INT16, INT32, INT64 = (ir.IntType(bits) for bits in (16, 32, 64))
 
 
 class Vector(types.Type):
@@ -336,19 +336,23 @@ def emit_load_part(
     return loaded
 
 
-def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _emit_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    """Return the instruction that stores a vector, at a multiple of its elements."""
     lanes = sig.args[2].lanes
     pointer, memory = _place(context, builder, sig.args, args, lanes)
     stored = builder.store(_narrow(builder, args[2], memory), pointer)
     stored.align = memory.element.get_abi_size(context.target_data)
+    return stored
+
+
+def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    _emit_store(context, builder, sig, args)
     return context.get_dummy_value()
 
 
 def _lower_stream(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    lanes = sig.args[2].lanes
-    pointer, memory = _place(context, builder, sig.args, args, lanes)
-    stored = builder.store(_narrow(builder, args[2], memory), pointer)
-    stored.align = memory.element.get_abi_size(context.target_data) * lanes
+    stored = _emit_store(context, builder, sig, args)
+    stored.align *= sig.args[2].lanes
     mark = builder.module.add_metadata([ir.Constant(INT32, 1)])
     stored.set_metadata("nontemporal", mark)
     return context.get_dummy_value()
