@@ -65,15 +65,15 @@ def square_sum_and_double(x, out):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_sum_has_the_same_bits_in_place_and_apart(dtype):
-    kernel = njit(fastmath=set(jit.FASTMATH))(square_sum_and_double)
+    kernel = njit(**jit.OPTIONS)(square_sum_and_double)
     for x in np.random.default_rng(0).standard_normal((10, 1000)).astype(dtype):
         apart = kernel(x, np.empty_like(x))
         assert kernel(x, x) == apart
 
 
 def test_kernels_tell_nan_and_infinity():
-    is_nan = njit(fastmath=set(jit.FASTMATH))(lambda x: np.isnan(x))
-    is_inf = njit(fastmath=set(jit.FASTMATH))(lambda x: np.isinf(x))
+    is_nan = njit(**jit.OPTIONS)(lambda x: np.isnan(x))
+    is_inf = njit(**jit.OPTIONS)(lambda x: np.isinf(x))
     for kind in (np.float32, np.float64):
         assert is_nan(kind(np.nan)) and not is_nan(kind(1))
         assert is_inf(kind(np.inf)) and not is_inf(kind(1))

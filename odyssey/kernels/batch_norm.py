@@ -15,6 +15,7 @@ from odyssey.kernels.ending import is_large, put
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import (
     flat,
+    fma,
     load_part,
     load_wide,
     store,
@@ -39,11 +40,11 @@ def block_statistics(x, C, start, end, means, squares):
             d = wide(load_part(x, row * C + c, C - c))
             d = d - wide(load_part(x, start * C + c, C - c))
             store(means, c, load_wide(means, c, x) + d)
-            store(squares, c, load_wide(squares, c, x) + d * d)
+            store(squares, c, fma(d, d, load_wide(squares, c, x)))
     for c in range(0, C, width(x)):
         total = load_wide(means, c, x)
         shift = total / (end - start)
-        store(squares, c, load_wide(squares, c, x) - shift * total)
+        store(squares, c, fma(-shift, total, load_wide(squares, c, x)))
         store(means, c, wide(load_part(x, start * C + c, C - c)) + shift)
 
 
@@ -147,7 +148,7 @@ def apply(affine, x, c, count):
     """Return (x - mean) * scale + shift of a vector of columns, and x - mean."""
     deviation = x - load_part(affine.mean, c, count)
     scale, shift = load_part(affine.scale, c, count), load_part(affine.shift, c, count)
-    return deviation * scale + shift, deviation
+    return fma(deviation, scale, shift), deviation
 
 
 @parallel
@@ -202,8 +203,8 @@ def add_gradients(grad_output, x, C, start, end, affine, sums, products):
             at, count = row * C + c, C - c
             g, deviation = pass_relu(affine, grad_output, x, at, c, count)
             store(sums, c, load_wide(sums, c, x) + wide(g))
-            product = wide(g) * wide(deviation)
-            store(products, c, load_wide(products, c, x) + product)
+            product = fma(wide(g), wide(deviation), load_wide(products, c, x))
+            store(products, c, product)
 
 
 @parallel
@@ -244,9 +245,10 @@ def combine_rows(grad_output, x, C, start, end, affine, line, grad_input):
         for c in range(0, C, width(x)):
             at, count = row * C + c, C - c
             g, deviation = pass_relu(affine, grad_output, x, at, c, count)
-            result = load_part(line.factor, c, count) * g
+            factor = load_part(line.factor, c, count)
+            result = factor * g
             if line.is_whole:
                 slope = load_part(line.slope, c, count)
                 offset = load_part(line.offset, c, count)
-                result = result - (deviation * slope + offset)
+                result = fma(factor, g, -fma(deviation, slope, offset))
             put(grad_input, at, result, count, affine.past)

@@ -5,10 +5,13 @@ would not be noticed.  It would also let LLVM reorder sums.  LLVM compiles a loo
 with SIMD, and without it for arrays that overlap or nearly overlap.  With different
 orders in the two versions, the bits of a sum would depend on the addresses of its
 arrays.  So sums are computed in the order in which they are written, and a sum that is
-to use several SIMD lanes is written as several sums.  Two flags are used:
+to use several SIMD lanes is written as several sums.
 
-- ``contract``: ``a * b + c`` may become one fused multiply-add
-- ``nsz``: -0.0 and 0.0 need not be distinguished
+None of its single flags is used either.  With ``contract`` LLVM may fuse a product with
+a sum, and chooses where: of ``a*b + c*d`` either product, or none if they are computed
+in another block.  It chooses anew whenever code is linked and optimised again, so that
+a kernel had other bits in the process that compiled it than where it was loaded from
+the cache (Numba 0.68.1).  What is to be fused is written as ``simd.fma``.
 
 ``error_model="numpy"`` makes 1/0 give Inf instead of raising, as in NumPy.
 
@@ -25,12 +28,12 @@ from odyssey import threads
 from odyssey.kernel_cache import KernelCache, warn_that_nothing_is_kept
 
 threads.wait_briefly()
-FASTMATH = frozenset({"contract", "nsz"})
+OPTIONS = {"error_model": "numpy"}
 
 
 def _compiler(**chosen: bool) -> Callable[[Callable], Callable]:
     """Return a decorator that compiles a function when it is first called."""
-    options = {"error_model": "numpy", "fastmath": set(FASTMATH), **chosen}
+    options = {**OPTIONS, **chosen}
 
     def decorate(function: Callable) -> Callable:
         kernel = njit(**options)(function)

@@ -79,6 +79,25 @@ def _view(matrix: Matrix, rows: int, columns: int) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(data, (rows, columns), steps)
 
 
+class _Rolled(ir.MDValue):
+    """LLVM's mark of a loop that is not to be unrolled: a node that names itself."""
+
+    def __init__(self, module: ir.Module) -> None:
+        name = ir.MetaDataString(module, "llvm.loop.unroll.disable")
+        mark = module.add_metadata([name])
+        super().__init__(module, [self, mark], str(len(module.metadata)))
+
+    def descr(self, parts: list[str]) -> None:
+        nodes = ", ".join(node.get_reference() for node in self.operands)
+        parts += ("distinct !{ ", nodes, " }\n")
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 class _Panel:
     """The instructions of a panel's product."""
 
@@ -142,7 +161,8 @@ class _Panel:
         pointers = [builder.gep(pointer, [self.a_step]) for pointer in pointers]
         for phi, value in zip(before, [k, b, *pointers, *sums], strict=True):
             phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", k, self.terms), loop, after)
+        again = builder.cbranch(builder.icmp_signed("<", k, self.terms), loop, after)
+        again.set_metadata("llvm.loop", _Rolled(builder.module))
         builder.position_at_end(after)
         totals = self._merge(first[2 + len(starts) :], entry)
         for phi, value in zip(totals, sums, strict=True):
@@ -167,8 +187,7 @@ class _Panel:
             factor = simd.splat(self.builder, number, self.vector.count)
             for j in range(self.vectors):
                 total = sums[row * self.vectors + j]
-                term = self.builder.fmul(factor, vectors[j], flags=simd.FLAGS)
-                added.append(self.builder.fadd(term, total, flags=simd.FLAGS))
+                added.append(simd.emit_fma(self.builder, factor, vectors[j], total))
         return added
 
     def _store(self, sums: list[Any]) -> None:

@@ -8,7 +8,7 @@ width is chosen once, from the features that Numba compiles for.
 Each function stands here twice.  The Python body says what it does, on NumPy arrays,
 and serves where NUMBA_DISABLE_JIT is set; what is registered below it tells Numba which
 instructions to emit.  ``+``, ``-``, ``*`` and ``/`` work on vectors, and on a vector
-and a number.
+and a number; a product and a sum are rounded together only where ``fma`` says so.
 
 Arrays of uint16 hold bfloat16 numbers, the upper halves of float32: they are widened
 when they are loaded, and rounded to nearest even when they are stored.  So vectors of
@@ -18,6 +18,7 @@ the quiet NaN of its sign.  Float64 vectors are rounded to float32 before.
 Arrays are contiguous, and ``at`` counts elements from an array's first.
 """
 
+import itertools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +37,6 @@ BYTES = vector_bytes()
 #: float32 lanes of a vector, as many as bfloat16 numbers are loaded at once.
 LANES = BYTES // 4
 
-FLAGS = ("contract", "nsz")  # as in jit.py
 INT16, INT32, INT64 = (ir.IntType(bits) for bits in (16, 32, 64))
 
 
@@ -412,10 +412,12 @@ def splat(builder: Any, number: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, empty, zeros)
 
 
-def _suffix(vector: ir.VectorType) -> str:
+def _suffix(kind: Any) -> str:
     """Return what LLVM appends to the name of an instruction for this type."""
     letters = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}
-    return f"v{vector.count}{letters.get(vector.element, vector.element)}"
+    if isinstance(kind, ir.VectorType):
+        return f"v{kind.count}{letters.get(kind.element, kind.element)}"
+    return letters[kind]
 
 
 def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
@@ -485,6 +487,14 @@ def fill(array: np.ndarray, number: float) -> np.ndarray:
     """Return a vector as ``array`` holds them, with ``number`` in every lane."""
     dtype = np.float64 if array.dtype == np.float64 else np.float32
     return np.full(width(array), number, dtype)
+
+
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """Return a * b + c, rounded once where the processor can.
+
+    Each of the three is a vector or a number, and they may all be numbers.
+    """
+    return a * b + c
 
 
 def where_positive(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -561,15 +571,42 @@ def _type_operator(a: Any, b: Any) -> Any:
 
 def _lower_operator(method: str) -> Callable:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind, vectors = sig.return_type, []
-        for number, given in zip(args, sig.args, strict=True):
-            if not isinstance(given, Vector):
-                number = context.cast(builder, number, given, kind.dtype)
-                number = splat(builder, number, kind.lanes)
-            vectors.append(number)
-        return getattr(builder, method)(*vectors, flags=FLAGS)
+        return getattr(builder, method)(*_as_result(context, builder, sig, args))
 
     return lower
+
+
+def _as_result(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
+    """Return the arguments as what the result is: numbers in every lane of a vector."""
+    kind, values = sig.return_type, []
+    for value, given in zip(args, sig.args, strict=True):
+        if isinstance(given, Vector):
+            values.append(value)
+        elif isinstance(kind, Vector):
+            number = context.cast(builder, value, given, kind.dtype)
+            values.append(splat(builder, number, kind.lanes))
+        else:
+            values.append(context.cast(builder, value, given, kind))
+    return values
+
+
+def _type_fma(*kinds: Any) -> Any:
+    vectors = [kind for kind in kinds if isinstance(kind, Vector)]
+    if vectors:
+        return vectors[0] if len(set(vectors)) == 1 else None
+    if all(kind == types.float32 for kind in kinds):
+        return types.float32
+    return types.float64
+
+
+def _lower_fma(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return emit_fma(builder, *_as_result(context, builder, sig, args))
+
+
+def emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a * b + c of LLVM values, by one instruction where there is one."""
+    name = f"llvm.fmuladd.{_suffix(a.type)}"
+    return builder.call(declare(builder, name, a.type, [a.type] * 3), [a, b, c])
 
 
 for _operator, _method in (
@@ -581,6 +618,10 @@ for _operator, _method in (
     type_callable(_operator)(lambda context: _type_operator)
     for _kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
         lower_builtin(_operator, *_kinds)(_lower_operator(_method))
+
+type_callable(fma)(lambda context: lambda a, b, c: _type_fma(a, b, c))
+for _kinds in itertools.product((Vector, types.Number), repeat=3):
+    lower_builtin(fma, *_kinds)(_lower_fma)
 
 
 def _type_negative(a: Any) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 from numba import prange
 
 from odyssey.kernels.jit import parallel
+from odyssey.kernels.simd import fma
 
 #: Elements in one part of a sum; fixed, so that the bits are the same each time.
 PART_SIZE = 1 << 16
@@ -23,11 +24,11 @@ def sgd_momentum(param, grad, velocity, lr, momentum, weight_decay, nesterov):
     - one pass over memory in place of NumPy's five or more
     """
     for i in prange(param.size):
-        g = grad[i] + weight_decay * param[i]
-        v = momentum * velocity[i] + g
+        g = fma(weight_decay, param[i], grad[i])
+        v = fma(momentum, velocity[i], g)
         velocity[i] = v
-        step = g + momentum * v if nesterov else v
-        param[i] -= lr * step
+        step = fma(momentum, v, g) if nesterov else v
+        param[i] = fma(-lr, step, param[i])
 
 
 @parallel
@@ -48,10 +49,10 @@ def sum_of_squares(x, part_size, partial):
         for i in range(0, whole, 4):
             x0, x1 = np.float64(block[i]), np.float64(block[i + 1])
             x2, x3 = np.float64(block[i + 2]), np.float64(block[i + 3])
-            total += x0 * x0
-            total_1 += x1 * x1
-            total_2 += x2 * x2
-            total_3 += x3 * x3
+            total = fma(x0, x0, total)
+            total_1 = fma(x1, x1, total_1)
+            total_2 = fma(x2, x2, total_2)
+            total_3 = fma(x3, x3, total_3)
         for i in range(whole, block.size):
-            total += np.float64(block[i]) * np.float64(block[i])
+            total = fma(np.float64(block[i]), np.float64(block[i]), total)
         partial[part] = (total + total_1) + (total_2 + total_3)

@@ -10,7 +10,7 @@ row by row.
 import numpy as np
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.simd import fill, load, store, width
+from odyssey.kernels.simd import fill, fma, load, store, width
 from odyssey.kernels.tiles import GAP, STRIDED_PLACES, load_pixel, note, store_pixel
 from odyssey.kernels.winograd_transforms import load_3, load_6, store_6
 
@@ -55,14 +55,14 @@ def find_rows(chunk, tile, row, table):
 def patch_1d(even, odd):
     """Return B^T d: five places of the even numbers of d, and the odd ones."""
     d0, d1, d2, d3, d4 = even
-    same, same_2 = d3 - 2.25 * d1, d3 - 0.25 * d1
-    other, other_2 = 0.5 * (d2 - 2.25 * d0), 1.5 * (d2 - 0.25 * d0)
+    same, same_2 = fma(-2.25, d1, d3), fma(-0.25, d1, d3)  # d3 - 2.25*d1, ...
+    other, other_2 = fma(-2.25, d0, d2), fma(-0.25, d0, d2)
     return (
-        same + other,
-        same - other,
-        same_2 + other_2,
-        same_2 - other_2,
-        d4 - 2.5 * d2 + 0.5625 * d0,
+        fma(0.5, other, same),
+        fma(-0.5, other, same),
+        fma(1.5, other_2, same_2),
+        fma(-1.5, other_2, same_2),
+        fma(0.5625, d0, fma(-2.5, d2, d4)),
         odd[0],
         odd[1],
         odd[2],
@@ -76,22 +76,22 @@ def even_1d(d0, d1, d2, d3, d4):
     total, gap, total_2, gap_2 = d0 + d1, d0 - d1, d2 + d3, d2 - d3
     return (
         total + total_2,
-        0.5 * (gap + 3 * gap_2),
-        0.25 * (total + 9 * total_2),
-        0.125 * (gap + 27 * gap_2) + d4,
+        0.5 * fma(3, gap_2, gap),
+        0.25 * fma(9, total_2, total),
+        fma(0.125, fma(27, gap_2, gap), d4),
     )
 
 
 @serial
 def gradient_1d(d0, d1, d2, d3):
     """Return A d."""
-    even, odd = d0 + 0.25 * d2, 0.5 * (d1 + 0.25 * d3)
-    even_2, odd_2 = d0 + 2.25 * d2, 1.5 * (d1 + 2.25 * d3)
+    even, odd = fma(0.25, d2, d0), fma(0.25, d3, d1)
+    even_2, odd_2 = fma(2.25, d2, d0), fma(2.25, d3, d1)
     return (
-        even + odd,
-        even - odd,
-        even_2 + odd_2,
-        even_2 - odd_2,
+        fma(0.5, odd, even),
+        fma(-0.5, odd, even),
+        fma(1.5, odd_2, even_2),
+        fma(-1.5, odd_2, even_2),
         d3,
         d0,
         d1,
@@ -103,11 +103,12 @@ def gradient_1d(d0, d1, d2, d3):
 @serial
 def kernel_1d(d0, d1, d2):
     """Return G d."""
+    quarter = 0.25 * d2
     return (
-        -0.5 * d0 - 0.25 * d2,
-        0.5 * d0 - 0.25 * d2,
-        0.25 * d2 + (1 / 6) * d0,
-        0.25 * d2 - (1 / 6) * d0,
+        fma(-0.5, d0, -quarter),
+        fma(0.5, d0, -quarter),
+        fma(1 / 6, d0, quarter),
+        fma(-1 / 6, d0, quarter),
         d2,
         d1,
     )
@@ -117,9 +118,9 @@ def kernel_1d(d0, d1, d2):
 def total_1d(d0, d1, d2, d3, d4, d5):
     """Return G^T d."""
     return (
-        0.5 * (d1 - d0) + (1 / 6) * (d2 - d3),
+        fma(0.5, d1 - d0, (1 / 6) * (d2 - d3)),
         d5,
-        0.25 * (d2 + d3 - d0 - d1) + d4,
+        fma(0.25, d2 + d3 - d0 - d1, d4),
     )
 
 

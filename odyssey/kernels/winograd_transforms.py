@@ -8,22 +8,22 @@ from there row by row: then B^T d B is complete.
 """
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.simd import fill, load, store, width
+from odyssey.kernels.simd import fill, fma, load, store, width
 from odyssey.kernels.tiles import load_pixel, note, store_pixel
 
 
 @serial
 def input_1d(d0, d1, d2, d3, d4, d5):
     """Return B^T d."""
-    even, odd = d4 - 4 * d2, d3 - 4 * d1
-    even_2, odd_2 = d4 - d2, 2 * (d3 - d1)
+    even, odd = fma(-4, d2, d4), fma(-4, d1, d3)  # d4 - 4*d2, d3 - 4*d1
+    even_2, odd_2 = d4 - d2, d3 - d1
     return (
-        4 * d0 - 5 * d2 + d4,
+        fma(4, d0, fma(-5, d2, d4)),
         even + odd,
         even - odd,
-        even_2 + odd_2,
-        even_2 - odd_2,
-        4 * d1 - 5 * d3 + d5,
+        fma(2, odd_2, even_2),
+        fma(-2, odd_2, even_2),
+        fma(4, d1, fma(-5, d3, d5)),
     )
 
 
@@ -34,9 +34,9 @@ def output_1d(d0, d1, d2, d3, d4, d5):
     even_2, odd_2 = d3 + d4, d3 - d4
     return (
         d0 + even + even_2,
-        odd + 2 * odd_2,
-        even + 4 * even_2,
-        odd + 8 * odd_2 + d5,
+        fma(2, odd_2, odd),
+        fma(4, even_2, even),
+        fma(8, odd_2, odd) + d5,
     )
 
 
@@ -44,16 +44,29 @@ def output_1d(d0, d1, d2, d3, d4, d5):
 def gradient_1d(d0, d1, d2, d3):
     """Return A d."""
     even, odd = d0 + d2, d1 + d3
-    even_2, odd_2 = d0 + 4 * d2, 2 * (d1 + 4 * d3)
-    return d0, even + odd, even - odd, even_2 + odd_2, even_2 - odd_2, d3
+    even_2, odd_2 = fma(4, d2, d0), fma(4, d3, d1)
+    return (
+        d0,
+        even + odd,
+        even - odd,
+        fma(2, odd_2, even_2),
+        fma(-2, odd_2, even_2),
+        d3,
+    )
 
 
 @serial
 def kernel_1d(d0, d1, d2):
     """Return G d."""
-    even, odd = (1 / 6) * (d0 + d2), (1 / 6) * d1
-    even_2, odd_2 = (1 / 6) * (0.25 * d0 + d2), (1 / 12) * d1
-    return 0.25 * d0, -even - odd, odd - even, even_2 + odd_2, even_2 - odd_2, d2
+    even, even_2 = (1 / 6) * (d0 + d2), (1 / 6) * fma(0.25, d0, d2)
+    return (
+        0.25 * d0,
+        fma(-1 / 6, d1, -even),
+        fma(1 / 6, d1, -even),
+        fma(1 / 12, d1, even_2),
+        fma(-1 / 12, d1, even_2),
+        d2,
+    )
 
 
 @serial
@@ -62,9 +75,9 @@ def total_1d(d0, d1, d2, d3, d4, d5):
     even, odd = d1 + d2, d2 - d1
     even_2, odd_2 = d3 + d4, d3 - d4
     return (
-        0.25 * (d0 + (1 / 6) * even_2) - (1 / 6) * even,
-        (1 / 6) * odd + (1 / 12) * odd_2,
-        (1 / 6) * (even_2 - even) + d5,
+        fma(0.25, fma(1 / 6, even_2, d0), (-1 / 6) * even),
+        fma(1 / 6, odd, (1 / 12) * odd_2),
+        fma(1 / 6, even_2 - even, d5),
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numba import njit
 
-from odyssey.kernels import simd
+from odyssey.kernels import jit, simd
 from odyssey.kernels.simd import (
     fill,
     flat,
+    fma,
     keep,
     load,
     load_if,
@@ -39,7 +40,7 @@ def numbers(dtype, count, seed=0):
 
 
 def compiled(function):
-    return njit(error_model="numpy", fastmath={"contract", "nsz"})(function)
+    return njit(**jit.OPTIONS)(function)
 
 
 def arithmetic(x, y, out, n):
@@ -61,6 +62,39 @@ def test_arithmetic_is_that_of_the_python_body(dtype, n):
         arithmetic(x, y, want, n)
     assert np.any(want[:n])
     np.testing.assert_array_equal(got, want)  # and nothing written behind the end
+
+
+def fused(x, y, out):
+    a, b, c = load(x, 0), load(y, 0), load(x, 1)
+    W = width(x)
+    store(out, 0, fma(a, b, c))
+    store(out, W, fma(-3, a, 0.5))
+    store(out, 2 * W, fma(x[3], 0.25, b))
+    out[3 * W] = fma(x[1], y[1], x[2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fma_is_that_of_the_python_body(dtype):
+    # small integers and halves: exact, so that one rounding more makes no difference
+    x, y = np.random.default_rng(3).integers(-9, 9, (2, 20)).astype(dtype) / 2
+    got, want = np.zeros((2, 4 * 16), dtype)
+    compiled(fused)(x, y, got)
+    fused(x, y, want)
+    assert want.any()
+    np.testing.assert_array_equal(got, want)
+
+
+def unfused(x, y, products, out):
+    store(out, 0, load(x, 0) * load(y, 0) - load(products, 0))
+    for i in range(width(x), len(x)):  # LLVM makes vectors of its own
+        out[i] = x[i] * y[i] - products[i]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_is_fused_that_is_not_written_so(dtype):
+    x, y, out = np.random.default_rng(4).standard_normal((3, 99)).astype(dtype)
+    compiled(unfused)(x, y, x * y, out)
+    assert not out.any()
 
 
 def moves(x, out, sums, n):
