@@ -11,12 +11,18 @@ from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import LANES, flat, keep, load, store, width
 from odyssey.kernels.tiles import PLACES, PRODUCTS
 from odyssey.kernels.winograd_strided_transforms import (
-    taps_to_places as strided_taps_to_places,
+    kernel_1d as strided_kernel_1d,
 )
 from odyssey.kernels.winograd_strided_transforms import (
-    totals_to_taps as strided_totals_to_taps,
+    total_1d as strided_total_1d,
 )
-from odyssey.kernels.winograd_transforms import taps_to_places, totals_to_taps
+from odyssey.kernels.winograd_transforms import (
+    kernel_1d,
+    load_3,
+    load_6,
+    store_6,
+    total_1d,
+)
 
 #: Channels of the kernel that a thread does at a time.
 CHANNELS = 16
@@ -55,6 +61,50 @@ def store_taps(taps, lanes, c, first, grad, checks):
         checks[c] += check
 
 
+@serial
+def kernel_1d_of(strided, d0, d1, d2):
+    """Return G d, with the matrix G of stride 2 or of stride 1."""
+    return strided_kernel_1d(d0, d1, d2) if strided else kernel_1d(d0, d1, d2)
+
+
+@serial
+def total_1d_of(strided, d):
+    """Return G^T d, likewise, of six vectors."""
+    d0, d1, d2, d3, d4, d5 = d
+    if strided:
+        return strided_total_1d(d0, d1, d2, d3, d4, d5)
+    return total_1d(d0, d1, d2, d3, d4, d5)
+
+
+@serial
+def taps_to_places(strided, taps, t, places, at, step):
+    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
+    W = width(t)
+    for j in range(3):
+        d0, d1, d2 = load_3(taps, j * W, 3 * W)
+        store_6(t, j * W, 3 * W, kernel_1d_of(strided, d0, d1, d2))
+    for i in range(6):
+        d0, d1, d2 = load_3(t, i * 3 * W, W)
+        row = kernel_1d_of(strided, d0, d1, d2)
+        store_6(places, at + i * 6 * step, step, row)
+
+
+@serial
+def totals_to_taps(strided, totals, t, taps):
+    """Write G^T totals G to 9 taps; the 36 ``totals`` are vectors side by side."""
+    W = width(t)
+    for j in range(6):
+        y0, y1, y2 = total_1d_of(strided, load_6(totals, j * W, 6 * W))
+        store(t, j * W, y0)
+        store(t, (6 + j) * W, y1)
+        store(t, (12 + j) * W, y2)
+    for i in range(3):
+        y0, y1, y2 = total_1d_of(strided, load_6(t, i * 6 * W, W))
+        store(taps, 3 * i * W, y0)
+        store(taps, (3 * i + 1) * W, y1)
+        store(taps, (3 * i + 2) * W, y2)
+
+
 @parallel
 def kernel_to_places(kernel, turned, strided, places):
     """Compute G kernel G^T of ``kernel`` (K, C, 3, 3).
@@ -80,10 +130,7 @@ def kernel_to_places(kernel, turned, strided, places):
                 lanes = min(width(taps), K - k)
                 load_taps(kernel, turned, c, k, lanes, taps)
                 at = c * B + lane
-                if strided:
-                    strided_taps_to_places(vectors, buffer, matrices, at, C * B)
-                else:
-                    taps_to_places(vectors, buffer, matrices, at, C * B)
+                taps_to_places(strided, vectors, buffer, matrices, at, C * B)
         keep(t)
 
 
@@ -116,10 +163,7 @@ def totals_to_kernel(totals, strided, grad, checks):
                         part > 0,
                         total,
                     )
-                if strided:
-                    strided_totals_to_taps(total, t, taps)
-                else:
-                    totals_to_taps(total, t, taps)
+                totals_to_taps(strided, total, t, taps)
                 store_taps(taps, min(W, K - k), c, k, grad, checks[block])
 
 

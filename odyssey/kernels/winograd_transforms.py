@@ -177,33 +177,3 @@ def places_to_pixels(matrices, at, step, t, target, k):
         store_pixel(target, 4 * i + 3, k, y3)
         total = total + (y0 + y1) + (y2 + y3)
     note(target, total)
-
-
-@serial
-def taps_to_places(taps, t, places, at, step):
-    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
-    W = width(t)
-    for j in range(3):
-        d0, d1, d2 = load_3(taps, j * W, 3 * W)
-        store_6(t, j * W, 3 * W, kernel_1d(d0, d1, d2))
-    for i in range(6):
-        d0, d1, d2 = load_3(t, i * 3 * W, W)
-        store_6(places, at + i * 6 * step, step, kernel_1d(d0, d1, d2))
-
-
-@serial
-def totals_to_taps(totals, t, taps):
-    """Write G^T totals G to 9 taps; the 36 ``totals`` are vectors side by side."""
-    W = width(t)
-    for j in range(6):
-        d0, d1, d2, d3, d4, d5 = load_6(totals, j * W, 6 * W)
-        y0, y1, y2 = total_1d(d0, d1, d2, d3, d4, d5)
-        store(t, j * W, y0)
-        store(t, (6 + j) * W, y1)
-        store(t, (12 + j) * W, y2)
-    for i in range(3):
-        d0, d1, d2, d3, d4, d5 = load_6(t, i * 6 * W, W)
-        y0, y1, y2 = total_1d(d0, d1, d2, d3, d4, d5)
-        store(taps, 3 * i * W, y0)
-        store(taps, (3 * i + 1) * W, y1)
-        store(taps, (3 * i + 2) * W, y2)
