@@ -23,6 +23,8 @@ LOSSES = {"float32": 1e-3, "bfloat16": 1e-1}
 #: Gradients of the whole network.  Where the argument of a relu is within rounding of
 #: zero, one implementation lets a gradient through and the other does not.  In float32
 #: that makes about 0.01, in bfloat16 0.4; unrelated gradients would differ by 1.4.
+#: ResNet-50, 128 images, float32 against float64: up to 0.031 here, where Winograd's
+#: sums are rounded more, up to 0.016 in PyTorch; one against the other up to 0.032.
 GRADIENT = {"float32": 5e-2, "bfloat16": 0.7}
 
 

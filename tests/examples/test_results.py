@@ -83,3 +83,17 @@ def test_what_is_said_of_the_search_is_what_it_measured(run):
     said = f"| {100 * last['val_accuracy']:.2f} % | {last['val_loss']:.4f} |"
     line = table_line(run.name)
     assert said in line
+
+
+def test_what_is_said_of_resnet18_in_both_precisions_is_what_it_measured():
+    pair = EXAMPLE / "results" / "precision_resnet18_3epochs"
+    page = (ROOT / "docs" / "derivations" / "mixed_precision.md").read_text()
+    recipes = []
+    for precision in ("float32", "bf16"):
+        rows, choices = metrics(pair / precision), recipe(pair / precision)
+        assert choices.pop("precision") == precision and choices["epochs"] == 3
+        recipes.append(choices)
+        accuracies = [f"{100 * row['test_accuracy']:.2f} %" for row in rows]
+        cells = [*accuracies, f"{rows[-1]['train_loss']:.4f}"]
+        assert f"| {precision} | {' | '.join(cells)} |" in page
+    assert recipes[0] == recipes[1]
