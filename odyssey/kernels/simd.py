@@ -590,7 +590,8 @@ def _as_result(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
     return values
 
 
-def _type_fma(*kinds: Any) -> Any:
+def _type_fma(a: Any, b: Any, c: Any) -> Any:
+    kinds = a, b, c
     vectors = [kind for kind in kinds if isinstance(kind, Vector)]
     if vectors:
         return vectors[0] if len(set(vectors)) == 1 else None
@@ -619,9 +620,8 @@ for _operator, _method in (
     for _kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
         lower_builtin(_operator, *_kinds)(_lower_operator(_method))
 
-type_callable(fma)(lambda context: lambda a, b, c: _type_fma(a, b, c))
 for _kinds in itertools.product((Vector, types.Number), repeat=3):
-    lower_builtin(fma, *_kinds)(_lower_fma)
+    register(fma, _type_fma, _lower_fma, *_kinds)
 
 
 def _type_negative(a: Any) -> Any:

@@ -62,8 +62,9 @@ def store_taps(taps, lanes, c, first, grad, checks):
 
 
 @serial
-def kernel_1d_of(strided, d0, d1, d2):
-    """Return G d, with the matrix G of stride 2 or of stride 1."""
+def kernel_1d_of(strided, d):
+    """Return G d of three vectors, with the matrix G of stride 2 or of stride 1."""
+    d0, d1, d2 = d
     return strided_kernel_1d(d0, d1, d2) if strided else kernel_1d(d0, d1, d2)
 
 
@@ -81,11 +82,10 @@ def taps_to_places(strided, taps, t, places, at, step):
     """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
     W = width(t)
     for j in range(3):
-        d0, d1, d2 = load_3(taps, j * W, 3 * W)
-        store_6(t, j * W, 3 * W, kernel_1d_of(strided, d0, d1, d2))
+        column = kernel_1d_of(strided, load_3(taps, j * W, 3 * W))
+        store_6(t, j * W, 3 * W, column)
     for i in range(6):
-        d0, d1, d2 = load_3(t, i * 3 * W, W)
-        row = kernel_1d_of(strided, d0, d1, d2)
+        row = kernel_1d_of(strided, load_3(t, i * 3 * W, W))
         store_6(places, at + i * 6 * step, step, row)
 
 
