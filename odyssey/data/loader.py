@@ -49,11 +49,12 @@ class BatchLoader:
     ----------
     images : (N, C, H, W) uint8; copied once if their memory is not channels-last
     labels : (N,) integers
-    batch_size : at least 1; the last batch of an epoch is short
+    batch_size : at least 1; the last batch of an epoch is short, or left out
     seed : any integer of 64 bits; order and augmentation follow from it
     augment : whether to crop and flip images at random; cutout and RandAugment need it,
         see `augment_batch`
     shuffle : whether each epoch has its own order, or that of ``images``
+    drop_last : whether to leave a short last batch out
     padding, pad_mode : of the random crop
     flip : "random", "alternating" or "none"
     cutout : side of the square that is set to zero, in pixels; 0 for none
@@ -74,6 +75,7 @@ class BatchLoader:
         seed: int = 0,
         augment: bool = False,
         shuffle: bool = True,
+        drop_last: bool = False,
         padding: int = 4,
         pad_mode: str = "zero",
         flip: bool | str = "random",
@@ -103,6 +105,7 @@ class BatchLoader:
         self._labels = labels.astype(np.int64)
         self._batch_size = check_int(op, "batch_size", batch_size, minimum=1)
         self._seed, self._shuffle, self._dtype = seed, shuffle, np.dtype(dtype)
+        self._drop_last = drop_last
         self._options: dict[str, Any] = {
             "seed": seed,
             "padding": padding,
@@ -135,7 +138,9 @@ class BatchLoader:
 
     @property
     def num_batches(self) -> int:
-        """Number of batches in an epoch, including a short last one."""
+        """Number of batches in an epoch, a short last one included unless dropped."""
+        if self._drop_last:
+            return len(self._labels) // self._batch_size
         return compute_num_batches(len(self._labels), self._batch_size)
 
     def order(self, epoch: int) -> np.ndarray:

@@ -33,6 +33,16 @@ def test_an_epoch_has_every_sample_once_and_a_short_last_batch():
     np.testing.assert_array_equal(x, normalized(IMAGES[labels]))
 
 
+@pytest.mark.parametrize(("batch_size", "batches"), [(5, 4), (23, 1), (24, 0)])
+def test_a_short_last_batch_can_be_left_out(batch_size, batches):
+    whole = loader(batch_size, drop_last=True)
+    assert whole.num_batches == batches
+    found = [labels for _, labels in whole.epoch(2)]
+    assert [len(labels) for labels in found] == [batch_size] * batches
+    for labels, all_labels in zip(found, loader(batch_size).epoch(2), strict=False):
+        np.testing.assert_array_equal(labels, all_labels[1])
+
+
 def test_evaluation_keeps_the_order():
     x, labels, _ = gather(loader(shuffle=False).epoch(3))
     np.testing.assert_array_equal(labels, LABELS)

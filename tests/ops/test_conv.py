@@ -241,10 +241,18 @@ def test_addends_that_are_refused():
         conv2d_backward(grad_output, x, kernel, addend=x.astype(np.float32))
 
 
-def test_a_gradient_of_no_bias_is_left_out():
-    x, kernel = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
-    grad_output = np.ones((1, 3, 3, 3))
-    *alone, none = conv2d_backward(grad_output, x, kernel, needs_grad_bias=False)
-    assert none is None
-    for got, want in zip(alone, conv2d_backward(grad_output, x, kernel), strict=False):
-        np.testing.assert_array_equal(got, want)
+@pytest.mark.parametrize("left_out", ["grad_input", "grad_kernel", "grad_bias"])
+@pytest.mark.parametrize("N", [0, 1])
+def test_a_gradient_that_is_not_needed_is_left_out(left_out, N):
+    x, kernel = np.ones((N, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    grad_output = np.ones((N, 3, 3, 3))
+    options = {f"needs_{left_out}": False}
+    found = conv2d_backward(grad_output, x, kernel, **options)
+    names = ("grad_input", "grad_kernel", "grad_bias")
+    for name, got, want in zip(
+        names, found, conv2d_backward(grad_output, x, kernel), strict=True
+    ):
+        if name == left_out:
+            assert got is None
+        else:
+            np.testing.assert_array_equal(got, want)

@@ -134,10 +134,11 @@ def conv2d_backward(
     padding: int = 0,
     *,
     needs_grad_input: bool = True,
+    needs_grad_kernel: bool = True,
     needs_grad_bias: bool = True,
     method: str = "auto",
     addend: np.ndarray | None = None,
-) -> tuple[OptionalGradient, np.ndarray, OptionalGradient]:
+) -> tuple[OptionalGradient, OptionalGradient, OptionalGradient]:
     """Compute the gradients of ``conv2d``.
 
     Parameters
@@ -148,6 +149,8 @@ def conv2d_backward(
         As given to the forward.
     needs_grad_input : bool
         False leaves the first gradient out (None): that of an image is not needed.
+    needs_grad_kernel : bool
+        False leaves the second one out (None), for a kernel that is not trained.
     needs_grad_bias : bool
         False leaves the last one out (None), for a forward without a bias.
     method : "auto", "direct", "winograd" or "tiles"
@@ -195,15 +198,17 @@ def conv2d_backward(
                 direct.grad_input(*given)
         grad_input = from_nhwc(grad_input, x)
 
-    # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
-    grad_kernel = empty((K, C, R, S), sum_dtype(dtype))
-    algorithm = _choose("conv2d_backward", *shape, "grad_kernel")
-    if N:
-        factors = gradient, images, stride, padding, grad_kernel
-        if not algorithm.grad_kernel(*factors):
-            direct.grad_kernel(*factors)
-    else:
-        grad_kernel[...] = 0
+    grad_kernel = None
+    if needs_grad_kernel:
+        # grad_kernel[k,c,r,s] = sum over n,p,q  grad_output[n,k,p,q] * x[n,c,h,w]
+        grad_kernel = empty((K, C, R, S), sum_dtype(dtype))
+        algorithm = _choose("conv2d_backward", *shape, "grad_kernel")
+        if N:
+            factors = gradient, images, stride, padding, grad_kernel
+            if not algorithm.grad_kernel(*factors):
+                direct.grad_kernel(*factors)
+        else:
+            grad_kernel[...] = 0
 
     grad_bias = None
     if needs_grad_bias:
