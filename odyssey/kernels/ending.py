@@ -58,6 +58,11 @@ def is_large(out, columns):
     straight to memory: a line that is written in the usual way is read first.  For that
     each vector must lie in a line of its own.
     """
+    return in_lines(out, columns) and out.nbytes > LARGE
+
+
+@serial
+def in_lines(out, columns):
+    """Tell whether vectors of rows of ``columns`` lie where `stream` may write them."""
     vector = width(out) * out.itemsize
-    fits = out.ctypes.data % vector == 0 and columns % width(out) == 0
-    return fits and out.nbytes > LARGE
+    return out.ctypes.data % vector == 0 and columns % width(out) == 0

@@ -7,8 +7,9 @@ With stride 1 and with stride 2 a kernel has 36 different places and G is a matr
 import numpy as np
 from numba import prange
 
+from odyssey.kernels.ending import in_lines
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import LANES, flat, keep, load, store, width
+from odyssey.kernels.simd import LANES, flat, keep, load, prefetch, store, width
 from odyssey.kernels.tiles import PLACES, PRODUCTS
 from odyssey.kernels.winograd_strided_transforms import (
     kernel_1d as strided_kernel_1d,
@@ -21,11 +22,15 @@ from odyssey.kernels.winograd_transforms import (
     load_3,
     load_6,
     store_6,
+    stream_6,
     total_1d,
 )
 
 #: Channels of the kernel that a thread does at a time.
 CHANNELS = 16
+
+#: Vectors from one that is added to the one that is asked for.
+AHEAD = 2
 
 
 @serial
@@ -78,15 +83,21 @@ def total_1d_of(strided, d):
 
 
 @serial
-def taps_to_places(strided, taps, t, places, at, step):
-    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
+def taps_to_places(strided, taps, t, places, at, step, past):
+    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side.
+
+    ``past`` the caches if vectors of ``places`` lie in lines of their own.
+    """
     W = width(t)
     for j in range(3):
         column = kernel_1d_of(strided, load_3(taps, j * W, 3 * W))
         store_6(t, j * W, 3 * W, column)
     for i in range(6):
         row = kernel_1d_of(strided, load_3(t, i * 3 * W, W))
-        store_6(places, at + i * 6 * step, step, row)
+        if past:
+            stream_6(places, at + i * 6 * step, step, row)
+        else:
+            store_6(places, at + i * 6 * step, step, row)
 
 
 @serial
@@ -115,10 +126,14 @@ def kernel_to_places(kernel, turned, strided, places):
     ``places`` is (K/B, 36, C, B): one piece of memory for each product.  ``turned``
     exchanges the roles of K and C and turns the kernel by 180 degrees, which is what
     the gradient of the input is a convolution with.
+
+    Optimization: the places of a vector lie a power of two apart, in the same few sets
+    of the caches, which could not keep them; so they are written straight to memory.
     """
     blocks, _, C, B = places.shape
     K = kernel.shape[1] if turned else kernel.shape[0]
     chunks = (C + CHANNELS - 1) // CHANNELS
+    past = in_lines(places, B)
     for task in prange(blocks * chunks):  # disjoint (block, c) of places
         taps = np.zeros(9 * LANES, places.dtype)
         t = np.empty(18 * LANES, places.dtype)
@@ -130,7 +145,9 @@ def kernel_to_places(kernel, turned, strided, places):
                 lanes = min(width(taps), K - k)
                 load_taps(kernel, turned, c, k, lanes, taps)
                 at = c * B + lane
-                taps_to_places(strided, vectors, buffer, matrices, at, C * B)
+                taps_to_places(
+                    strided, vectors, buffer, matrices, at, C * B, past
+                )
         keep(t)
 
 
@@ -146,33 +163,38 @@ def totals_to_kernel(totals, strided, grad, checks):
     result is not finite.
     """
     K, C = grad.shape[:2]
-    parts, _, k_blocks, _, c_width, k_width = totals.shape
+    parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
     chunks = (C + CHANNELS - 1) // CHANNELS
     for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
         total = np.empty(PLACES * LANES, grad.dtype)
         t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)
+        sums, vectors, buffer, done = flat(totals), flat(total), flat(t), flat(taps)
         block, start = task // chunks, task % chunks * CHANNELS
-        W = width(taps)
+        W, size = width(taps), c_width * k_width
         for c in range(start, min(start + CHANNELS, C)):
             for lane in range(0, k_width, W):
                 k = block * k_width + lane
                 for part in range(parts):
-                    add_places(
-                        totals[part, c // c_width, block].reshape(-1),
-                        c % c_width * k_width + lane,
-                        part > 0,
-                        total,
-                    )
-                totals_to_taps(strided, total, t, taps)
+                    matrices = (part * c_blocks + c // c_width) * k_blocks + block
+                    at = matrices * PRODUCTS * size + c % c_width * k_width + lane
+                    add_places(sums, at, size, part > 0, vectors)
+                totals_to_taps(strided, vectors, buffer, done)
                 store_taps(taps, min(W, K - k), c, k, grad, checks[block])
+        keep(total)
+        keep(t)
 
 
 @serial
-def add_places(matrices, at, more, total):
-    """Write a vector of 36 matrices, or add it if ``more``, to vectors side by side."""
-    W, step = width(total), len(matrices) // PRODUCTS
+def add_places(sums, at, step, more, total):
+    """Write the vectors of 36 places, or add them if ``more``, to vectors side by side.
+
+    They lie ``step`` apart, too many rows at once for the processor to foresee what
+    comes next, so that is asked for.
+    """
+    W = width(total)
     for place in range(PRODUCTS):
-        vector = load(matrices, at + place * step)
+        prefetch(sums, at + place * step + AHEAD * W)
+        vector = load(sums, at + place * step)
         if more:
             vector = vector + load(total, place * W)
         store(total, place * W, vector)
