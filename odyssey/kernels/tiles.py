@@ -115,6 +115,20 @@ def store_pixel(target, place, k, value):
 
 
 @serial
+def prefetch_addend(target, tiling, k, count):
+    """Ask for what is added to ``count`` channels, from k on, right of a tile."""
+    ending = target.ending
+    if ending.has_addend:
+        for i in range(tiling.size):
+            begin = target.table[i * tiling.size + tiling.size - 1]
+            if begin != OUTSIDE:
+                begin += tiling.C + k
+                for j in range(tiling.size):
+                    for lane in range(0, count, width(ending.addend)):
+                        prefetch(ending.addend, begin + j * tiling.C + lane)
+
+
+@serial
 def note(target, total):
     """Remember whether sums of Winograd's domain, added up in ``total``, are finite."""
     store(target.check, 0, load(target.check, 0) + 0 * total)

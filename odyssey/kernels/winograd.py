@@ -31,6 +31,7 @@ from odyssey.kernels.tiles import (
     Target,
     Tiling,
     find_pixels,
+    prefetch_addend,
     prefetch_next,
 )
 from odyssey.kernels.winograd_transforms import (
@@ -61,6 +62,7 @@ def store_tiles(products, tiling, first, count, t, table, target, k):
     step, row = products.step, products.row
     for tile in range(count):
         find_pixels(tiling, first + tile, table)
+        prefetch_addend(target, tiling, k, row)
         for lane in range(0, min(row, tiling.C - k), width(t)):
             at = tile * row + lane
             places_to_pixels(products.data, at, step, t, target, k + lane)
@@ -144,7 +146,7 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
         for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
         for tile: for vector of kernels:
             gradients[:, tile, kernels] = A grad_output[tile] A^T
-        for block of channels: for block of kernels: for place:
+        for place: for block of channels: for block of kernels:
             totals[part, c block, k block, place] += patches[place]^T @ gradients[place]
     which ``totals_to_kernel`` turns back.
 
@@ -196,9 +198,9 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
                             gradient_to_places(
                                 gradient_pixels, k, t, gradient, at, k_step
                             )
-                for block in range(c_first, c_last):
-                    for k_block in range(k_blocks):
-                        for place in range(PRODUCTS):
+                for place in range(PRODUCTS):
+                    for block in range(c_first, c_last):
+                        for k_block in range(k_blocks):
                             c_at = (block * PRODUCTS + place) * c_step
                             k_at = (k_block * PRODUCTS + place) * k_step
                             at = (part * c_blocks + block) * k_blocks + k_block

@@ -35,6 +35,7 @@ from odyssey.kernels.tiles import (
     Target,
     Tiling,
     find_pixels,
+    prefetch_addend,
     prefetch_next,
 )
 from odyssey.kernels.winograd_strided_transforms import (
@@ -124,6 +125,7 @@ def strided_forward(
                 for tile in range(count):
                     find_pixels(writing, first + tile, table)
                     find_rows(chunk, tile, B, begins)
+                    prefetch_addend(target, writing, block * B, B)
                     for lane in range(0, min(B, K - block * B), width(t)):
                         k = block * B + lane
                         places_to_pixels(product, rows, lane, turned, t, target, k)
