@@ -18,6 +18,7 @@ from odyssey.kernels.simd import (
     fma,
     load_part,
     load_wide,
+    prefetch,
     store,
     where_positive,
     wide,
@@ -28,6 +29,10 @@ from odyssey.kernels.simd import (
 BLOCK = 64
 #: Rows whose sums are kept together: the order of the additions follows from it.
 SUM_BLOCK = 256
+#: Rows of which a vector of columns is summed in registers before the next vector.
+TOGETHER = 8
+#: The same where two matrices are read; more, and the processor foresees neither.
+BOTH = 4
 #: Vectors are loaded whole from sums, which have so many columns more than are used.
 SPARE = 16
 
@@ -35,12 +40,16 @@ SPARE = 16
 @serial
 def block_statistics(x, C, start, end, means, squares):
     """Write each column's mean over some rows, and the sum of squared deviations."""
-    for row in range(start, end):
+    for first in range(start, end, TOGETHER):
         for c in range(0, C, width(x)):
-            d = wide(load_part(x, row * C + c, C - c))
-            d = d - wide(load_part(x, start * C + c, C - c))
-            store(means, c, load_wide(means, c, x) + d)
-            store(squares, c, fma(d, d, load_wide(squares, c, x)))
+            base = wide(load_part(x, start * C + c, C - c))
+            total, square = load_wide(means, c, x), load_wide(squares, c, x)
+            for row in range(first, min(first + TOGETHER, end)):
+                d = wide(load_part(x, row * C + c, C - c)) - base
+                total = total + d
+                square = fma(d, d, square)
+            store(means, c, total)
+            store(squares, c, square)
     for c in range(0, C, width(x)):
         total = load_wide(means, c, x)
         shift = total / (end - start)
@@ -70,17 +79,17 @@ def column_statistics(x, mean, var):
         block_statistics(
             flat(x), C, start, end, flat(means[block]), flat(squares[block])
         )
+    mean[:], var[:] = means[0, :C], squares[0, :C]
+    for block in range(1, blocks):
+        n = block * SUM_BLOCK
+        m = min(SUM_BLOCK, M - n)
+        for c in range(C):
+            delta = means[block, c] - mean[c]
+            mean[c] += delta * m / (n + m)
+            var[c] += squares[block, c] + delta * delta * n * m / (n + m)
     for c in range(C):
-        total_mean, total_squares = means[0, c], squares[0, c]
-        for block in range(1, blocks):
-            n = block * SUM_BLOCK
-            m = min(SUM_BLOCK, M - n)
-            delta = means[block, c] - total_mean
-            total_mean += delta * m / (n + m)
-            total_squares += squares[block, c] + delta * delta * n * m / (n + m)
-        mean[c] = total_mean
         # in a constant column rounding may give less than zero; NaN stays NaN
-        var[c] = 0.0 if total_squares < 0.0 else total_squares / M
+        var[c] = 0.0 if var[c] < 0.0 else var[c] / M
 
 
 class Affine(NamedTuple):
@@ -177,12 +186,11 @@ def gradient_sums(grad_output, x, mean, scale, shift, relu, sum_grad, sum_produc
             block_sums,
             block_products,
         )
-    for c in range(C):
-        total, product = 0.0, 0.0
-        for block in range(blocks):
-            total += sums[block, c]
-            product += products[block, c]
-        sum_grad[c], sum_products[c] = total, product
+    sum_grad[:], sum_products[:] = 0.0, 0.0
+    for block in range(blocks):
+        for c in range(C):
+            sum_grad[c] += sums[block, c]
+            sum_products[c] += products[block, c]
 
 
 @serial
@@ -198,12 +206,17 @@ def pass_relu(affine, grad_output, x, at, c, count):
 @serial
 def add_gradients(grad_output, x, C, start, end, affine, sums, products):
     """Do some rows of ``gradient_sums``."""
-    for row in range(start, end):
+    for first in range(start, end, BOTH):
         for c in range(0, C, width(x)):
-            at, count = row * C + c, C - c
-            g, deviation = pass_relu(affine, grad_output, x, at, c, count)
-            store(sums, c, load_wide(sums, c, x) + wide(g))
-            product = fma(wide(g), wide(deviation), load_wide(products, c, x))
+            total, product = load_wide(sums, c, x), load_wide(products, c, x)
+            for row in range(first, min(first + BOTH, end)):
+                at = row * C + c
+                prefetch(grad_output, at + BOTH * C)
+                prefetch(x, at + BOTH * C)
+                g, deviation = pass_relu(affine, grad_output, x, at, c, C - c)
+                total = total + wide(g)
+                product = fma(wide(g), wide(deviation), product)
+            store(sums, c, total)
             store(products, c, product)
 
 
