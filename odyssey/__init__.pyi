@@ -17,6 +17,7 @@ from odyssey.ops.batch_norm.forward import batch_norm2d as batch_norm2d
 from odyssey.ops.batch_norm.statistics import batch_statistics as batch_statistics
 from odyssey.ops.conv.convolution import conv2d as conv2d
 from odyssey.ops.conv.convolution import conv2d_backward as conv2d_backward
+from odyssey.ops.conv.prepared import PreparedKernel as PreparedKernel
 from odyssey.ops.dropout import dropout as dropout
 from odyssey.ops.dropout import dropout_backward as dropout_backward
 from odyssey.ops.linear import linear as linear

@@ -5,7 +5,7 @@ the same names in the same order, so that an update is one loop.  Running statis
 (the *state*) are a fourth dictionary of this type, with other names.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from odyssey.layers.context import Context, Tensors
 from odyssey.layers.conv_norm import ConvCache
 from odyssey.layers.norm import NORM_TENSORS
 from odyssey.layers.shortcut import shortcut
+from odyssey.ops.conv import PreparedKernel
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -272,9 +273,9 @@ def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
 
     A norm after a convolution becomes part of its kernel and bias.  The norms of
     pre-activation that follow an addition stay; the result holds their running
-    statistics too.
+    statistics too.  Kernels are prepared for many batches.
     """
-    folded = {name: params[name] for name in ("fc_weights", "fc_bias")}
+    folded: dict[str, Any] = {name: params[name] for name in ("fc_weights", "fc_bias")}
     tensors = {**params, **state}
     for conv, norm, _, _ in network_layers(config):
         names = [f"{norm}_{kind}" for kind in NORM_TENSORS] if norm else []
@@ -286,7 +287,7 @@ def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
         if norm:
             gamma, beta, mean, var = bn.values()
             kernel, bias = fold_batch_norm(kernel, bias, gamma, beta, mean, var)
-        folded[f"{conv}_kernel"] = kernel
+        folded[f"{conv}_kernel"] = PreparedKernel(kernel)
         if bias is not None:
             folded[f"{conv}_bias"] = bias
     return folded

@@ -145,9 +145,7 @@ def kernel_to_places(kernel, turned, strided, places):
                 lanes = min(width(taps), K - k)
                 load_taps(kernel, turned, c, k, lanes, taps)
                 at = c * B + lane
-                taps_to_places(
-                    strided, vectors, buffer, matrices, at, C * B, past
-                )
+                taps_to_places(strided, vectors, buffer, matrices, at, C * B, past)
         keep(t)
 
 

@@ -40,6 +40,7 @@ from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
 from odyssey.ops.conv import direct, tiles, winograd, winograd_strided
 from odyssey.ops.conv.algorithm import Algorithm, FastAlgorithm
+from odyssey.ops.conv.prepared import PreparedKernel
 from odyssey.processor import has_amx
 
 __all__ = ["conv2d", "conv2d_backward"]
@@ -51,7 +52,7 @@ OptionalGradient = np.ndarray | Any
 
 def conv2d(
     x: np.ndarray,
-    kernel: np.ndarray,
+    kernel: np.ndarray | PreparedKernel,
     bias: np.ndarray | None = None,
     stride: int = 1,
     padding: int = 0,
@@ -66,6 +67,7 @@ def conv2d(
     ----------
     x : (N, C, H, W), float32, float64 or bfloat16, any memory layout
     kernel : (K, C, R, S), same dtype; beside bfloat16 also float32
+        Or a `PreparedKernel`, where many convolutions have the same one.
     bias : (K,), likewise, optional
     stride, padding : int
         Step between windows (at least 1); rows and columns of zeros on each side.
@@ -100,6 +102,10 @@ def conv2d(
         method that is not there or not for this shape.
     """
     dtype = check_activations("conv2d", x=x)
+    made = None
+    if isinstance(kernel, PreparedKernel):
+        made = kernel.made
+        kernel = kernel.array
     check_parameters("conv2d", x, kernel=kernel)
     stride, padding, P, Q = _geometry("conv2d", x, kernel, stride, padding)
     pixels = x.shape[0], P, Q
@@ -121,7 +127,7 @@ def conv2d(
         bias = kernel_ready(np.ascontiguousarray(widen(bias)))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(widen(kernel)))
         given = images, kernel, bias, added, relu, stride, padding, out
-        if not algorithm.forward(*given):
+        if not algorithm.forward(*given, made=made):
             direct.forward(*given)
     return from_nhwc(out, x)
 

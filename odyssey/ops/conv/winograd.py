@@ -50,9 +50,10 @@ def forward(
     stride: int,
     padding: int,
     out: np.ndarray,
+    made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, addend, relu, padding, out)
+    return _convolve(x, kernel, False, bias, addend, relu, padding, out, made)
 
 
 def grad_input(
@@ -81,6 +82,7 @@ def _convolve(
     relu: bool,
     padding: int,
     out: np.ndarray,
+    made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     return domain.convolve(
         partial(winograd_forward, padding=padding),
@@ -91,6 +93,7 @@ def _convolve(
         out,
         turned=turned,
         relu=relu,
+        made=made,
         places=PLACES,
         chunk=min(CHUNK, domain.tiles_of(out.shape, TILE)),
     )

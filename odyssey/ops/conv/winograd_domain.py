@@ -13,7 +13,7 @@ import numpy as np
 from odyssey.kernels.simd import LANES
 from odyssey.kernels.tiles import BLOCK, GAP, PRODUCTS, STRIDED_PLACES
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
-from odyssey.memory import workspace
+from odyssey.memory import empty, workspace
 from odyssey.threads import num_threads
 
 #: Channels that the gradient of a kernel takes together, in panels of 14 and of 8.
@@ -30,24 +30,27 @@ def convolve(
     *,
     turned: bool,
     relu: bool,
+    made: dict[str, np.ndarray] | None,
     places: int,
     chunk: int,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) by the kernel ``run`` to ``out``.
 
     ``turned`` uses the kernel as the gradient of the input does: turned by 180 degrees,
-    with C and K exchanged.  ``chunk`` is the number of tiles that a thread does at a
-    time.  Returns whether all results are finite.
+    with C and K exchanged.  The kernel at its places is kept in ``made``, if there is
+    such a dictionary.  ``chunk`` is the number of tiles that a thread does at a time.
+    Returns whether all results are finite.
     """
     C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
     blocks, B = blocks_of(K, BLOCK)
-    kernel_places = workspace("places", (blocks, PRODUCTS, C, B), dtype)
+    kernel_places = _kernel_places(
+        kernel, turned, places == STRIDED_PLACES, (blocks, PRODUCTS, C, B), made
+    )
     size = places * chunk * whole_vectors(C) + PRODUCTS * GAP
     patches = workspace("patches", (threads, size), dtype)
     size = places * chunk * B + PRODUCTS * GAP
     products = workspace("products", (threads, size), dtype)
     checks = np.zeros((threads, LANES), dtype)
-    kernel_to_places(kernel, turned, places == STRIDED_PLACES, kernel_places)
     run(
         x=x,
         places=kernel_places,
@@ -61,6 +64,27 @@ def convolve(
         checks=checks,
     )
     return bool(np.isfinite(checks).all())
+
+
+def _kernel_places(
+    kernel: np.ndarray,
+    turned: bool,
+    strided: bool,
+    shape: tuple[int, ...],
+    made: dict[str, np.ndarray] | None,
+) -> np.ndarray:
+    """Return the kernel at its places, from ``made`` if it is there."""
+    name = "strided places" if strided else "places"
+    if made is None:
+        places = workspace("places", shape, kernel.dtype)
+    elif name in made:
+        return made[name]
+    else:
+        places = empty(shape, kernel.dtype)
+    kernel_to_places(kernel, turned, strided, places)
+    if made is not None:
+        made[name] = places
+    return places
 
 
 def grad_kernel(

@@ -47,9 +47,10 @@ def forward(
     stride: int,
     padding: int,
     out: np.ndarray,
+    made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, addend, relu, out)
+    return _convolve(x, kernel, False, bias, addend, relu, out, made)
 
 
 def grad_input(
@@ -77,6 +78,7 @@ def _convolve(
     addend: np.ndarray,
     relu: bool,
     out: np.ndarray,
+    made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     tiles = domain.tiles_of(out.shape, TURNED_TILE if turned else TILE)
     return domain.convolve(
@@ -88,6 +90,7 @@ def _convolve(
         out,
         turned=turned,
         relu=relu,
+        made=made,
         places=STRIDED_PLACES,
         chunk=min(CHUNK, tiles),
     )
