@@ -13,7 +13,7 @@ The methods have the same signature for each of the three sums, so that they can
 replace each other.  Arrays are C-contiguous with the channels last; kernels are
 (K, C, R, S):
 
-    forward(x, kernel, bias, addend, relu, stride, padding, out, made=None)
+    forward(x, kernel, bias, addend, relu, stride, padding, out, *, made=None)
     grad_input(grad_output, kernel, addend, stride, padding, out)
     grad_kernel(grad_output, x, stride, padding, out)
 

@@ -21,6 +21,7 @@ class Algorithm(Protocol):
         stride: int,
         padding: int,
         out: np.ndarray,  # (N, P, Q, K)
+        *,
         made: dict[str, np.ndarray] | None = None,  # of a `PreparedKernel`
     ) -> bool:
         """Write the convolution of ``x`` with ``kernel``."""

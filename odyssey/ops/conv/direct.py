@@ -40,6 +40,7 @@ def forward(
     stride: int,
     padding: int,
     out: np.ndarray,
+    *,
     made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, R, S)."""

@@ -50,10 +50,11 @@ def forward(
     stride: int,
     padding: int,
     out: np.ndarray,
+    *,
     made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, addend, relu, padding, out, made)
+    return _convolve(x, kernel, False, bias, addend, relu, padding, out, made=made)
 
 
 def grad_input(
@@ -82,6 +83,7 @@ def _convolve(
     relu: bool,
     padding: int,
     out: np.ndarray,
+    *,
     made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     return domain.convolve(

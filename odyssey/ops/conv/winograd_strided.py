@@ -47,10 +47,11 @@ def forward(
     stride: int,
     padding: int,
     out: np.ndarray,
+    *,
     made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, addend, relu, out, made)
+    return _convolve(x, kernel, False, bias, addend, relu, out, made=made)
 
 
 def grad_input(
@@ -78,6 +79,7 @@ def _convolve(
     addend: np.ndarray,
     relu: bool,
     out: np.ndarray,
+    *,
     made: dict[str, np.ndarray] | None = None,
 ) -> bool:
     tiles = domain.tiles_of(out.shape, TURNED_TILE if turned else TILE)
