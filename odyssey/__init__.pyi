@@ -20,6 +20,8 @@ from odyssey.ops.conv.convolution import conv2d_backward as conv2d_backward
 from odyssey.ops.conv.prepared import PreparedKernel as PreparedKernel
 from odyssey.ops.dropout import dropout as dropout
 from odyssey.ops.dropout import dropout_backward as dropout_backward
+from odyssey.ops.gelu import gelu as gelu
+from odyssey.ops.gelu import gelu_backward as gelu_backward
 from odyssey.ops.linear import linear as linear
 from odyssey.ops.linear import linear_backward as linear_backward
 from odyssey.ops.loss import cross_entropy as cross_entropy

@@ -181,6 +181,18 @@ OPS = (
         bfloat16=True,
     ),
     OpSpec(
+        "gelu",
+        (
+            Case("activations", ((2, 3, 4, 5),)),
+            Case("a matrix", ((7, 3),), {"approximate": "tanh"}),
+            Case("far from 0", (lambda rng: rng.uniform(-9, 9, (3, 37)),)),
+            Case("a number", (positive(),), {"approximate": "tanh"}),
+        ),
+        bars=(1e-6, 1e-6),
+        pytorch="F.gelu",
+        bfloat16=True,
+    ),
+    OpSpec(
         "add",
         (
             Case("activations", ((2, 3, 4, 5), (2, 3, 4, 5))),

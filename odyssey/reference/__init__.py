@@ -1,6 +1,6 @@
 """Every operation in plain NumPy, one file for each family: read these files first.
 
-    conv.py  batch_norm.py  activation.py  addition.py  pooling.py  linear.py
+    conv.py  batch_norm.py  activation.py  gelu.py  addition.py  pooling.py  linear.py
     dropout.py  loss.py  optim.py  batching.py
 
 Each function has the name, arguments and results of its fast twin in ``odyssey``, and
@@ -38,6 +38,7 @@ WIDENED = (
     "conv",
     "batch_norm",
     "activation",
+    "gelu",
     "addition",
     "pooling",
     "linear",

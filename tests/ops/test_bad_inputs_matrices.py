@@ -35,6 +35,12 @@ RIGHT = {
     "linear_backward": {"grad_output": zeros(4, 3), **LINEAR},
     "relu": {"x": zeros(4, 3)},
     "relu_backward": {"grad_output": zeros(4, 3), "x": zeros(4, 3)},
+    "gelu": {"x": zeros(4, 3), "approximate": "none"},
+    "gelu_backward": {
+        "grad_output": zeros(4, 3),
+        "x": zeros(4, 3),
+        "approximate": "tanh",
+    },
     "add": SUMMANDS,
     "add_backward": {"grad_output": zeros(2, 3), **SUMMANDS},
     "dropout": {"x": zeros(4, 3), "p": 0.5, "rng": np.random.default_rng(0)},
@@ -57,6 +63,7 @@ RIGHT = {
 }
 
 LOSSES = ["cross_entropy", "cross_entropy_backward"]
+GELUS = ["gelu", "gelu_backward"]
 LINEARS = ["linear", "linear_backward"]
 SGD = ["sgd_momentum_update_inplace"]
 
@@ -77,6 +84,8 @@ ROWS = [
     (["linear"], "bias", shapes((4,), (1,), (), (1, 3), (4, 3)), V),
     (["linear_backward"], "grad_output", shapes((4, 4), (3, 3), (4,), (1, 3)), V),
     (["relu_backward"], "grad_output", shapes((4, 1), (3,), (), (3, 4), (1, 4, 3)), V),
+    (["gelu_backward"], "grad_output", shapes((4, 1), (3,), (), (3, 4), (1, 4, 3)), V),
+    (GELUS, "approximate", ["", "erf", "Tanh", None, True, 0, ["tanh"]], V),
     (["dropout_backward"], "grad_output", shapes((4, 1), (3,), (), (3, 4)), V),
     (["softmax_backward"], "grad_output", shapes((4, 1), (3,), (), (3, 4)), V),
     (["add", "add_backward"], "b", shapes((2, 4), (3, 3), (2,), (0, 3)), V),

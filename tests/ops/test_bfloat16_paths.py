@@ -138,6 +138,8 @@ def test_batch_norm_is_fused_and_writes_over_its_gradient(shape, layout):
 LARGE_ONES = [
     lambda x, g: odyssey.relu(x),
     lambda x, g: odyssey.relu_backward(g, x),
+    lambda x, g: odyssey.gelu(x),
+    lambda x, g: odyssey.gelu_backward(g, x, "tanh"),
     lambda x, g: odyssey.add(x, g),
     lambda x, g: odyssey.batch_norm2d(x, *VECTORS, training=False, addend=g)[0],
     lambda x, g: odyssey.batch_norm2d_backward(g, x, *VECTORS, training=False)[0],
@@ -312,6 +314,8 @@ MIXED = [
     ("relu", (X.astype("f2"),), "x", "float16"),
     ("relu", (X.astype(ml_dtypes.float8_e4m3fn),), "x", "float8_e4m3fn"),
     ("relu_backward", (X.astype("f4"), X), "grad_output", "float32"),
+    ("gelu", (X.view("u2"),), "x", "uint16"),
+    ("gelu_backward", (X.astype("f4"), X), "grad_output", "float32"),
     ("add", (X, X.astype("f4")), "b", "float32"),
     ("add_backward", (X.astype("f4"), X, X), "grad_output", "float32"),
     ("maxpool2d", (X.view("u2"), 2), "x", "uint16"),

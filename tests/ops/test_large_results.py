@@ -9,6 +9,8 @@ from odyssey import (
     batch_norm2d_backward,
     conv2d,
     conv2d_backward,
+    gelu,
+    gelu_backward,
     relu,
     relu_backward,
 )
@@ -40,6 +42,8 @@ def grad_input(kernel, method, **options):
     [
         lambda x, g: relu(x),
         lambda x, g: relu_backward(g, x),
+        lambda x, g: gelu(x),
+        lambda x, g: gelu_backward(g, x),
         lambda x, g: add(x, g),
         lambda x, g: batch_norm2d(x, *VECTORS, training=False, addend=g, relu=True)[0],
         lambda x, g: batch_norm2d(x, *VECTORS, training=False)[0],
