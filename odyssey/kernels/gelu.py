@@ -85,9 +85,9 @@ def normal_share(array, x):
     """Return Phi(x) and phi(x) of a vector: the normal distribution and its density.
 
     Phi(-t) = phi(t) m(t) for t >= 0.  In y = (t - 4) / (t + 4), which is in [-1, 1],
-    (t + 4) m(t) / sqrt(2 pi) is close to a polynomial of degree 9: its coefficients were
-    fitted for t up to 13.3 so that the largest relative error is least, 8.1e-9, with
-    the right value at t = 0.
+    (t + 4) m(t) / sqrt(2 pi) is close to a polynomial of degree 9: its coefficients
+    were fitted for t up to 13.3 so that the largest relative error is least, 8.1e-9,
+    with the right value at t = 0.
     """
     t, zero = cut_off(array, x, EXACT_END)
     square = t * t
