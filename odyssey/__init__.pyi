@@ -4,6 +4,7 @@ from odyssey.data.batching import compute_num_batches as compute_num_batches
 from odyssey.data.batching import extract_batch_pair as extract_batch_pair
 from odyssey.folding import fold_batch_norm as fold_batch_norm
 from odyssey.gradcheck import gradcheck as gradcheck
+from odyssey.init import dirac as dirac
 from odyssey.init import he_normal as he_normal
 from odyssey.init import uniform_fan_in as uniform_fan_in
 from odyssey.ops.activation import relu as relu

@@ -4,6 +4,9 @@ The sum of fan_in products w * x of independent terms has the variance
 fan_in * var(w) * E[x^2].  After a ReLU, E[x^2] is half the variance of its input.
 With var(w) = 2 / fan_in the two cancel, so the variance stays the same through many
 layers: He et al. 2015, arXiv:1502.01852.
+
+A convolution may also begin as the identity: Zagoruyko & Komodakis 2017, "DiracNets",
+arXiv:1706.00388.
 """
 
 import math
@@ -14,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from odyssey import checks
 
-__all__ = ["he_normal", "uniform_fan_in"]
+__all__ = ["dirac", "he_normal", "uniform_fan_in"]
 
 
 def _check_arguments(
@@ -99,6 +102,38 @@ def uniform_fan_in(
     shape, dtype, fan_in = _check_arguments(op, shape, rng, dtype, fan_in)
     bound = 1 / math.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape).astype(dtype)
+
+
+def dirac(kernel: np.ndarray) -> np.ndarray:
+    """Return a kernel with filters in front that hand on the channels of the input.
+
+    Filter k is 1 at its centre in channel k and 0 elsewhere, for k below min(K, C): the
+    first channels of a convolution with as much padding as keeps the size are those
+    of its input.
+
+    Parameters
+    ----------
+    kernel : (K, C, R, S), float32 or float64
+        Initial values, such as those of ``he_normal`` or ``uniform_fan_in``, which the
+        other filters keep; not mutated.
+
+    Returns
+    -------
+    values : C-contiguous copy of ``kernel``; the centre of R x S taps is (R//2, S//2)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``kernel`` is not a float32 or float64 array of four axes.
+    """
+    checks.check_floating("dirac", kernel=kernel)
+    checks.check_ndim("dirac", "kernel", kernel, "(K, C, R, S)")
+    values = np.array(kernel, kernel.dtype.newbyteorder("="), order="C")
+    K, C, R, S = values.shape
+    count = min(K, C)
+    values[:count] = 0
+    values[np.arange(count), np.arange(count), R // 2, S // 2] = 1
+    return values
 
 
 def initialize_by_name(

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from odyssey.init import he_normal, initialize_by_name, uniform_fan_in
+from odyssey import conv2d
+from odyssey.init import dirac, he_normal, initialize_by_name, uniform_fan_in
 
 
 def test_he_normal_has_the_variance_of_its_fan_in():
@@ -103,3 +104,37 @@ def test_a_network_is_the_same_numbers_in_both_dtypes():
         np.testing.assert_array_equal(narrow[name], array.astype(np.float32))
     other = initialize_by_name(SHAPES, 8)
     assert (other["conv1_kernel"] != narrow["conv1_kernel"]).any()
+
+
+@pytest.mark.parametrize("K, C", [(3, 5), (4, 4), (6, 2)])
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_dirac_hands_on_the_first_channels(K, C, size):
+    rng = np.random.default_rng(7)
+    drawn = uniform_fan_in((K, C, size, size), rng)
+    kept = drawn.copy()
+    kernel = dirac(drawn)
+    assert kernel.dtype == np.float32 and kernel.flags.c_contiguous
+    np.testing.assert_array_equal(drawn, kept)
+    count = min(K, C)
+    np.testing.assert_array_equal(kernel[count:], drawn[count:])
+    x = rng.standard_normal((2, C, 6, 5), np.float32)
+    out = conv2d(x, kernel, padding=size // 2, method="direct")
+    np.testing.assert_array_equal(out[:, :count], x[:, :count])
+
+
+def test_the_centre_of_an_even_kernel_is_the_one_behind_the_middle():
+    kernel = dirac(np.full((1, 2, 2, 4), 7.0))
+    np.testing.assert_array_equal(
+        kernel, [[[[0, 0, 0, 0], [0, 0, 1, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]]]
+    )
+
+
+def test_dirac_refuses_what_is_no_kernel():
+    for wrong in (np.ones((3, 3)), np.ones(3), np.ones((1, 2, 3, 3, 3))):
+        with pytest.raises(
+            ValueError, match=r"dirac: kernel must be 4-D \(K, C, R, S\)"
+        ):
+            dirac(wrong)
+    for wrong in (np.ones((1, 1, 3, 3), int), [[[[1.0]]]], None):
+        with pytest.raises(TypeError, match="dirac: kernel must be"):
+            dirac(wrong)

@@ -86,6 +86,21 @@ def test_a_constant_channel_gives_beta_however_small_eps_is(eps, dtype):
     assert np.isnan(batch_norm2d(x, gamma, beta, mean, var, eps=eps)[0][:, 1]).all()
 
 
+def test_a_channel_of_small_numbers_has_the_deviation_1_where_eps_is_small():
+    rng = np.random.default_rng(9)
+    x = (1e-5 * rng.standard_normal((16, 3, 8, 8))).astype(np.float32)
+    g = rng.standard_normal(x.shape).astype(np.float32)
+    args = plain(3, np.float32)
+    exact = [array.astype(np.float64) for array in (g, x, *args)]
+    options = {"momentum": 0.4, "eps": 1e-12}
+    out = batch_norm2d(x, *args, **options)[0]
+    assert np.abs(out.var((0, 2, 3)) - 1 / (1 + 1e-12 / 1e-10)).max() < 2e-3
+    assert nerr(out, reference.batch_norm2d(*exact[1:], **options)[0]) <= 1e-6
+    got = batch_norm2d_backward(g, x, *args, **options)
+    want = reference.batch_norm2d_backward(*exact, **options)
+    assert max(map(nerr, got, want)) <= 1e-6
+
+
 @pytest.mark.parametrize(("mean", "bar"), [(1e4, 1e-3), (1e5, 1e-3)])
 def test_a_large_mean_costs_no_accuracy(mean, bar):
     rng = np.random.default_rng(1)
