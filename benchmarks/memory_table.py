@@ -19,7 +19,7 @@ import click
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
-MODELS = "resnet18", "resnet50", "resnet20", "lenet5"
+MODELS = "resnet18", "resnet50", "resnet20", "lenet5", "alexnet", "vgg16_bn"
 STEPS = 3
 
 

@@ -141,35 +141,38 @@ def initialize_by_name(
     seed: int,
     dtype: DTypeLike = np.float32,
 ) -> dict[str, np.ndarray]:
-    """Draw the parameters of a network, each as its name tells.
+    """Draw the tensors of a network, each as its name tells.
 
     ======================== ===================================================
     ``*_kernel``             ``he_normal``
     ``fc*_weights``          ``uniform_fan_in``
     ``fc*_bias``             ``uniform_fan_in`` with the inputs of its weights
     ``*_gamma``              one
+    ``*_running_var``        one
     everything else          zero
     ======================== ===================================================
 
     Parameters
     ----------
-    shapes : shape of each parameter by its name, in the order of drawing
+    shapes : shape of each parameter or running statistic by its name, in the order of
+        drawing
     seed : of the random generator
     dtype : float32 or float64; drawn in float64 and rounded
 
     Returns
     -------
-    params : arrays with the names and in the order of ``shapes``
+    tensors : arrays with the names and in the order of ``shapes``
     """
     rng = np.random.default_rng(seed)
-    params = {}
+    tensors = {}
     for name, shape in shapes.items():
         layer, _, kind = name.rpartition("_")
         if layer.startswith("fc"):
             fan_in = shapes[f"{layer}_weights"][1]
-            params[name] = uniform_fan_in(shape, rng, dtype, fan_in=fan_in)
+            tensors[name] = uniform_fan_in(shape, rng, dtype, fan_in=fan_in)
         elif kind == "kernel":
-            params[name] = he_normal(shape, rng, dtype)
+            tensors[name] = he_normal(shape, rng, dtype)
         else:
-            params[name] = np.full(shape, kind == "gamma", dtype)
-    return params
+            one = kind == "gamma" or name.endswith("_running_var")
+            tensors[name] = np.full(shape, one, dtype)
+    return tensors

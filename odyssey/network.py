@@ -11,6 +11,24 @@ Shapes = dict[str, tuple[int, ...]]
 #: The options of a network: a NamedTuple, of which one field is ``num_classes``.
 Config = Any
 
+MAX_COUNT = 2**31 - 1  # of channels and classes, when a manifest is read
+
+
+def check_options(config: Config, *wrong: str) -> None:
+    """Raise ``ValueError`` for options that no network has.
+
+    Whole numbers must be 1 to `MAX_COUNT`, and other numbers, which are probabilities,
+    in [0, 1).  ``wrong`` says what else is wrong with ``config``.
+    """
+    found = []
+    for name, value in config._asdict().items():
+        if type(value) is int and not 0 < value <= MAX_COUNT:
+            found.append(f"{name} must be 1 to {MAX_COUNT}")
+        if type(value) is float and not 0 <= value < 1:
+            found.append(f"{name} must be in [0, 1)")
+    if found or wrong:
+        raise ValueError("; ".join([*found, *wrong]))
+
 
 class Network(NamedTuple):
     """A family of networks: its models by name, and the functions that they share.
@@ -46,7 +64,7 @@ class Network(NamedTuple):
     backward: Callable[[np.ndarray, Any, Tensors, Config], Tensors]
     recognize: Callable[[Mapping[str, tuple[int, ...]]], Config]
     fold: Callable[[Tensors, Tensors, Config], Tensors] = lambda params, *_: params
-    check: Callable[[Config], None] = lambda config: None
+    check: Callable[[Config], None] = check_options
     untold: Callable[[Config], str] = lambda config: ""
     model_name: Callable[[Config], str] | None = None  # None: the name in ``models``
     noise: tuple[str, ...] = ()  # options that are probabilities, used in training only

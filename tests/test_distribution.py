@@ -144,8 +144,8 @@ def test_an_example_from_the_wheel(environment):
     _bring_kernels(Path(place))
 
     listed = run(command, "example").splitlines()
-    assert [line.split()[0] for line in listed[:2]] == [
-        *("lenet5_cifar10", "resnet18_cifar10")
+    assert [line.split()[0] for line in listed[:-2]] == [
+        *("alexnet_cifar10", "lenet5_cifar10", "resnet18_cifar10", "vgg16_cifar10")
     ]
     _, train, inference = run(command, "example", "lenet5_cifar10", "mine").splitlines()
     assert train.split()[:2] == ["python", "mine/lenet5_cifar10/train.py"]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from odyssey.network import Network
+from odyssey.network import Network, check_options
 
 
 class Config(NamedTuple):
@@ -73,3 +73,30 @@ def test_what_a_family_need_not_say():
     assert plain.check(Config()) is None
     assert plain.untold(Config()) == ""
     assert plain.noise == plain.stated == ()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({}, None),
+        ({"layers": 2**31 - 1, "drop": 0.999}, None),
+        ({"layers": 0}, "layers must be 1 to 2147483647"),
+        ({"num_classes": 2**31}, "num_classes must be 1 to 2147483647"),
+        ({"drop": 1.0}, "drop must be in [0, 1)"),
+        ({"drop": float("nan")}, "drop must be in [0, 1)"),
+        (
+            {"layers": -1, "drop": -0.1},
+            "layers must be 1 to 2147483647; drop must be in [0, 1)",
+        ),
+    ],
+)
+def test_options_that_no_network_has(changes, message):
+    config = Config()._replace(**changes)
+    if message is None:
+        return network().check(config)
+    with pytest.raises(ValueError) as caught:
+        network().check(config)
+    assert str(caught.value) == message
+    with pytest.raises(ValueError) as caught:
+        check_options(config, "drop must be even")
+    assert str(caught.value) == f"{message}; drop must be even"

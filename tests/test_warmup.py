@@ -51,14 +51,19 @@ for spec, case in ALL_CASES:
         spec.forward(odyssey, inputs, case.options)
         spec.backward(odyssey, grad_output, inputs, case.options)
 sys.path.insert(0, "examples")
+import alexnet_cifar10.inference, alexnet_cifar10.train
 import lenet5_cifar10.inference, lenet5_cifar10.train
+import vgg16_cifar10.inference, vgg16_cifar10.train
 from resnet18_cifar10 import architecture, inference, model, train
 
 run, *data = sys.argv[1:]
+narrow = ["--width", "4"]
 small = "--batch-size 16 --epochs 1 --no-progress --log-interval 1".split()
 for programs, own in (
     ((train, inference), ["--width", "16"]),
     ((lenet5_cifar10.train, lenet5_cifar10.inference), ["--overwrite"]),
+    ((alexnet_cifar10.train, alexnet_cifar10.inference), [*narrow, "--overwrite"]),
+    ((vgg16_cifar10.train, vgg16_cifar10.inference), [*narrow, "--overwrite"]),
 ):
     for program, options in zip(programs, ([*small, *own], [])):
         words = [*data, *options, "--weights-dir", run]

@@ -5,21 +5,22 @@ the same names in the same order, so that an update is one loop.  Running statis
 (the *state*) are a fourth dictionary of this type, with other names.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from odyssey.folding import fold_batch_norm
 from odyssey.init import initialize_by_name
 from odyssey.layers.context import Context, Tensors
 from odyssey.layers.conv_norm import ConvCache
-from odyssey.layers.norm import NORM_TENSORS
+from odyssey.layers.listed import (
+    Layer,
+    fold_layers,
+    layer_shapes,
+    statistic_shapes,
+)
 from odyssey.layers.shortcut import shortcut
-from odyssey.ops.conv import PreparedKernel
+from odyssey.network import Shapes, check_options
 
-Shapes = dict[str, tuple[int, ...]]
-
-MAX_COUNT = 2**31 - 1  # of channels and classes, when a manifest is read
 MAX_BLOCKS = 1000
 CHANCES = ("drop_path", "dropout")  # options that draw random numbers in training
 EXPANSION = 4  # output channels of a bottleneck, divided by those within it
@@ -64,23 +65,12 @@ def model_name(config: ResNetConfig) -> str:
 
 def check(config: ResNetConfig) -> None:
     """Raise ``ValueError`` for options that no network of the family has."""
-    blocks = config.blocks
-    wrong = [
-        f"{name} must be 1 to {MAX_COUNT}"
-        for name in ("width", "num_classes")
-        if not 0 < getattr(config, name) <= MAX_COUNT
-    ]
+    blocks, wrong = config.blocks, []
     if not blocks or min(blocks) < 1 or sum(blocks) > MAX_BLOCKS:
         wrong.append(f"blocks must be 1 to {MAX_BLOCKS} in all, at least one a stage")
     if config.shortcut not in ("A", "B"):
         wrong.append('shortcut must be "A" or "B"')
-    wrong += [
-        f"{name} must be in [0, 1)"
-        for name in CHANCES
-        if not 0 <= getattr(config, name) < 1
-    ]
-    if wrong:
-        raise ValueError("; ".join(wrong))
+    check_options(config, *wrong)
 
 
 class Block(NamedTuple):
@@ -142,15 +132,6 @@ def block_shortcut(
     )
 
 
-class Layer(NamedTuple):
-    """A convolution and the batch norm after it, or one of the two."""
-
-    conv: str | None
-    norm: str | None
-    shape: tuple[int, ...]  # of the kernel, (K, C, R, S), or of a single norm, (K,)
-    stride: int = 1
-
-
 def block_layers(block: Block, config: ResNetConfig) -> list[Layer]:
     """Return the layers of a block: those of its branch, then the projection."""
     name, stride = block.name, block.stride
@@ -200,28 +181,18 @@ def network_layers(config: ResNetConfig) -> list[Layer]:
 
 def parameter_shapes(config: ResNetConfig) -> Shapes:
     """Return name and shape of every trainable tensor; ResNet-18 has 62."""
-    shapes: Shapes = {}
-    for conv, norm, shape, _ in network_layers(config):
-        if conv:
-            shapes[f"{conv}_kernel"] = shape
-            if config.conv_bias or not config.normalize:
-                shapes[f"{conv}_bias"] = shape[:1]
-        if norm:
-            shapes[f"{norm}_gamma"] = shapes[f"{norm}_beta"] = shape[:1]
+    biases = config.conv_bias or not config.normalize
     features = network_blocks(config)[-1].out_channels
-    shapes["fc_weights"] = (config.num_classes, features)
-    shapes["fc_bias"] = (config.num_classes,)
-    return shapes
+    return {
+        **layer_shapes(network_layers(config), biases=biases),
+        "fc_weights": (config.num_classes, features),
+        "fc_bias": (config.num_classes,),
+    }
 
 
 def state_shapes(config: ResNetConfig) -> Shapes:
     """Return name and shape of every running statistic; ResNet-18 has 40."""
-    shapes: Shapes = {}
-    for _, norm, shape, _ in network_layers(config):
-        if norm:
-            shapes[f"{norm}_running_mean"] = shape[:1]
-            shapes[f"{norm}_running_var"] = shape[:1]
-    return shapes
+    return statistic_shapes(network_layers(config))
 
 
 def initialize(
@@ -235,11 +206,7 @@ def initialize(
     """
     params = initialize_by_name(parameter_shapes(config), seed, dtype)
     _initialize_branch_ends(params, config)
-    state: Tensors = {
-        name: np.full(shape, name.endswith("_var"), dtype)
-        for name, shape in state_shapes(config).items()
-    }
-    return params, state
+    return params, initialize_by_name(state_shapes(config), seed, dtype)
 
 
 def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
@@ -271,23 +238,7 @@ def _initialize_branch_ends(params: Tensors, config: ResNetConfig) -> None:
 def fold(params: Tensors, state: Tensors, config: ResNetConfig) -> Tensors:
     """Return the parameters for inference: batch norms folded into convolutions.
 
-    A norm after a convolution becomes part of its kernel and bias.  The norms of
-    pre-activation that follow an addition stay; the result holds their running
-    statistics too.  Kernels are prepared for many batches.
+    The norms of pre-activation that follow an addition stay; the result holds their
+    running statistics too.  Kernels are prepared for many batches.
     """
-    folded: dict[str, Any] = {name: params[name] for name in ("fc_weights", "fc_bias")}
-    tensors = {**params, **state}
-    for conv, norm, _, _ in network_layers(config):
-        names = [f"{norm}_{kind}" for kind in NORM_TENSORS] if norm else []
-        bn = {name: tensors[name] for name in names}
-        if conv is None:
-            folded |= bn
-            continue
-        kernel, bias = params[f"{conv}_kernel"], params.get(f"{conv}_bias")
-        if norm:
-            gamma, beta, mean, var = bn.values()
-            kernel, bias = fold_batch_norm(kernel, bias, gamma, beta, mean, var)
-        folded[f"{conv}_kernel"] = PreparedKernel(kernel)
-        if bias is not None:
-            folded[f"{conv}_bias"] = bias
-    return folded
+    return fold_layers(params, state, network_layers(config))

@@ -5,7 +5,7 @@ from pathlib import Path
 from odyssey.cli.example import Example
 from odyssey.network import Network
 from resnet18_cifar10 import architecture, model
-from resnet18_cifar10.model_options import OPTIONS, choose
+from resnet18_cifar10.model_options import OPTIONS
 from resnet18_cifar10.recognition import config_from_shapes, untold
 
 NETWORK = Network(
@@ -32,7 +32,6 @@ EXAMPLE = Example(
     folder=Path(__file__).resolve().parent,
     weights_dir="resnet18_weights",
     model_options=OPTIONS,
-    choose=choose,
     model_help="resnet20, 32, 44, 56 and 110 are the ResNet paper's narrow networks "
     "for CIFAR-10.",
 )

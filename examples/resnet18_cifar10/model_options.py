@@ -1,33 +1,20 @@
 """The options of a residual network besides its name and the number of its classes."""
 
 from functools import partial
-from types import SimpleNamespace
-
-import click
-from click.core import ParameterSource
 
 from odyssey.cli.choice import Choice
+from odyssey.cli.model_options import dropout_option, width_option
 from odyssey.cli.option import MODEL, option
-from odyssey.cli.option_types import FiniteFloat, WholeNumber
+from odyssey.cli.option_types import FiniteFloat
 from resnet18_cifar10.architecture import ResNetConfig
-
-
-def _given(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
-    """Return the value if the user gave it, else None: the model's default counts."""
-    default = ctx.get_parameter_source(param.name) == ParameterSource.DEFAULT
-    return None if default else value
-
 
 _option = partial(option, group=MODEL)
 
 OPTIONS = [
-    _option(
-        "--width",
-        type=WholeNumber(min=1),
-        default=ResNetConfig().width,
+    width_option(
+        ResNetConfig().width,
+        "Channels of the first stage; they double from stage to stage.",
         show_default=f"{ResNetConfig().width}; 16 for the narrow ones",
-        callback=_given,
-        help="Channels of the first stage; they double from stage to stage.",
     ),
     _option(
         "--pre-activation",
@@ -58,24 +45,5 @@ OPTIONS = [
         help="Stochastic depth: probability of skipping the last block's branch in "
         "training; it grows linearly from the first block to the last. 0 turns it off.",
     ),
-    _option(
-        "--dropout",
-        type=FiniteFloat(0, 1, max_open=True),
-        default=0.0,
-        help="Probability of dropping a feature before the linear layer in training. "
-        "0 turns it off.",
-    ),
+    dropout_option(0.0, "a feature before the linear layer"),
 ]
-
-
-def choose(options: SimpleNamespace, config: ResNetConfig) -> ResNetConfig:
-    """Return ``config`` with the values of the options."""
-    return config._replace(
-        width=options.width or config.width,
-        shortcut=options.shortcut or config.shortcut,
-        pre_activation=options.pre_activation,
-        normalize=options.normalize,
-        zero_gamma=options.zero_gamma,
-        drop_path=options.drop_path,
-        dropout=options.dropout,
-    )

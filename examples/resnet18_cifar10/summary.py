@@ -36,9 +36,9 @@ from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.cli.option import DATA, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
+from odyssey.layers.listed import Layer
 from odyssey.precision import BF16, FLOAT32
 from resnet18_cifar10.architecture import (
-    Layer,
     ResNetConfig,
     model_name,
     network_blocks,

@@ -2,15 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from odyssey.network import Config, Network
-
-
-def unchanged(options: SimpleNamespace, config: Config) -> Config:
-    """Return the config as it is: the example has no options of its own."""
-    return config
+from odyssey.network import Network
 
 
 class Example(NamedTuple):
@@ -21,7 +15,6 @@ class Example(NamedTuple):
     folder: Path  # of the example; its recipes are in configs/
     weights_dir: str  # default of --weights-dir
     model_options: Sequence[Callable[..., Any]] = ()  # decorators, see `cli.option`
-    choose: Callable[[SimpleNamespace, Config], Config] = unchanged
     model_help: str = ""  # added to the help of --model
 
     @property

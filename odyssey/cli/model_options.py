@@ -5,11 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.example import Example
 from odyssey.cli.option import MODEL, option, with_options
-from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.network import Config, Network
 
 
@@ -36,13 +37,51 @@ def model_options(example: Example) -> Callable[[Callable], Callable]:
     return with_options([model, *example.model_options, num_classes])
 
 
+def if_given(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return the value if the user gave it, else None: the model's default counts."""
+    default = ctx.get_parameter_source(param.name or "") == ParameterSource.DEFAULT
+    return None if default else value
+
+
+def width_option(width: int, of: str, *, show_default: str = "") -> Callable:
+    """Return a decorator that adds ``--width``.
+
+    Parameters
+    ----------
+    width : the default of most models
+    of : what is as wide as this, for the help
+    show_default : text, if some models have another default
+    """
+    return option(
+        "--width",
+        group=MODEL,
+        type=WholeNumber(min=1),
+        default=width,
+        show_default=show_default or True,
+        callback=if_given,
+        help=of,
+    )
+
+
+def dropout_option(dropout: float, of: str) -> Callable:
+    """Return a decorator that adds ``--dropout``; ``of`` says what is dropped."""
+    return option(
+        "--dropout",
+        group=MODEL,
+        type=FiniteFloat(0, 1, max_open=True),
+        default=dropout,
+        help=f"Probability of dropping {of} in training. 0 turns it off.",
+    )
+
+
 def chosen_config(
     example: Example, options: SimpleNamespace, num_classes: int | None = None
 ) -> Config:
     """Return the config that the command line's options choose.
 
-    Without ``--num-classes`` there are ``num_classes`` classes, by default the number
-    in the model's own config.
+    Each option of the name of a field of the model's config replaces that field, unless
+    its value is None: then that of the model counts.  Without ``--num-classes`` there
+    are ``num_classes`` classes, by default the number in the model's own config.
 
     Raises
     ------
@@ -50,8 +89,9 @@ def chosen_config(
         If no network has such options.
     """
     config = example.network.models[options.model]
-    classes = options.num_classes or num_classes or config.num_classes
-    config = example.choose(options, config._replace(num_classes=classes))
+    given = {name: getattr(options, name, None) for name in config._fields}
+    given["num_classes"] = options.num_classes or num_classes
+    config = config._replace(**{n: v for n, v in given.items() if v is not None})
     try:
         example.network.check(config)
     except ValueError as error:

@@ -1,10 +1,12 @@
 """What networks are made of: pairs of forward and backward that work on named tensors.
 
-    context.py   `Context`, for forwards, and `Gradients`, which backwards fill
-    norm.py      batch norm with the relu after it
-    conv_norm.py convolution with batch norm, relu, and the addition that ends a branch
-    shortcut.py  the shortcut of a residual block
-    blocks.py    blocks one after another; what is kept of each for the backward
+    context.py      `Context`, for forwards, and `Gradients`, which backwards fill
+    norm.py         batch norm with the relu after it
+    conv_norm.py    convolution, batch norm, relu, and the addition that ends a branch
+    shortcut.py     the shortcut of a residual block
+    linear_relu.py  a hidden linear layer with relu and dropout
+    blocks.py       blocks one after another; what is kept of each for the backward
+    listed.py       a network's layers as a list: shapes of tensors, batch norms folded
 
 An operation (`odyssey.ops`) takes arrays; a layer takes names and finds its arrays by
 them: parameters, running statistics and gradients are dictionaries with the same names.

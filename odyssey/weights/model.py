@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from odyssey.init import initialize_by_name
 from odyssey.layers.context import Tensors
 from odyssey.layers.norm import BN_MOMENTUM
 from odyssey.network import Config, Network
@@ -105,7 +106,7 @@ def model_of(
             "classify until they are estimated again from training images",
             stacklevel=2,
         )
-        tensors = {**tensors, **_untrained_statistics(state, dtype)}
+        tensors = {**tensors, **initialize_by_name(state, 0, dtype)}
     return LoadedWeights(
         {name: tensors[name] for name in params},
         {name: tensors[name] for name in state},
@@ -237,11 +238,3 @@ def _wrong_dtypes(tensors: Tensors) -> list[str]:
     if odd:
         problems.append(f"{listed(odd)}, all others {usual}")
     return problems
-
-
-def _untrained_statistics(shapes: Mapping[str, tuple], dtype: np.dtype) -> Tensors:
-    """Return mean 0 and variance 1, as at the start of training."""
-    return {
-        name: np.full(shape, float(name.endswith("_var")), dtype)
-        for name, shape in shapes.items()
-    }

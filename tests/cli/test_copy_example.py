@@ -29,9 +29,13 @@ def example(*words, status=0):
 
 def test_without_a_name_the_examples_are_listed(here):
     assert example().splitlines() == [
+        "alexnet_cifar10      AlexNet for 32x32 images: explicit forward, "
+        "explicit backward.",
         "lenet5_cifar10       LeNet-5 for 32x32 colour images: explicit forward, "
         "explicit backward.",
         "resnet18_cifar10     ResNet-18 for 32x32 images: explicit forward, "
+        "explicit backward.",
+        "vgg16_cifar10        VGG-16 for 32x32 images: explicit forward, "
         "explicit backward.",
         "",
         "odyssey example NAME copies one into the current folder",
@@ -61,7 +65,7 @@ def test_a_copy_has_all_but_results_and_the_next_commands(here):
     assert set(copied) == originals
 
 
-@pytest.mark.parametrize("name", ["lenet5_cifar10", "resnet18_cifar10"])
+@pytest.mark.parametrize("name", copy_example.examples())
 def test_every_link_of_a_copy_leads_to_a_file_of_the_copy(here, name):
     example(name)
     link = re.compile(r"\]\(\s*([^)#\s]+)")
@@ -134,8 +138,9 @@ def test_a_name_that_is_not_known():
     refused = "Error: Invalid value for '[NAME]': {}\n"
     meant = "'lenet5' is not one of the choices; did you mean lenet5_cifar10?"
     assert example("lenet5", status=2).endswith(refused.format(meant))
-    known = "'vgg' is not one of 'lenet5_cifar10', 'resnet18_cifar10'."
-    assert example("vgg", status=2).endswith(refused.format(known))
+    known = ", ".join(map(repr, copy_example.examples()))
+    known = f"'googlenet' is not one of {known}."
+    assert example("googlenet", status=2).endswith(refused.format(known))
 
 
 def test_a_file_in_the_folders_place(here):

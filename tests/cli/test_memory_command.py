@@ -75,10 +75,22 @@ def test_options_of_the_model_are_taken():
     assert lines[-1].startswith("peak of a training step")
 
 
+@pytest.mark.parametrize("model, kept", [("alexnet", 4), ("vgg16_bn", 8)])
+def test_the_other_examples_are_known(model, kept):
+    words = [model, "--width", "4", "--batch-size", "64", "--json"]
+    found = json.loads(command(*words))
+    network = find_example(model).network
+    shapes = network.parameter_shapes(network.models[model]._replace(width=4))
+    assert found["momentum"] == 4 * sum(int(np.prod(s)) for s in shapes.values())
+    # at least conv1's output, or those of the first block's convolutions
+    assert found["images"] == 64 * 3 * 32 * 32 * 4
+    assert found["activations"] >= 64 * kept * 32 * 32 * 4
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["resnet19"], "'resnet19' is not one of lenet5, resnet18,"),
+        (["resnet19"], "'resnet19' is not one of alexnet, lenet5, resnet18,"),
         (["lenet5", "--width", "3"], "No such option: --width"),
         (["lenet5", "--recompute"], "lenet5 has no blocks that could be run again."),
         (["resnet18", "--batch-size", "0"], "0 is not in the range x>=1"),

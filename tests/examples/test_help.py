@@ -22,6 +22,8 @@ PROGRAMS = {
         *("resnet18_cifar10/show_augmentation", "resnet18_cifar10/plot_runs"),
         "resnet18_cifar10/run_ablations",
         *("lenet5_cifar10/train", "lenet5_cifar10/inference"),
+        *("alexnet_cifar10/train", "alexnet_cifar10/inference"),
+        *("vgg16_cifar10/train", "vgg16_cifar10/inference"),
     )
 }
 TRAIN = PROGRAMS["resnet18_cifar10/train"]

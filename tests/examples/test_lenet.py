@@ -198,10 +198,11 @@ def test_a_series_of_rows_that_are_handed_in(places, tmp_path):
     assert read_recipe(tmp_path / "slow-seed0" / "recipe.yml")["lr"] == 0.001
 
 
-@pytest.mark.parametrize("name", ["lenet5_minutes", "lenet5_baseline"])
+@pytest.mark.parametrize("name", ["lenet5_minutes", "lenet5_hour", "lenet5_baseline"])
 def test_every_recipe_takes_a_step(name, places, tmp_path):
     configs = EXAMPLE.folder / "configs"
-    assert recipe_names(configs) == ["lenet5_baseline", "lenet5_minutes"]
+    wanted = ["lenet5_baseline", "lenet5_hour", "lenet5_minutes"]
+    assert recipe_names(configs) == wanted
     shipped = read_recipe(configs / f"{name}.yml")
     options = ["--threads", 1, "--max-steps", 1, "--weights-dir", tmp_path]
     run(train.main, "--config", name, *places, *options)

@@ -13,7 +13,8 @@ from tiny_cifar import write_tiny_cifar
 
 from odyssey.training.signals import SIGNALS
 
-LENET = EXAMPLE.parent / "lenet5_cifar10"
+EXAMPLES = EXAMPLE.parent
+SHORT = [EXAMPLES / f"{name}_cifar10" for name in ("lenet5", "alexnet", "vgg16")]
 PROGRAMS = [
     [EXAMPLE / "train.py"],
     [EXAMPLE / "inference.py"],
@@ -22,8 +23,8 @@ PROGRAMS = [
     [EXAMPLE / "run_ablations.py"],
     [EXAMPLE / "plot_runs.py"],
     [EXAMPLE / "summary.py"],
-    [LENET / "train.py"],
-    [LENET / "inference.py"],
+    *([folder / "train.py"] for folder in SHORT),
+    *([folder / "inference.py"] for folder in SHORT),
     ["-m", "odyssey", "verify", "."],
 ]
 SCRIPTS = [path for path, *more in PROGRAMS if not more]

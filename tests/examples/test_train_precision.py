@@ -7,10 +7,12 @@ import ml_dtypes
 import numba
 import numpy as np
 import pytest
+from alexnet_cifar10.model import NETWORK as ALEXNET
 from family import KINDS
 from lenet5_cifar10.model import EXAMPLE as LENET
 from programs import assert_same_run, run_here
 from resnet18_cifar10.example import NETWORK as RESNET
+from vgg16_cifar10.model import NETWORK as VGG
 
 from odyssey.bfloat16 import is_bfloat16
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
@@ -31,12 +33,18 @@ NETWORKS |= {
         KINDS["basic"]._replace(drop_path=0.4, dropout=0.3),
     ),
     "lenet5": (LENET.network, LENET.network.models["lenet5"]),
+    "alexnet": (ALEXNET, ALEXNET.models["alexnet"]._replace(width=6)),
+    "vgg16": (VGG, VGG.models["vgg16"]._replace(width=4)),
+    "vgg16_bn": (VGG, VGG.models["vgg16_bn"]._replace(width=4)),
 }
+#: They have linear layers for images of 32x32 pixels, and some two masks of dropout.
+WITHOUT_AVERAGE = ("lenet5", "alexnet", "vgg16", "vgg16_bn")
+TWO_MASKS = ("alexnet", "vgg16", "vgg16_bn")
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
 def images_for(name):
-    side = 32 if name == "lenet5" else 16
+    side = 32 if name in WITHOUT_AVERAGE else 16
     rng = np.random.default_rng(2)
     x = rng.standard_normal((len(LABELS), side, side, 3)).astype("f4")
     return x.transpose(0, 3, 1, 2)
@@ -75,7 +83,8 @@ def test_activations_are_bfloat16_and_all_that_is_learnt_is_float32(name, one_th
     assert logits.dtype == np.float32
     kept = [a for a in arrays_in(cache) if a.size > len(a) and a.ndim in (2, 4)]
     masks = [a for a in kept if not is_bfloat16(a.dtype)]
-    assert len(masks) == bool(getattr(config, "dropout", 0))  # of dropout
+    dropped = bool(getattr(config, "dropout", 0))
+    assert len(masks) == (2 * dropped if name in TWO_MASKS else dropped)
     assert len(kept) > len(masks)
     assert {grad.dtype for grad in grads.values()} == {np.dtype(np.float32)}
     assert list(grads) == list(params)

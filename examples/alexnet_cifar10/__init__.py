@@ -1,0 +1,1 @@
+"""AlexNet on CIFAR-10: explicit forward, explicit backward, training and inference."""

@@ -1,0 +1,1 @@
+"""VGG-16 on CIFAR-10: explicit forward, explicit backward, training and inference."""
