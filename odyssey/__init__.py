@@ -29,6 +29,7 @@ _HOMES = lazy.exports(
         "data.batching",
         "folding",
         "init",
+        "muon",
         "ops",
         "optim",
         "schedules",

@@ -7,6 +7,9 @@ from odyssey.gradcheck import gradcheck as gradcheck
 from odyssey.init import dirac as dirac
 from odyssey.init import he_normal as he_normal
 from odyssey.init import uniform_fan_in as uniform_fan_in
+from odyssey.muon import muon_update_inplace as muon_update_inplace
+from odyssey.muon import orthogonalize as orthogonalize
+from odyssey.muon import scale_to_norm_inplace as scale_to_norm_inplace
 from odyssey.ops.activation import relu as relu
 from odyssey.ops.activation import relu_backward as relu_backward
 from odyssey.ops.addition import add as add

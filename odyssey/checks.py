@@ -5,6 +5,7 @@ raises ``ValueError``; the message names the function, the argument, what was ex
 and what came.  All checks run before any kernel, because Numba checks no bounds.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,9 @@ from odyssey.bfloat16 import is_bfloat16, sum_dtype
 #: Subclasses of ndarray with other rules: always 2-D, or with masked elements.
 OTHER_ARITHMETIC = (np.matrix, np.ma.MaskedArray)
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+#: Limit of NumPy's work to find whether strided views share memory; beyond it they
+#: count as sharing.  NumPy accepts any number, its type hints only 0 and -1.
+OVERLAP_WORK: Any = 100_000
 
 
 def check_array(op: str, name: str, value: Any) -> None:
@@ -127,6 +131,32 @@ def check_out(
                 f"{op}: out must be grad_output or share no memory with it and with "
                 f"others, got one that overlaps {name}"
             )
+
+
+def check_writeable(op: str, name: str, array: np.ndarray) -> None:
+    """Raise unless ``array`` is writeable and no two elements share memory."""
+    if not array.flags.writeable:
+        raise ValueError(f"{op}: {name} must be writeable, got a read-only array")
+    # From the smallest stride on, each axis must step over the memory of those before.
+    span = array.itemsize
+    for length, stride in sorted(
+        zip(array.shape, map(abs, array.strides), strict=True), key=lambda axis: axis[1]
+    ):
+        if length > 1 and stride < span and array.size > 0:
+            raise ValueError(
+                f"{op}: {name} must hold every element once, "
+                f"got shape {array.shape} with strides {array.strides}"
+            )
+        span += (length - 1) * stride
+
+
+def check_separate(op: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise if two of the named ``arrays`` share memory; interleaved views do not."""
+    for (name, array), (other, second) in itertools.combinations(arrays.items(), 2):
+        if np.may_share_memory(array, second) and np.may_share_memory(
+            array, second, max_work=OVERLAP_WORK
+        ):
+            raise ValueError(f"{op}: {name} and {other} must not overlap in memory")
 
 
 def check_int(op: str, name: str, value: Any, minimum: int) -> int:

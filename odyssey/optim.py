@@ -14,11 +14,9 @@ et al. 2013, "On the importance of initialization and momentum in deep learning"
 These functions write to the caller's memory, so all checks come before the first write.
 """
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,36 +27,6 @@ from odyssey.kernels import update
 __all__ = ["clip_grad_norm_inplace", "global_grad_norm", "sgd_momentum_update_inplace"]
 
 Gradients = Mapping[str, np.ndarray] | Iterable[np.ndarray]
-
-#: Limit of NumPy's work to find whether strided views share memory; beyond it they
-#: count as sharing.  NumPy accepts any number, its type hints only 0 and -1.
-OVERLAP_WORK: Any = 100_000
-
-
-def _check_writeable(op: str, name: str, array: np.ndarray) -> None:
-    """Raise unless ``array`` is writeable and no two elements share memory."""
-    if not array.flags.writeable:
-        raise ValueError(f"{op}: {name} must be writeable, got a read-only array")
-    # From the smallest stride on, each axis must step over the memory of those before.
-    span = array.itemsize
-    for length, stride in sorted(
-        zip(array.shape, map(abs, array.strides), strict=True), key=lambda axis: axis[1]
-    ):
-        if length > 1 and stride < span and array.size > 0:
-            raise ValueError(
-                f"{op}: {name} must hold every element once, "
-                f"got shape {array.shape} with strides {array.strides}"
-            )
-        span += (length - 1) * stride
-
-
-def _check_separate(op: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise if two of the named ``arrays`` share memory; interleaved views do not."""
-    for (name, array), (other, second) in itertools.combinations(arrays.items(), 2):
-        if np.may_share_memory(array, second) and np.may_share_memory(
-            array, second, max_work=OVERLAP_WORK
-        ):
-            raise ValueError(f"{op}: {name} and {other} must not overlap in memory")
 
 
 def sgd_momentum_update_inplace(
@@ -106,9 +74,9 @@ def sgd_momentum_update_inplace(
     lr = checks.check_number(op, "lr", lr, 0.0, largest)
     momentum = checks.check_number(op, "momentum", momentum, 0.0, 1.0, high_open=True)
     weight_decay = checks.check_number(op, "weight_decay", weight_decay, 0.0, largest)
-    _check_writeable(op, "param", param)
-    _check_writeable(op, "velocity", velocity)
-    _check_separate(op, {"param": param, "grad": grad, "velocity": velocity})
+    checks.check_writeable(op, "param", param)
+    checks.check_writeable(op, "velocity", velocity)
+    checks.check_separate(op, {"param": param, "grad": grad, "velocity": velocity})
 
     # flat views of the caller's memory where it is one block, else copies to write back
     order = layout.memory_order(param)
@@ -205,8 +173,8 @@ def clip_grad_norm_inplace(grads: Gradients, max_norm: float) -> float:
         op, "max_norm", max_norm, 0.0, low_open=True, finite=False
     )
     for name, grad in named.items():
-        _check_writeable(op, name, grad)
-    _check_separate(op, named)
+        checks.check_writeable(op, name, grad)
+    checks.check_separate(op, named)
     norm = _norm(named.values())
     if math.isfinite(norm) and norm > max_norm:
         for grad in named.values():

@@ -33,7 +33,7 @@ STOREYS = (
         "compiling_together",
     ),
     ("kernels",),
-    ("central_differences", "ops", "optim", "init", "folding", "schedules"),
+    ("central_differences", "ops", "optim", "muon", "init", "folding", "schedules"),
     ("gradcheck", "layers", "network", "precision"),
     ("weights", "data"),
     ("info", "warmup", "footprint"),

@@ -25,6 +25,9 @@ RESULT_INSTEAD = {"dropout": "mask"}
 HELPERS = [
     "sgd_momentum_update_inplace",
     "clip_grad_norm_inplace",
+    "orthogonalize",
+    "muon_update_inplace",
+    "scale_to_norm_inplace",
     "extract_batch_pair",
     "compute_num_batches",
 ]

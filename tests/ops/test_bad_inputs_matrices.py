@@ -57,6 +57,17 @@ RIGHT = {
         "momentum": 0.9,
         "weight_decay": 0.0,
     },
+    "muon_update_inplace": {
+        "param": zeros(3, 2),
+        "grad": zeros(3, 2),
+        "velocity": zeros(3, 2),
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "steps": 5,
+    },
+    "orthogonalize": {"x": zeros(3, 2), "steps": 5},
+    "scale_to_norm_inplace": {"param": zeros(3), "norm": 1.0},
     "clip_grad_norm_inplace": {"grads": [zeros(3)], "max_norm": 1.0},
     "extract_batch_pair": BATCH,
     "compute_num_batches": {"num_samples": 5, "batch_size": 2},
@@ -66,6 +77,8 @@ LOSSES = ["cross_entropy", "cross_entropy_backward"]
 GELUS = ["gelu", "gelu_backward"]
 LINEARS = ["linear", "linear_backward"]
 SGD = ["sgd_momentum_update_inplace"]
+MUON = ["muon_update_inplace"]
+UPDATES = [*SGD, *MUON]
 
 
 def shapes(*all_shapes):
@@ -120,10 +133,18 @@ ROWS = [
     (LOSSES[1:], "grad_output", [None, "1", 1j], T),
     (SGD, "grad", shapes((4,), (1,), (), (1, 3)), V),
     (SGD, "velocity", shapes((4,), (1,), (), (1, 3)), V),
-    (SGD, "lr", [-1.0, *NOT_FINITE], V),
-    (SGD, "momentum", [-0.1, 1.0, 2.0, *NOT_FINITE], V),
-    (SGD, "weight_decay", [-1.0, *NOT_FINITE], V),
-    *[(SGD, name, NOT_NUMBERS, T) for name in ("lr", "momentum", "weight_decay")],
+    (MUON, "param", shapes((3,), ()), V),
+    (MUON, "grad", shapes((3, 1), (6,), (), (2, 3)), V),
+    (MUON, "velocity", shapes((3, 1), (6,), (), (2, 3)), V),
+    (UPDATES, "lr", [-1.0, *NOT_FINITE], V),
+    (UPDATES, "momentum", [-0.1, 1.0, 2.0, *NOT_FINITE], V),
+    (UPDATES, "weight_decay", [-1.0, *NOT_FINITE], V),
+    *[(UPDATES, name, NOT_NUMBERS, T) for name in ("lr", "momentum", "weight_decay")],
+    (["orthogonalize"], "x", shapes((3,), ()), V),
+    ([*MUON, "orthogonalize"], "steps", [0, -1], V),
+    ([*MUON, "orthogonalize"], "steps", NOT_INTEGERS, T),
+    (["scale_to_norm_inplace"], "norm", [-1.0, 1e39, *NOT_FINITE], V),
+    (["scale_to_norm_inplace"], "norm", NOT_NUMBERS, T),
     (["clip_grad_norm_inplace"], "max_norm", [0.0, -1.0, -np.inf, np.nan], V),
     (["clip_grad_norm_inplace"], "max_norm", NOT_NUMBERS, T),
     (["extract_batch_pair"], "start_idx", [5, 6, -1, 2**62], V),
