@@ -145,7 +145,8 @@ def test_an_example_from_the_wheel(environment):
 
     listed = run(command, "example").splitlines()
     assert [line.split()[0] for line in listed[:-2]] == [
-        *("alexnet_cifar10", "lenet5_cifar10", "resnet18_cifar10", "vgg16_cifar10")
+        *("alexnet_cifar10", "lenet5_cifar10", "resnet18_cifar10"),
+        *("speedrun_cifar10", "vgg16_cifar10"),
     ]
     _, train, inference = run(command, "example", "lenet5_cifar10", "mine").splitlines()
     assert train.split()[:2] == ["python", "mine/lenet5_cifar10/train.py"]

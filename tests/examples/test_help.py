@@ -24,6 +24,7 @@ PROGRAMS = {
         *("lenet5_cifar10/train", "lenet5_cifar10/inference"),
         *("alexnet_cifar10/train", "alexnet_cifar10/inference"),
         *("vgg16_cifar10/train", "vgg16_cifar10/inference"),
+        *("speedrun_cifar10/train", "speedrun_cifar10/inference"),
     )
 }
 TRAIN = PROGRAMS["resnet18_cifar10/train"]

@@ -14,7 +14,8 @@ from tiny_cifar import write_tiny_cifar
 from odyssey.training.signals import SIGNALS
 
 EXAMPLES = EXAMPLE.parent
-SHORT = [EXAMPLES / f"{name}_cifar10" for name in ("lenet5", "alexnet", "vgg16")]
+NAMES = ("lenet5", "alexnet", "vgg16", "speedrun")
+SHORT = [EXAMPLES / f"{name}_cifar10" for name in NAMES]
 PROGRAMS = [
     [EXAMPLE / "train.py"],
     [EXAMPLE / "inference.py"],

@@ -1,0 +1,286 @@
+"""The runs of several seeds: each trained in a folder of its own, and their table."""
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+
+from odyssey.cli.data_options import load_data
+from odyssey.cli.model_options import chosen_config, recipe_options
+from odyssey.cli.train import check_recompute, header
+from odyssey.data.dataset import Dataset
+from odyssey.data.loader import BatchLoader
+from odyssey.data.sets import make_eval_loader
+from odyssey.errors import REMEDIES, Interrupted
+from odyssey.output import say
+from odyssey.series.results import mean_and_deviation, read_epochs
+from odyssey.training.keepsakes import Keepsakes, write_json
+from odyssey.training.loop import Trainer
+from odyssey.training.model import Model
+from odyssey.training.origin import origin_metadata
+from odyssey.training.recipe import Recipe, data_digest
+from odyssey.training.resume import begin
+from odyssey.training.run_folder import RunFolder
+from odyssey.training.signals import StopFlag, StopRequested
+from odyssey.training.state import TrainingState
+from odyssey.training.step import predictor
+from odyssey.weights.files import atomic_write_text, make_directory
+from odyssey.weights.model import save_weights
+from speedrun_cifar10 import recipe as speedrun
+from speedrun_cifar10.example import EXAMPLE, NETWORK
+
+VIEWS = ("single", "mirrored", "six")
+VIEWS_FILE = "views.json"  # accuracies of a finished run, by set and view
+EVALUATION_BATCH = 500  # images
+TABLE = ("seed", "test, %", "mirrored, %", "six views, %", "training", "per step")
+
+#: What the library's messages advise, where it is not as in the other examples.
+ADVICE = {
+    "repeat": "The speed run's train.py repeats the run, with --epochs, --batch-size, "
+    "--width, --precision and --seed as here.",
+    "recipe of the run": "; {path} has that of the run",
+}
+
+
+class Result(NamedTuple):
+    """A finished run."""
+
+    seed: int
+    accuracies: dict[str, float]  # on the test set, by view
+    seconds: float  # of all training steps, batches included, evaluation apart
+    steps: int
+
+
+def train_seeds(options: SimpleNamespace, stop: StopFlag) -> None:
+    """Train with each seed, and print and write the table of the finished runs."""
+    check_recompute(NETWORK, options.recompute)
+    options.randaugment = (0, 0)
+    folder = Path(options.weights_dir)
+    make_directory(folder)
+    results: list[Result] = []
+    with advice():
+        for seed in range(options.seed, options.seed + options.seeds):
+            options.seed = seed
+            if (result := train_one(options, folder / f"seed{seed}", stop)) is None:
+                say(f"seed {seed}: stopped after --max-steps")
+                continue
+            results.append(result)
+            write_table(results, folder)
+    if results:
+        say("\n" + "\n".join("  ".join(row) for row in aligned(table(results))))
+
+
+@contextlib.contextmanager
+def advice() -> Iterator[None]:
+    """Let messages advise what holds for this program."""
+    before = dict(REMEDIES)
+    REMEDIES.update(ADVICE)
+    try:
+        yield
+    finally:
+        REMEDIES.clear()
+        REMEDIES.update(before)
+
+
+def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | None:
+    """Begin, continue or find finished the run of a seed; None if it is not finished.
+
+    Raises
+    ------
+    Interrupted
+        After a signal; the run can be resumed.
+    """
+    data, held_out = load_data(options)
+    images, labels = data.train_images, data.train_labels
+    if len(images) < options.batch_size:
+        raise click.BadParameter(
+            f"{options.batch_size} is more than the {len(images)} training images.",
+            param_hint="--batch-size",
+        )
+    options.model, options.num_classes = NETWORK.usual, None
+    config = chosen_config(EXAMPLE, options, data.num_classes)
+    recipe = make_recipe(
+        options, data, recipe_options(NETWORK, config, data.num_classes)
+    )
+    normalization: dict[str, Any] = {"mean": data.mean, "std": data.std}
+    train = BatchLoader(
+        images,
+        labels,
+        recipe.batch_size,
+        seed=recipe.seed,
+        augment=True,
+        drop_last=True,
+        padding=speedrun.PADDING,
+        pad_mode=recipe.pad_mode,
+        flip=recipe.flip,
+        **normalization,
+    )
+    step = partial(
+        speedrun.training_step,
+        config=config,
+        recipe=recipe,
+        whitening_steps=speedrun.WHITENING_EPOCHS * train.num_batches,
+    )
+    predict = partial(
+        predictor, network=NETWORK, config=config, precision=recipe.precision
+    )
+    origin = origin_metadata(recipe.dataset, data)
+    with RunFolder(path) as folder:
+        params, running = NETWORK.initialize(config, recipe.seed)
+        params["whiten_kernel"] = speedrun.whitening_kernel(images, data.mean, data.std)
+        state = TrainingState.fresh(params, running)
+        checkpoint = begin(
+            folder,
+            state,
+            recipe,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            allow_nonfinite=options.allow_nonfinite,
+        )
+
+        def save(state: TrainingState) -> None:
+            position = {"step": state.step, "epoch": state.epoch}
+            tensors = state.learned()
+            save_weights(NETWORK, *tensors, config, folder.path, origin | position)
+
+        loaders = {
+            name: make_eval_loader(*part, EVALUATION_BATCH, **normalization)
+            for name, part in held_out.items()
+        }
+        trainer = Trainer(
+            recipe,
+            Model(step, predict, save, origin),
+            state,
+            folder,
+            train,
+            loaders,
+            stop,
+            checkpoint,
+            max_steps=options.max_steps,
+            keep=options.keep,
+            log_interval=options.log_interval,
+            bar=False if options.no_progress else None,
+            observers=[Keepsakes(path, step, held_out, data.class_names)],
+        )
+        sizes = len(labels), held_out
+        say(f"seed {recipe.seed}, {header(NETWORK, recipe, config, state, *sizes)}")
+        trainer.run()
+        if state.epoch < recipe.epochs:
+            return None
+        try:
+            seen = views(folder.path, state, predict, loaders, stop)
+        except StopRequested:
+            assert stop.signum is not None  # it caused StopRequested
+            kept = f"the run in {path} is trained, --resume evaluates it"
+            raise Interrupted(stop.signum, kept) from None
+    rows = read_epochs(path)
+    seconds = sum(
+        train.num_batches * recipe.batch_size / row["images_per_second"] for row in rows
+    )
+    say(f"seed {recipe.seed}: {seen['test']['six']:.2%} by six views")
+    return Result(recipe.seed, seen["test"], seconds, state.step)
+
+
+def make_recipe(
+    options: SimpleNamespace, data: Dataset, model_options: dict[str, Any]
+) -> Recipe:
+    """Return the recipe of a run."""
+    names = ("epochs", "batch_size", "dataset", "precision", "seed", "val_split")
+    return Recipe(
+        model=options.model,
+        model_options=model_options,
+        data_sha256=data_digest(data.train_images, data.train_labels),
+        limit_train=options.limit_train,
+        limit_test=options.limit_test,
+        **{name: getattr(options, name) for name in names},
+        **speedrun.CHOICES,
+    )
+
+
+def views(
+    folder: Path,
+    state: TrainingState,
+    predictor: Any,
+    loaders: dict[str, BatchLoader],
+    stop: StopFlag,
+) -> dict[str, dict[str, float]]:
+    """Return the accuracies by set and view; they are kept in the run's folder."""
+    kept = folder / VIEWS_FILE
+    if kept.exists():
+        found = json.loads(kept.read_text())
+        if found.pop("step", None) == state.step and found.keys() == loaders.keys():
+            return found
+    predict = predictor(state)
+    found = {}
+    for name, loader in loaders.items():
+        correct, total = dict.fromkeys(VIEWS, 0), 0
+        for x, labels in loader.epoch(0):
+            stop.check()
+            for view, logits in speedrun.six_views(predict, x).items():
+                correct[view] += int(np.count_nonzero(logits.argmax(1) == labels))
+            total += len(labels)
+        found[name] = {view: count / total for view, count in correct.items()}
+    write_json(kept, {"step": state.step, **found})
+    return found
+
+
+def table(results: list[Result]) -> list[list[str]]:
+    """Return the table's cells: a header, a row a run, and the mean."""
+    rows = [list(TABLE)]
+    for result in results:
+        rows.append(
+            [
+                str(result.seed),
+                *(f"{100 * result.accuracies[view]:.2f}" for view in VIEWS),
+                f"{result.seconds / 60:.2f} min",
+                f"{result.seconds / result.steps:.3f} s",
+            ]
+        )
+    columns = [[result.accuracies[view] for result in results] for view in VIEWS]
+    means = [mean_and_deviation(column) for column in columns]
+    minutes = sum(result.seconds for result in results) / 60 / len(results)
+    steps = [result.seconds / result.steps for result in results]
+    rows.append(
+        [
+            "mean",
+            *(
+                f"{100 * mean:.2f}" + (f" ± {100 * spread:.2f}" if spread else "")
+                for mean, spread in means
+                if mean is not None
+            ),
+            f"{minutes:.2f} min",
+            f"{sum(steps) / len(steps):.3f} s",
+        ]
+    )
+    return rows
+
+
+def aligned(rows: list[list[str]]) -> list[list[str]]:
+    """Return cells filled with blanks, so that columns are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        for row in rows
+    ]
+
+
+def write_table(results: list[Result], folder: Path) -> None:
+    """Write results.md, and results.csv with the numbers as they are."""
+    header, *rows = (f"| {' | '.join(row)} |" for row in table(results))
+    lines = [header, "|" + "---:|" * len(TABLE), *rows]
+    atomic_write_text(folder / "results.md", "\n".join(lines) + "\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("seed", *VIEWS, "seconds", "steps"))
+    for result in results:
+        numbers = [result.accuracies[view] for view in VIEWS]
+        writer.writerow((result.seed, *numbers, result.seconds, result.steps))
+    atomic_write_text(folder / "results.csv", text.getvalue())
