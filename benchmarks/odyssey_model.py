@@ -55,7 +55,7 @@ def training_step(
 
     ``narrow`` keeps activations and their gradients in bfloat16.
     """
-    params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
+    params, state = tensors(arrays, "params/"), tensors(arrays, "state/")
     velocities = {name: np.zeros_like(param) for name, param in params.items()}
     x, labels = _images(arrays, narrow), arrays["labels"]
 
@@ -86,7 +86,7 @@ def evaluation(
     arrays: dict[str, np.ndarray], config: ResNetConfig = CONFIG, narrow: bool = False
 ) -> Task:
     """Run the forward with the running statistics."""
-    params, state = _tensors(arrays, "params/"), _tensors(arrays, "state/")
+    params, state = tensors(arrays, "params/"), tensors(arrays, "state/")
     x = _images(arrays, narrow)
     folded = fold(params, state, config)
 
@@ -104,7 +104,8 @@ def _images(arrays, narrow):
     return images.transpose(0, 3, 1, 2)
 
 
-def _tensors(arrays, prefix):
+def tensors(arrays, prefix):
+    """Return the arrays whose names begin with a prefix, without it."""
     return {
         name.removeprefix(prefix): array
         for name, array in arrays.items()

@@ -34,7 +34,7 @@ def size_options(repeat_help: str):
             "--json",
             "path",
             type=click.Path(dir_okay=False, path_type=Path),
-            callback=_writable,
+            callback=writable,
             help="File to write all measurements to.",
         ),
     )
@@ -53,7 +53,7 @@ def write_json(path: Path | None, report: dict) -> None:
         atomic_write_text(path, json.dumps(report, indent=1) + "\n")
 
 
-def _writable(ctx, param, path):
+def writable(ctx, param, path):
     """Refuse a file that cannot be written, before hours are spent on its content."""
     if path and not os.access(path.absolute().parent, os.W_OK):
         raise click.BadParameter(f"no folder to write to: {path.parent}")

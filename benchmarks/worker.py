@@ -10,10 +10,12 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from measuring import median_seconds, peak_memory_mib
 from resnet18_cifar10.architecture import MODELS
+from workers import SPEEDRUN
 
 INPUTS = "inputs.npz"
 MODEL_JOBS = "train", "train64", "eval"
@@ -24,11 +26,8 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     folder, output = Path(order["folder"]), Path(order["output"])
     if order["action"] == "inputs":
-        from odyssey_model import model_inputs
-
-        np.savez(
-            folder / INPUTS, **model_inputs(order["batch"], MODELS[order["model"]])
-        )
+        inputs = model_module(order, "odyssey").model_inputs
+        np.savez(folder / INPUTS, **inputs(order["batch"], *config_of(order)))
         return
     tasks = prepare(order, folder)
     if order["action"] == "check":
@@ -49,14 +48,23 @@ def prepare(order: dict, folder: Path) -> dict:
     if job not in MODEL_JOBS:
         module = importlib.import_module(f"{order['side']}_ops")
         return module.prepare(job, contender, order["batch"], threads)
-    module = importlib.import_module(f"{order['side']}_model")
+    module = model_module(order, order["side"])
     with np.load(folder / INPUTS) as file:
         arrays = dict(file)
     if job == "train64":
         arrays = in_float64(arrays)
-    return {
-        job: module.prepare(job, contender, arrays, threads, MODELS[order["model"]])
-    }
+    return {job: module.prepare(job, contender, arrays, threads, *config_of(order))}
+
+
+def model_module(order: dict, side: str) -> ModuleType:
+    """Return a side's module of the model."""
+    kind = "speedrun" if order["model"] == SPEEDRUN else "model"
+    return importlib.import_module(f"{side}_{kind}")
+
+
+def config_of(order: dict) -> tuple:
+    """Return the options of a ResNet, if the model is one."""
+    return () if order["model"] == SPEEDRUN else (MODELS[order["model"]],)
 
 
 def in_float64(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from networks import EXAMPLES
 
 HERE = Path(__file__).resolve().parent
 SEARCH_PATH = HERE.parent, EXAMPLES
+SPEEDRUN = "speedrun"  # the model that is no ResNet
 
 
 class WorkerError(Exception):
