@@ -13,6 +13,7 @@ from odyssey import reference
 from odyssey.kernels import simd
 from odyssey.kernels import winograd_strided_transforms as strided
 from odyssey.kernels import winograd_transforms as kernels
+from odyssey.muon import orthogonalize
 
 DOCUMENTS = Path(__file__).resolve().parent.parent / "docs" / "derivations"
 WINOGRAD = (DOCUMENTS / "winograd.md").read_text("utf-8")
@@ -46,11 +47,22 @@ def test_the_code_of_the_document_runs(name, capsys):
     assert capsys.readouterr().out
 
 
-def test_what_is_printed_about_bfloat16_is_what_its_code_prints(capsys):
-    text = code((DOCUMENTS / "mixed_precision.md").read_text("utf-8"))
+@pytest.mark.parametrize("name", ["mixed_precision", "muon"])
+def test_what_a_document_says_is_printed_is_what_its_code_prints(name, capsys):
+    text = code((DOCUMENTS / f"{name}.md").read_text("utf-8"))
     exec(text, {})
     printed = capsys.readouterr().out.splitlines()
     assert printed == re.findall(r"^(?:print.*|)# (.*)$", text, re.M)
+
+
+def test_the_iteration_of_the_document_is_odysseys():
+    exec(
+        code((DOCUMENTS / "muon.md").read_text("utf-8")),
+        names := {"print": lambda *_: None},
+    )
+    for steps in (1, 5):
+        want = names["newton_schulz"](names["G"], steps)
+        np.testing.assert_allclose(orthogonalize(names["G"], steps), want, rtol=1e-12)
 
 
 @pytest.fixture(scope="module")

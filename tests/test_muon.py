@@ -1,9 +1,12 @@
 """Muon, against its twin, the singular value decomposition, and sums by hand."""
 
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
 
+import odyssey
 from odyssey import reference
 from odyssey.muon import muon_update_inplace, orthogonalize, scale_to_norm_inplace
 
@@ -141,6 +144,36 @@ def test_four_updates_agree_with_the_twin(shape, nesterov, dtype):
         np.testing.assert_allclose(p, want_p, rtol=bound, atol=bound)
         np.testing.assert_allclose(v, want_v, rtol=bound, atol=bound)
     assert p.dtype == v.dtype == dtype
+
+
+@pytest.mark.parametrize("ops", [odyssey, reference], ids=["fast", "reference"])
+@pytest.mark.parametrize(("nesterov", "steps"), [(True, 5), (False, 3)])
+@pytest.mark.parametrize("label", ["wide", "square", "tall"])
+def test_updates_agree_with_pytorchs_in_float64(label, nesterov, steps, ops):
+    with np.load(Path(__file__).parent / "golden" / "muon.npz") as arrays:
+        golden = {
+            key.rpartition("/")[2]: value
+            for key, value in arrays.items()
+            if key.startswith(f"{label}/{nesterov}/")
+        }
+    param, velocity = golden["start"].copy(), np.zeros_like(golden["start"])
+    factor = max(1, len(param) / param.shape[1]) ** 0.5  # PyTorch's, on the step alone
+    for step, lr in enumerate((0.1, 0.1, 0.02, 0.004)):
+        ops.muon_update_inplace(
+            param,
+            golden[f"grad{step}"],
+            velocity,
+            lr * factor,
+            0.9,
+            weight_decay=0.05 / factor,
+            nesterov=nesterov,
+            steps=steps,
+        )
+        # 1e-7 beside a norm of about 5, and of 0.5 there, times the slope of the steps
+        np.testing.assert_allclose(param, golden[f"param{step}"], rtol=0, atol=1e-6)
+        # theirs is an average, ours a sum
+        want = golden[f"velocity{step}"] / (1 - 0.9)
+        np.testing.assert_allclose(velocity, want, rtol=0, atol=1e-14)
 
 
 def test_an_update_by_hand():
