@@ -12,7 +12,6 @@ from odyssey.cli.meant import Aliases, did_you_mean, squashed
 
 _THREADS = "there is no GPU support; --threads sets the number of CPU threads"
 _PRECISION = "there is no float16; --precision bf16 keeps activations in bfloat16"
-_OPTIMIZER = "there is one optimizer, SGD with momentum: --momentum, --nesterov"
 _WORKERS = "images are loaded without workers; --threads sets the number of threads"
 _WEIGHTS = "training starts from random weights, or with --resume from a checkpoint"
 
@@ -36,6 +35,8 @@ CALLED: Aliases = {
         "checkpoint ckpt resumefrom load loadcheckpoint": "--resume --weights-dir",
         "pth modelpath": "--weights-dir",
         "m mom": "--momentum",
+        "optim opt sgd muon": "--optimizer",
+        "nssteps": "--muon-steps",
         "lrwarmup warmupsteps": "--lr-warmup-epochs",
         "stepsize lrstepsize": "--lr-decay-epochs",
         "gamma": "--lr-gamma --lr-decay-factor",
@@ -66,7 +67,7 @@ CALLED: Aliases = {
 MISSING = {
     theirs: answer
     for names, answer in {
-        "optimizer optim opt adam adamw sgd beta1 betas": _OPTIMIZER,
+        "adam adamw beta1 betas": "there is no Adam; --optimizer chooses SGD or Muon",
         "workers numworkers j nworkers loaderworkers": _WORKERS,
         "gpu gpus gpuid ngpu numgpus device cuda nocuda usecuda mps": _THREADS,
         "fp16 half float16": _PRECISION,

@@ -31,6 +31,8 @@ _CALLED = {
     "global_avgpool2d": "global average pooling",
     "linear": "linear layer",
     "maxpool2d": "max pooling",
+    "muon_update_inplace": "weight update",
+    "scale_to_norm_inplace": "weight update",
     "sgd_momentum_update_inplace": "weight update",
     "subsample": "shortcuts",
     "update_average_inplace": "average of the weights",

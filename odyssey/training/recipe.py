@@ -13,6 +13,9 @@ from odyssey.errors import remedy
 from odyssey.precision import FLOAT32, PRECISIONS
 from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 
+#: What moves the kernels; all other parameters move by SGD, see `training.update`.
+OPTIMIZERS = ("sgd", "muon")
+
 _MISSING = "not given"
 
 
@@ -34,6 +37,13 @@ class Recipe(LearningRate):
     nesterov: bool = False
     weight_decay: float = 5e-4
     norm_weight_decay: float | None = None  # None: equal to weight_decay
+    beta_lr_factor: float = 1.0  # of batch norm's beta
+    optimizer: str = "sgd"  # of OPTIMIZERS
+    muon_lr: float = 0.02  # the highest
+    muon_momentum: float = 0.95
+    muon_weight_decay: float = 0.0
+    muon_steps: int = 5
+    muon_rescale: bool = False
     label_smoothing: float = 0.0
     clip_grad_norm: float | None = None
     ema_decay: float = 0.0  # of the moving average of weights; 0 for none
@@ -52,10 +62,11 @@ class Recipe(LearningRate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        texts = ("model", "dataset", "data_sha256", "pad_mode", "flip", "precision")
+        texts = ("model", "dataset", "data_sha256")
+        named = ("pad_mode", "flip", "precision", "optimizer")
         for names, kind, article in (
-            (("nesterov", "augment"), bool, "a bool"),
-            (texts, str, "text"),
+            (("nesterov", "muon_rescale", "augment"), bool, "a bool"),
+            (texts + named, str, "text"),
             (("model_options",), Mapping, "a mapping"),
         ):
             for name in names:
@@ -63,15 +74,23 @@ class Recipe(LearningRate):
                     raise TypeError(
                         f"Recipe: {name} must be {article}, got {getattr(self, name)!r}"
                     )
-        check_int("Recipe", "batch_size", self.batch_size, 1)
+        for name in ("batch_size", "muon_steps"):
+            check_int("Recipe", name, getattr(self, name), 1)
         for name in ("seed", "val_split"):
             check_int("Recipe", name, getattr(self, name), 0)
         for name in ("limit_train", "limit_test"):
             if getattr(self, name) is not None:
                 check_int("Recipe", name, getattr(self, name), 1)
-        for name in ("momentum", "ema_decay"):
+        for name in ("momentum", "muon_momentum", "ema_decay"):
             check_number("Recipe", name, getattr(self, name), 0.0, 1.0, high_open=True)
-        for name in ("weight_decay", "mixup_alpha", "cutmix_alpha"):
+        for name in (
+            "weight_decay",
+            "muon_weight_decay",
+            "muon_lr",
+            "beta_lr_factor",
+            "mixup_alpha",
+            "cutmix_alpha",
+        ):
             check_number("Recipe", name, getattr(self, name), 0.0)
         check_number("Recipe", "label_smoothing", self.label_smoothing, 0.0, 1.0)
         for name, open_ in (("norm_weight_decay", False), ("clip_grad_norm", True)):
@@ -87,6 +106,7 @@ class Recipe(LearningRate):
             ("pad_mode", PAD_MODES),
             ("flip", FLIPS),
             ("precision", PRECISIONS),
+            ("optimizer", OPTIMIZERS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(

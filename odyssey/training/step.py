@@ -8,7 +8,7 @@ from odyssey.data.streams import NOISE_STREAM
 from odyssey.layers.context import Tensors
 from odyssey.network import Config, Network
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
-from odyssey.optim import clip_grad_norm_inplace, sgd_momentum_update_inplace
+from odyssey.optim import clip_grad_norm_inplace
 from odyssey.precision import FLOAT32, in_precision
 from odyssey.training.average import update_average_inplace
 from odyssey.training.evaluation import count_correct
@@ -16,6 +16,7 @@ from odyssey.training.finite import check_step
 from odyssey.training.model import StepResult
 from odyssey.training.recipe import Recipe
 from odyssey.training.state import TrainingState
+from odyssey.training.update import update_parameters
 
 
 def training_step(
@@ -67,16 +68,7 @@ def training_step(
     if recipe.clip_grad_norm is not None:
         clip_grad_norm_inplace(grads, recipe.clip_grad_norm)
 
-    for name, param in params.items():
-        sgd_momentum_update_inplace(
-            param,
-            grads[name],
-            state.velocities[name],
-            lr,
-            recipe.momentum,
-            weight_decay=recipe.weight_decay_of(param),
-            nesterov=recipe.nesterov,
-        )
+    update_parameters(params, grads, state.velocities, lr, recipe)
     state.running = running
     if state.averages:
         update_averages(state, recipe)

@@ -12,6 +12,7 @@ RECIPES = ["resnet18_fast", "resnet18_plain", "resnet18_cifar", "resnet50_cifar"
 OPTIONS = ["--lr", "--lr-scheduler", "--lr-min", "--weight-decay", "--weights-dir"]
 OPTIONS += ["--no-augment", "--momentum", "--nesterov", "--model", "--data-dir"]
 OPTIONS += ["--dataset", "--threads", "--batch-size", "--epochs", "--precision"]
+OPTIONS += ["--optimizer"]
 
 
 @pytest.mark.parametrize(
@@ -89,10 +90,8 @@ def test_how_it_is_asked():
         ("--depth", "did you mean --model?"),
         ("--output-dir", "did you mean --weights-dir?"),
         ("--resume", None),  # not an option of this command
-        (
-            "--optimizer",
-            "there is one optimizer, SGD with momentum: --momentum, --nesterov.",
-        ),
+        ("--optim", "did you mean --optimizer?"),
+        ("--adamw", "there is no Adam; --optimizer chooses SGD or Muon."),
         (
             "--workers",
             "images are loaded without workers; --threads sets the number of threads.",

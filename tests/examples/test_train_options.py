@@ -20,7 +20,21 @@ from odyssey.training.state import TrainingState
 from odyssey.training.step import training_step
 from odyssey.weights.checkpoint import load_newest_checkpoint
 
-#: What the recipe says for each option given, none of it the default.
+#: What the recipe says for each option given, none of it the default; these are of
+#: the loss and the update.
+UPDATE = {
+    "label_smoothing": 0.1,
+    "clip_grad_norm": 0.5,
+    "norm_weight_decay": 0.0,
+    "ema_decay": 0.75,
+    "beta_lr_factor": 8.0,
+    "optimizer": "muon",
+    "muon_lr": 0.1,
+    "muon_momentum": 0.6,
+    "muon_weight_decay": 0.1,
+    "muon_steps": 3,
+    "muon_rescale": True,
+}
 CHOICES = {
     "pad_mode": "reflect",
     "flip": "alternating",
@@ -28,10 +42,7 @@ CHOICES = {
     "randaugment": [1, 4],
     "mixup_alpha": 0.4,
     "cutmix_alpha": 1.0,
-    "label_smoothing": 0.1,
-    "clip_grad_norm": 0.5,
-    "norm_weight_decay": 0.0,
-    "ema_decay": 0.75,
+    **UPDATE,
 }
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((4, 3, 8, 8)).astype(np.float32)
@@ -44,7 +55,8 @@ def given(choices):
     words = []
     for name, value in choices.items():
         values = value if isinstance(value, list) else [value]
-        words += ["--" + name.replace("_", "-"), *values]
+        words += ["--" + name.replace("_", "-")]
+        words += [] if value is True else values
     return words
 
 
@@ -95,13 +107,7 @@ def test_evaluation_knows_nothing_of_smoothing(train, data, tmp_path):
 def test_options_reach_the_loader():
     images = RNG.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8)
     labels = RNG.integers(0, 10, 24)
-    names = CHOICES.keys() - {
-        "label_smoothing",
-        "clip_grad_norm",
-        "norm_weight_decay",
-        "ema_decay",
-    }
-    choices = {name: CHOICES[name] for name in names}
+    choices = {name: CHOICES[name] for name in CHOICES.keys() - UPDATE.keys()}
     made = recipe(seed=3, **choices)
 
     def batch(recipe):
@@ -212,6 +218,11 @@ def test_a_recipe_of_before_these_options_is_one_with_the_defaults():
         (["--label-smoothing", "1.1"], "--label-smoothing"),
         (["--clip-grad-norm", "0"], "--clip-grad-norm"),
         (["--norm-weight-decay", "inf"], "--norm-weight-decay"),
+        (["--optimizer", "adam"], "--optimizer"),
+        (["--muon-lr", "-1"], "--muon-lr"),
+        (["--muon-momentum", "1"], "--muon-momentum"),
+        (["--muon-steps", "0"], "--muon-steps"),
+        (["--beta-lr-factor", "nan"], "--beta-lr-factor"),
         (["--no-augment", "--cutout", "8"], "excludes --cutout"),
         (["--no-augment", "--randaugment", "1", "9"], "--randaugment"),
     ],

@@ -124,7 +124,7 @@ def test_reduce_comes_between_backward_and_update(monkeypatch):
 
         return noted
 
-    for name in ("clip_grad_norm_inplace", "sgd_momentum_update_inplace", "check_step"):
+    for name in ("clip_grad_norm_inplace", "update_parameters", "check_step"):
         monkeypatch.setattr(step_module, name, noting(name, getattr(step_module, name)))
     network = NETWORK._replace(
         forward=noting("forward", NETWORK.forward),
@@ -134,7 +134,7 @@ def test_reduce_comes_between_backward_and_update(monkeypatch):
     step(state, network=network, reduce=noting("reduce", len), clip_grad_norm=1.0)
     assert calls[:3] == ["forward", "backward", "reduce"]
     assert calls[3:5] == ["check_step", "clip_grad_norm_inplace"]
-    assert calls[5:] == ["sgd_momentum_update_inplace"] * len(state.params)
+    assert calls[5:] == ["update_parameters"]
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
