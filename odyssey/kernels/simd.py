@@ -514,6 +514,13 @@ def where_greater(
     return np.where((a > b) | np.isnan(a), c, d)
 
 
+def where_equal(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray
+) -> np.ndarray:
+    """Return c in the lanes where a == b or a is NaN, and d in the others."""
+    return np.where((a == b) | np.isnan(a), c, d)
+
+
 def _type_wide(vector: Any) -> Any:
     return Vector(types.float64, vector.lanes) if isinstance(vector, Vector) else None
 
@@ -524,16 +531,18 @@ def _lower_wide(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.fpext(args[0], llvm_type(sig.return_type))
 
 
-def _type_where_greater(a: Any, b: Any, c: Any, d: Any) -> Any:
+def _type_where(a: Any, b: Any, c: Any, d: Any) -> Any:
     return c if isinstance(a, Vector) and a == b and c == d else None
 
 
-def _lower_where_greater(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    a, b, c, d = args
-    is_greater = builder.or_(
-        builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a)
-    )
-    return builder.select(is_greater, c, d)
+def _lower_where(comparison: str) -> Callable:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b, c, d = args
+        holds = builder.fcmp_ordered(comparison, a, b)
+        is_nan = builder.fcmp_unordered("uno", a, a)
+        return builder.select(builder.or_(holds, is_nan), c, d)
+
+    return lower
 
 
 def _type_fill(array: Any, number: Any) -> Any:
@@ -559,7 +568,8 @@ def _lower_where_positive(context: Any, builder: Any, sig: Any, args: Any) -> An
 for _kind in (types.Array, Memory):
     register(fill, _type_fill, _lower_fill, _kind, types.Number)
 register(wide, _type_wide, _lower_wide, Vector)
-register(where_greater, _type_where_greater, _lower_where_greater, *(Vector,) * 4)
+register(where_greater, _type_where, _lower_where(">"), *(Vector,) * 4)
+register(where_equal, _type_where, _lower_where("=="), *(Vector,) * 4)
 register(where_positive, _type_both, _lower_where_positive, Vector, Vector)
 
 

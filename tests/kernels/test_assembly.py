@@ -18,8 +18,8 @@ FEATURES = (
 SOURCE = """
 import json, re, sys
 from numba import types
-from odyssey.kernels import batch_norm, conv_direct, elementwise, ending, packing
-from odyssey.kernels import pooling, product
+from odyssey.kernels import batch_norm, conv_direct, elementwise, ending, gelu
+from odyssey.kernels import packing, pooling, product
 from odyssey.kernels import simd, winograd_strided_transforms, winograd_transforms
 from odyssey.kernels.simd import Memory
 from odyssey.kernels.tiles import Pixels, Target
@@ -53,9 +53,12 @@ def calls(number):
         (batch_norm.add_gradients, (m, m, i, i, i, affine, wide, wide)),
         (batch_norm.combine_rows, (m, m, i, i, i, affine, line, m)),
         (conv_direct.add_rows, (m, i, i, i, wide)),
-        (pooling.pool_sum, (image, window, types.float64, m, i)),
-        (pooling.pool_max, (image, window, m, i)),
+        (pooling.pool_sum, (image, window, types.float64, m, i, yes)),
+        (pooling.pool_max, (image, window, m, i, yes)),
+        (pooling.give, (image, window, m, i, m, yes)),
         (pooling.share_out, (image, window, m, i, wide, i)),
+        (gelu.pass_share, (m, yes, i, i, m, yes)),
+        (gelu.pass_gradient, (m, m, yes, i, i, m, yes)),
         (elementwise.gate, (m, m, i, i, m, yes)),
         (elementwise.add, (m, m, i, i, m, yes)),
     ]
@@ -91,7 +94,7 @@ def test_kernels_use_whole_registers(processor, tmp_path):
     assert result.returncode == 0, result.stderr
     width, found = json.loads(result.stdout)
     assert width == 64
-    assert len(found) == 36
+    assert len(found) == 42
     for name, counts in found.items():
         assert counts["registers"] > 4, name
         # references of arrays: two atomic operations each, in the innermost loops

@@ -21,6 +21,7 @@ from odyssey.kernels.simd import (
     load_wide,
     store,
     store_part,
+    where_equal,
     where_greater,
     where_positive,
     wide,
@@ -49,6 +50,7 @@ def arithmetic(x, y, out, n):
         a, b = load_part(x, i, n - i), load_part(y, i, n - i)
         v = 2 * a - b * 0.5 + -a / 4
         v = where_greater(a, b, v, where_positive(b, a))
+        v = where_equal(a, where_greater(b, a, b, a), v, v * 3)
         store_part(out, i, v + fill(x, 1), n - i)
 
 

@@ -5,12 +5,16 @@ import pytest
 
 from odyssey import (
     add,
+    avgpool2d,
+    avgpool2d_backward,
     batch_norm2d,
     batch_norm2d_backward,
     conv2d,
     conv2d_backward,
     gelu,
     gelu_backward,
+    maxpool2d,
+    maxpool2d_backward,
     relu,
     relu_backward,
 )
@@ -45,6 +49,10 @@ def grad_input(kernel, method, **options):
         lambda x, g: gelu(x),
         lambda x, g: gelu_backward(g, x),
         lambda x, g: add(x, g),
+        lambda x, g: maxpool2d(x, 3, 1, 1),
+        lambda x, g: maxpool2d_backward(g[:, :, ::2, ::2], x, 2),
+        lambda x, g: avgpool2d(x, 3, 1, 1),
+        lambda x, g: avgpool2d_backward(g[:, :, ::2, ::2], x, 2),
         lambda x, g: batch_norm2d(x, *VECTORS, training=False, addend=g, relu=True)[0],
         lambda x, g: batch_norm2d(x, *VECTORS, training=False)[0],
         lambda x, g: batch_norm2d_backward(g, x, *VECTORS, training=False)[0],

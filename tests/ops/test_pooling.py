@@ -97,6 +97,30 @@ def test_pixels_out_of_reach_get_nothing(name):
     np.testing.assert_allclose(grad_input.sum(axis=(2, 3)), 4)
 
 
+@pytest.mark.parametrize("C", [3, 40])
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 3, 1), (2, 4, 1), (4, 4, 2)])
+def test_windows_apart_give_their_gradients_like_those_that_overlap(window, C):
+    """In windows that are cut out and pooled alone, nothing can go astray."""
+    R, stride, padding = window
+    rng = np.random.default_rng(11)
+    x = np.round(rng.standard_normal((2, C, 11, 10)), 1)  # with equal numbers
+    P, Q = ((size + 2 * padding - R) // stride + 1 for size in x.shape[2:])
+    g = rng.standard_normal((2, C, P, Q))
+    want = np.zeros_like(x)
+    for p in range(P):
+        for q in range(Q):
+            top, left = p * stride - padding, q * stride - padding
+            cut = np.s_[:, :, max(top, 0) : top + R, max(left, 0) : left + R]
+            pixels = x[cut].reshape(2, C, -1)
+            first = pixels.argmax(2)[..., None]
+            given = np.zeros_like(pixels)
+            np.put_along_axis(given, first, g[:, :, p, q, None], 2)
+            want[cut] = given.reshape(x[cut].shape)
+    for dtype in DTYPES:
+        got = maxpool2d_backward(g.astype(dtype), x.astype(dtype), *window)
+        np.testing.assert_array_equal(got, want.astype(dtype))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_first_maximum_takes_the_gradient(dtype):
     x = np.zeros((1, 1, 4, 4), dtype)

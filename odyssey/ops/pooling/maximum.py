@@ -86,9 +86,10 @@ def maxpool2d_backward(
     grad_input = as_bits(empty((N, H, W, C), x.dtype.newbyteorder("=")))
     # forward: out[p, q] = x[h*, w*]
     rows, cols = windows.bounds(H, W)
-    kernels.max_windows_backward(
-        as_nhwc(grad_output), as_nhwc(x), rows, cols, grad_input
-    )
+    kernel = kernels.max_windows_backward
+    if windows.stride < windows.R:
+        kernel = kernels.max_overlapping_backward
+    kernel(as_nhwc(grad_output), as_nhwc(x), rows, cols, grad_input)
     return from_nhwc(grad_input, x)
 
 
@@ -98,4 +99,5 @@ def kernel_calls(dtype: DTypeLike) -> list[partial]:
     return [
         partial(maxpool2d, x, 4),
         partial(maxpool2d_backward, x[:, :, :1, :1], x, 4),
+        partial(maxpool2d_backward, x[:, :, :3, :3], x, 2, 1),
     ]
