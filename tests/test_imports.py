@@ -36,7 +36,7 @@ STOREYS = (
     ("central_differences", "ops", "optim", "muon", "init", "folding", "schedules"),
     ("gradcheck", "layers", "network", "precision"),
     ("weights", "data"),
-    ("info", "warmup", "footprint"),
+    ("info", "warmup", "footprint", "multiply_adds"),
     ("training",),
     ("report", "series"),
     ("cli", "__main__"),

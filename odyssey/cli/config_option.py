@@ -88,7 +88,12 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
         def configured(*args: Any, config: Path | None, **options: Any) -> Any:
             if config is None:
                 return command(*args, **options)
-            options |= _new_schedule(click.get_current_context(), config)
+            context = click.get_current_context()
+            if changed := new_schedule(context):
+                listed = ", ".join(f"{n} {written(v)}" for n, v in changed.items())
+                before, now = (context.default_map or {})["epochs"], options["epochs"]
+                click.echo(f"{config}: from {before} to {now} epochs, {listed}")
+            options |= changed
             try:
                 return command(*args, **options)
             except click.UsageError as error:  # options that conflict
@@ -109,22 +114,17 @@ def config_option(folder: Path, model_options: Iterable[str] = ()) -> Callable:
     return decorate
 
 
-def _new_schedule(ctx: click.Context, config: Path) -> dict[str, Any]:
-    """Return the options that ``--epochs`` on the command line rescales."""
+def new_schedule(ctx: click.Context) -> dict[str, Any]:
+    """Return the options of a recipe that ``--epochs`` on the command line rescales."""
     if ctx.get_parameter_source("epochs") != ParameterSource.COMMANDLINE:
         return {}
     recipe = ctx.default_map or {}  # set by `load`
-    changed = {
+    return {
         name: value
         for name, value in rescaled(recipe, ctx.params["epochs"]).items()
         if ctx.get_parameter_source(name) == ParameterSource.DEFAULT_MAP
         and value != recipe[name]
     }
-    if changed:
-        listed = ", ".join(f"{name} {written(v)}" for name, v in changed.items())
-        before, now = recipe["epochs"], ctx.params["epochs"]
-        click.echo(f"{config}: from {before} to {now} epochs, {listed}")
-    return changed
 
 
 def option_values(

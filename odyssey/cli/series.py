@@ -14,6 +14,7 @@ import click
 import numba
 
 from odyssey.cli.command import unexpected
+from odyssey.cli.config_option import new_schedule
 from odyssey.cli.example import Example
 from odyssey.cli.lr_options import learning_rate
 from odyssey.cli.option import debug_option
@@ -84,7 +85,7 @@ def check(train_command: click.Command, runs: list[Run]) -> None:
             place = words.index("--weights-dir")  # checked by the run itself
             del words[place : place + 2]
             with train_command.make_context(run.program.name, words) as context:
-                learning_rate(context.params)
+                learning_rate(context.params | new_schedule(context))
     except click.UsageError as error:
         message = f"{run.name}: train.py: {error.format_message()}"
         raise click.UsageError(message) from None

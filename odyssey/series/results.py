@@ -149,7 +149,7 @@ def text_table(table: list[list[str]]) -> str:
 def markdown_table(table: list[list[str]]) -> str:
     """Return a table of cells in Markdown."""
     header, *rows = (f"| {' | '.join(row)} |" for row in table)
-    return "\n".join([header, "|---" + "|---:" * len(HEADER[1:]) + "|", *rows]) + "\n"
+    return "\n".join([header, "|---" + "|---:" * len(table[0][1:]) + "|", *rows]) + "\n"
 
 
 def csv_table(results: Sequence[Result]) -> str:

@@ -39,7 +39,7 @@ def counted(config, recompute, kernels=None):
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_step_that_computes_nothing_makes_the_same_arrays(recompute):
-    nothing = counted(CONFIG, recompute, module._Nothing)
+    nothing = counted(CONFIG, recompute, module.Nothing)
     assert nothing == counted(CONFIG, recompute)
 
 

@@ -25,6 +25,7 @@ PROGRAMS = {
         *("alexnet_cifar10/train", "alexnet_cifar10/inference"),
         *("vgg16_cifar10/train", "vgg16_cifar10/inference"),
         *("speedrun_cifar10/train", "speedrun_cifar10/inference"),
+        "compare_architectures",
     )
 }
 TRAIN = PROGRAMS["resnet18_cifar10/train"]
@@ -65,7 +66,7 @@ def run(command, *words):
 def test_every_program_is_here():
     programs = {
         str(path.relative_to(EXAMPLES).with_suffix(""))
-        for path in EXAMPLES.glob("*/*.py")
+        for path in EXAMPLES.rglob("*.py")
         if "startup.run(main)" in _text(path)
     }
     assert programs == PROGRAMS.keys()

@@ -26,6 +26,7 @@ PROGRAMS = [
     [EXAMPLE / "summary.py"],
     *([folder / "train.py"] for folder in SHORT),
     *([folder / "inference.py"] for folder in SHORT),
+    [EXAMPLES / "compare_architectures.py"],
     ["-m", "odyssey", "verify", "."],
 ]
 SCRIPTS = [path for path, *more in PROGRAMS if not more]
