@@ -51,13 +51,21 @@ def find_pixels(tiling, tile, table):
     n = tile // (tiling.columns * tiling.rows)
     top = row * tiling.step - tiling.padding
     left = column * tiling.step - tiling.padding
-    for i in range(tiling.size):
+    size = tiling.size
+    # most tiles lie inside, and with 16 channels the tests cost as much as a transform
+    if top >= 0 and left >= 0 and top + size <= H and left + size <= W:
+        begin = ((n * H + top) * W + left) * C
+        for i in range(size):
+            for j in range(size):
+                table[i * size + j] = begin + (i * W + j) * C
+        return
+    for i in range(size):
         h = top + i
-        for j in range(tiling.size):
+        for j in range(size):
             w = left + j
             inside = 0 <= h < H and 0 <= w < W
             begin = ((n * H + h) * W + w) * C
-            table[i * tiling.size + j] = begin if inside else OUTSIDE
+            table[i * size + j] = begin if inside else OUTSIDE
 
 
 class Pixels(NamedTuple):
