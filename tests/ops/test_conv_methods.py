@@ -159,7 +159,9 @@ def test_auto_takes_tiles_where_the_processor_has_them(monkeypatch):
     kernel = rng.standard_normal((16, 16, 3, 3)).astype(kind)
     calls = []
     given = tiles.forward
-    monkeypatch.setattr(tiles, "forward", lambda *a: calls.append(1) or given(*a))
+    monkeypatch.setattr(
+        tiles, "forward", lambda *a, **made: calls.append(1) or given(*a)
+    )
     for there in (False, True):
         monkeypatch.setattr(tiles, "has_amx", lambda there=there: there)
         # with what stands in for the instructions that are not there

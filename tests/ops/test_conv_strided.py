@@ -51,8 +51,8 @@ def _only_winograd(monkeypatch, request):
     for name in ("forward", "grad_input", "grad_kernel"):
         way = getattr(winograd_strided, name)
 
-        def finished(*arguments, way=way):
-            assert way(*arguments)
+        def finished(*arguments, way=way, **made):
+            assert way(*arguments, **made)
             return True
 
         monkeypatch.setattr(winograd_strided, name, finished)
@@ -158,25 +158,18 @@ def test_large_numbers_do_not_overflow_in_the_transforms():
 def test_auto_takes_it_where_it_can_pay(monkeypatch):
     kernel = np.zeros((64, 64, 3, 3))
     assert winograd_strided.worthwhile(kernel, 128, 16, 16)
-    for product, pays_from in [
-        ("forward", 64),
-        ("grad_input", 16),
-        ("grad_kernel", 32),
-    ]:
-        narrow = kernel[:, :pays_from]
-        assert winograd_strided.worthwhile(narrow, 128, 16, 16, product)
-        assert not winograd_strided.worthwhile(narrow[:, 1:], 128, 16, 16, product)
-    assert not winograd_strided.worthwhile(kernel, 127, 4, 4)
-    assert winograd_strided.worthwhile(kernel, 128, 4, 4)
+    for product in ("forward", "grad_input", "grad_kernel"):
+        for channels, least in [(8, 128), (127, 128), (128, 16)]:
+            layer = np.zeros((512, channels, 3, 3))
+            assert winograd_strided.worthwhile(layer, least, 4, 4, product)
+            assert not winograd_strided.worthwhile(layer, least - 1, 4, 4, product)
+    assert not winograd_strided.worthwhile(kernel[:, :7], 128, 16, 16)
     assert not winograd_strided.worthwhile(kernel, 128, 5, 5)  # 2.6 times the results
-    large = np.zeros((256, 128, 3, 3))
-    assert winograd_strided.worthwhile(large, 16, 4, 4)
-    assert not winograd_strided.worthwhile(large, 15, 4, 4)
 
     taken = []
     for name in ("forward", "grad_input", "grad_kernel"):
         monkeypatch.setattr(
-            winograd_strided, name, lambda *_, name=name: taken.append(name)
+            winograd_strided, name, lambda *_, name=name, **__: taken.append(name)
         )
     x, kernel, _, grad_output = make((128, 64, 7, 8, 64), 12, np.float32)
     conv2d(x, kernel, None, 2, 1)
