@@ -33,6 +33,8 @@ SUM_BLOCK = 256
 TOGETHER = 8
 #: The same where two matrices are read; more, and the processor foresees neither.
 BOTH = 4
+#: Numbers ahead of those that are read, at least, from which memory is fetched.
+AHEAD = 1024
 #: Vectors are loaded whole from sums, which have so many columns more than are used.
 SPARE = 16
 
@@ -45,6 +47,7 @@ def block_statistics(x, C, start, end, means, squares):
             base = wide(load_part(x, start * C + c, C - c))
             total, square = load_wide(means, c, x), load_wide(squares, c, x)
             for row in range(first, min(first + TOGETHER, end)):
+                prefetch(x, row * C + c + max(TOGETHER * C, AHEAD))
                 d = wide(load_part(x, row * C + c, C - c)) - base
                 total = total + d
                 square = fma(d, d, square)
@@ -211,8 +214,8 @@ def add_gradients(grad_output, x, C, start, end, affine, sums, products):
             total, product = load_wide(sums, c, x), load_wide(products, c, x)
             for row in range(first, min(first + BOTH, end)):
                 at = row * C + c
-                prefetch(grad_output, at + BOTH * C)
-                prefetch(x, at + BOTH * C)
+                prefetch(grad_output, at + max(BOTH * C, AHEAD))
+                prefetch(x, at + max(BOTH * C, AHEAD))
                 g, deviation = pass_relu(affine, grad_output, x, at, c, C - c)
                 total = total + wide(g)
                 product = fma(wide(g), wide(deviation), product)
@@ -257,6 +260,8 @@ def combine_rows(grad_output, x, C, start, end, affine, line, grad_input):
     for row in range(start, end):
         for c in range(0, C, width(x)):
             at, count = row * C + c, C - c
+            prefetch(grad_output, at + AHEAD)
+            prefetch(x, at + AHEAD)
             g, deviation = pass_relu(affine, grad_output, x, at, c, count)
             factor = load_part(line.factor, c, count)
             result = factor * g
