@@ -12,13 +12,16 @@ learn at one rate, however small their gradients are.  A polynomial that is appl
 the matrix several times does it without a decomposition.  ``docs/derivations/muon.md``
 derives both.  Gradients may have any scale, so lr is not that of SGD.
 
-The products are those of ``linear``: they have the same bits for any number of threads.
+The products have the same bits for any number of threads, see ``kernels/matrix.py``.
 """
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from odyssey import checks
-from odyssey.ops.linear import linear
+from odyssey.kernels import matrix
 from odyssey.optim import global_grad_norm
 
 __all__ = ["muon_update_inplace", "orthogonalize", "scale_to_norm_inplace"]
@@ -62,19 +65,24 @@ def orthogonalize(x: np.ndarray, steps: int = 5) -> np.ndarray:
     steps = checks.check_int(op, "steps", steps, 1)
     if x.size == 0:
         return np.zeros(x.shape, dtype)
-    matrix = np.ascontiguousarray(x, dtype).reshape(len(x), -1)
+    y = np.ascontiguousarray(x, dtype).reshape(len(x), -1)
     # no singular value is larger than the norm: after this all are at most 1
-    scale = dtype.type(1 / (global_grad_norm(matrix) + EPSILON))
-    is_tall = matrix.shape[0] > matrix.shape[1]
+    scale = dtype.type(1 / (global_grad_norm(y) + EPSILON))
+    is_tall = y.shape[0] > y.shape[1]
     if is_tall:  # the products below are between rows: let there be few of them
-        matrix = matrix.T
+        y = y.T
     with np.errstate(invalid="ignore"):  # Inf by a scale of 0: NaN tells of it
-        y = np.multiply(matrix, scale, order="C")  # (rows, columns)
+        y = np.multiply(y, scale, order="C")  # (rows, columns)
     a, b, c = map(dtype.type, COEFFICIENTS)
+    rows = len(y)
+    (gram, square), moved = np.empty((2, rows, rows), dtype), np.empty_like(y)
     for _ in range(steps):
-        gram = linear(y, y)  # y @ y.T, (rows, rows)
-        factor = b * gram + c * linear(gram, gram)  # gram is symmetric
-        y = a * y + linear(factor, y.T)  # a*y + (b*gram + c*gram@gram) @ y
+        matrix.products_of_rows(y, gram)  # y @ y.T
+        matrix.products_of_rows(gram, square)  # gram @ gram, as gram is symmetric
+        factor = b * gram + c * square
+        factor.flat[:: rows + 1] += a  # on the diagonal
+        matrix.product(factor, y, moved)  # (a + b*gram + c*gram@gram) @ y
+        y, moved = moved, y
     return np.ascontiguousarray(y.T if is_tall else y).reshape(x.shape)
 
 
@@ -183,3 +191,8 @@ def _check_matrix(op: str, name: str, array: np.ndarray) -> None:
         raise ValueError(
             f"{op}: {name} must have two axes or more, got shape {array.shape}"
         )
+
+
+def kernel_calls(dtype: DTypeLike) -> list[partial]:
+    """Return calls that together use every kernel of this module."""
+    return [partial(orthogonalize, np.ones((2, 3), dtype), 1)]

@@ -171,6 +171,8 @@ def test_every_kernel_is_reached(compiled, dtype):
 WITHOUT_BFLOAT16 = {
     *OF_PIXELS,
     "augment.crop_flip_normalize",
+    "matrix.product",
+    "matrix.products_of_rows",
     "packing.kernel_matrix",
     "update.sgd_momentum",
     "update.sum_of_squares",
