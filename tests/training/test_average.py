@@ -3,7 +3,10 @@ import pytest
 from standin import fresh_state
 
 from odyssey.errors import InputError
-from odyssey.training.average import update_average_inplace
+from odyssey.training.average import (
+    lookahead_update_inplace,
+    update_average_inplace,
+)
 from odyssey.training.state import TrainingState
 
 
@@ -61,6 +64,52 @@ def test_refusals_leave_the_average_alone(values, decay, error):
     with pytest.raises(error, match="update_average_inplace"):
         update_average_inplace(averages, values, decay)
     assert averages["w"].tolist() == [8.0, -4.0]
+
+
+def test_lookahead_by_hand():
+    slow, fast = arrays(8.0, -4.0), arrays(0.0, 4.0)
+    lookahead_update_inplace(slow, fast, 0.75)
+    assert slow["w"].tolist() == fast["w"].tolist() == [6.0, -2.0]
+    fast["w"] += 4.0  # of its own: the slow ones stay until they are asked to follow
+    assert slow["w"].tolist() == [6.0, -2.0]
+    lookahead_update_inplace(slow, fast, 0.75)
+    assert slow["w"].tolist() == fast["w"].tolist() == [7.0, -1.0]
+
+
+def test_lookahead_converges_where_its_steps_overshoot():
+    """f = x²/2 by steps of 1.9: x is multiplied by -0.9, in two by 0.81."""
+    slow, fast = arrays(1.0), arrays(1.0)
+    for step in range(1, 21):
+        fast["w"] -= 1.9 * fast["w"]
+        if step % 2 == 0:
+            lookahead_update_inplace(slow, fast, 0.5)
+    assert slow["w"][0] == pytest.approx(((1 + 0.9**2) / 2) ** 10, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "fast, decay, error, match",
+    [
+        ({"v": np.ones(2)}, 0.5, ValueError, "fast must have the names of slow"),
+        (arrays(1, 2, 3), 0.5, ValueError, "w must have shape"),
+        (arrays(1, 2, dtype=np.float32), 0.5, TypeError, "w must have the dtype"),
+        (arrays(1, 2), 1.01, ValueError, "decay"),
+        ({"w": np.broadcast_to(1.0, 2)}, 0.5, ValueError, r"fast\['w'\] .*writeable"),
+    ],
+)
+def test_refusals_of_lookahead_leave_both_alone(fast, decay, error, match):
+    slow = arrays(8.0, -4.0)
+    before = {name: np.array(array) for name, array in fast.items()}
+    with pytest.raises(error, match=f"lookahead_update_inplace: .*{match}"):
+        lookahead_update_inplace(slow, fast, decay)
+    assert slow["w"].tolist() == [8.0, -4.0]
+    for name, array in fast.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_lookahead_of_one_array_is_refused():
+    same = arrays(8.0, -4.0)
+    with pytest.raises(ValueError, match="overlap"):
+        lookahead_update_inplace(same, same, 0.5)
 
 
 def averaged_state():
