@@ -106,7 +106,20 @@ def forward(
     logits = linear(h7, p["fc3_weights"], p["fc3_bias"])
     if fc1 is None or fc2 is None:  # inference
         return logits, state, None
-    return logits, state, Cache(x, h1, pooled1, h2, pooled2, h3, h4, h5, fc1, fc2, h7)
+    cache = Cache(
+        x=x,
+        h1=h1,
+        pooled1=pooled1,
+        h2=h2,
+        pooled2=pooled2,
+        h3=h3,
+        h4=h4,
+        h5=h5,
+        fc1=fc1,
+        fc2=fc2,
+        h7=h7,
+    )
+    return logits, state, cache
 
 
 def backward(
