@@ -25,6 +25,15 @@ class Task(NamedTuple):
     minus: Callable[[], object] | None = None  # a part of `run` that is not counted
 
 
+def tensors(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
 def median_seconds(
     run: Callable, repeat: int, least: float = 0, minus: Callable | None = None
 ) -> float | None:

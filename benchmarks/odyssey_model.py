@@ -2,7 +2,7 @@
 
 import numba
 import numpy as np
-from measuring import Task
+from measuring import Task, tensors
 from op_cases import LR, MOMENTUM
 from resnet18_cifar10.architecture import ResNetConfig, fold, initialize
 from resnet18_cifar10.model import backward, forward
@@ -21,17 +21,27 @@ def model_inputs(batch: int, config: ResNetConfig = CONFIG) -> dict[str, np.ndar
     """
     rng = np.random.default_rng(0)
     params, state = initialize(config, 0)
-    for tensors in (params, state):
-        for name, tensor in tensors.items():
-            if name.endswith(("_gamma", "_var")):
-                tensor[...] = rng.uniform(0.5, 1.5, tensor.shape)
-            elif name.endswith(("_beta", "_mean")):
-                tensor[...] = rng.uniform(-0.2, 0.2, tensor.shape)
+    for name, tensor in (*params.items(), *state.items()):
+        if name.endswith(("_gamma", "_var")):
+            tensor[...] = rng.uniform(0.5, 1.5, tensor.shape)
+        elif name.endswith(("_beta", "_mean")):
+            tensor[...] = rng.uniform(-0.2, 0.2, tensor.shape)
+    return with_batch(params, state, batch, config.num_classes, rng)
+
+
+def with_batch(
+    params: dict[str, np.ndarray],
+    state: dict[str, np.ndarray],
+    batch: int,
+    num_classes: int,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Return the tensors of a network by their kind and name, and a random batch."""
     arrays = {f"params/{name}": tensor for name, tensor in params.items()}
     arrays |= {f"state/{name}": tensor for name, tensor in state.items()}
     # (N, H, W, C): the file keeps the order of memory; the reader restores the shape
     arrays["images"] = rng.standard_normal((batch, 32, 32, 3), np.float32)
-    arrays["labels"] = rng.integers(0, config.num_classes, batch)
+    arrays["labels"] = rng.integers(0, num_classes, batch)
     return arrays
 
 
@@ -102,12 +112,3 @@ def _images(arrays, narrow):
     if narrow:
         images = images.astype(bfloat16())
     return images.transpose(0, 3, 1, 2)
-
-
-def tensors(arrays, prefix):
-    """Return the arrays whose names begin with a prefix, without it."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }

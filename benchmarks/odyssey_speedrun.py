@@ -4,8 +4,8 @@ from functools import partial
 
 import numba
 import numpy as np
-from measuring import Task
-from odyssey_model import tensors
+from measuring import Task, tensors
+from odyssey_model import with_batch
 from speedrun_cifar10.architecture import SpeedrunConfig, initialize
 from speedrun_cifar10.recipe import CHOICES, training_step
 
@@ -33,12 +33,7 @@ def model_inputs(batch: int, config: SpeedrunConfig = CONFIG) -> dict[str, np.nd
             tensor[...] = rng.uniform(0.5, 1.5, tensor.shape)
         elif name.endswith(("_bias", "_beta", "_mean")):
             tensor[...] = rng.uniform(-0.2, 0.2, tensor.shape)
-    arrays = {f"params/{name}": tensor for name, tensor in params.items()}
-    arrays |= {f"state/{name}": tensor for name, tensor in state.items()}
-    # (N, H, W, C): the file keeps the order of memory; the reader restores the shape
-    arrays["images"] = rng.standard_normal((batch, 32, 32, 3), np.float32)
-    arrays["labels"] = rng.integers(0, config.num_classes, batch)
-    return arrays
+    return with_batch(params, state, batch, config.num_classes, rng)
 
 
 def prepare(

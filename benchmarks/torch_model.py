@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from measuring import Task
+from measuring import Task, tensors
 from op_cases import LR, MOMENTUM
 from resnet18_cifar10.architecture import ResNetConfig, network_blocks, network_layers
 from torch import nn
@@ -72,14 +72,7 @@ def prepare(
 ) -> Task:
     """Return the task of "train", "train64" or "eval", in the contender's mode."""
     torch.set_num_threads(threads)
-    params, state = (
-        {
-            name.removeprefix(prefix): array
-            for name, array in arrays.items()
-            if name.startswith(prefix)
-        }
-        for prefix in ("params/", "state/")
-    )
+    params, state = (tensors(arrays, prefix) for prefix in ("params/", "state/"))
     layout = torch.channels_last
     if contender == "pytorch":
         layout = torch.contiguous_format

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from measuring import Task
+from measuring import Task, tensors
 from speedrun_cifar10 import recipe
 from speedrun_cifar10.architecture import (
     BN_EPS,
@@ -96,14 +96,7 @@ def prepare(
 ) -> Task:
     """Return the task of "train" or "train64": the first step of the recipe."""
     torch.set_num_threads(threads)
-    params, state = (
-        {
-            name.removeprefix(prefix): array
-            for name, array in arrays.items()
-            if name.startswith(prefix)
-        }
-        for prefix in ("params/", "state/")
-    )
+    params, state = (tensors(arrays, prefix) for prefix in ("params/", "state/"))
     layout = torch.channels_last
     if contender == "pytorch":
         layout = torch.contiguous_format

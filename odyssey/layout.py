@@ -69,6 +69,16 @@ def is_block(x: np.ndarray, order: tuple[int, ...] | None = None) -> bool:
     return x.dtype.isnative and x.transpose(order).flags.c_contiguous
 
 
+def to_write(out: np.ndarray | None, like: np.ndarray) -> np.ndarray:
+    """Return ``out`` if a kernel can write to it, otherwise a new array ``like`` that.
+
+    `into` copies that to ``out`` afterwards.
+    """
+    if out is not None and is_block(out):
+        return out
+    return empty_like_layout(like, like.shape)
+
+
 def into(out: np.ndarray | None, result: np.ndarray) -> np.ndarray:
     """Copy ``result`` to ``out``, unless that is None or the same; return the array."""
     if out is None or out is result:

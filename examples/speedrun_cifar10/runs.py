@@ -15,25 +15,25 @@ import numpy as np
 
 from odyssey.cli.data_options import load_data
 from odyssey.cli.model_options import chosen_config, recipe_options
-from odyssey.cli.train import check_recompute, header
+from odyssey.cli.train import (
+    check_recompute,
+    header,
+    make_trainer,
+    normalization_of,
+)
 from odyssey.data.dataset import Dataset
-from odyssey.data.loader import BatchLoader
-from odyssey.data.sets import make_eval_loader
+from odyssey.data.sets import make_train_loader
 from odyssey.errors import REMEDIES, Interrupted
 from odyssey.output import say
 from odyssey.series.results import mean_and_deviation, read_epochs
-from odyssey.training.keepsakes import Keepsakes, write_json
+from odyssey.training.keepsakes import write_json
 from odyssey.training.loop import Trainer
-from odyssey.training.model import Model
-from odyssey.training.origin import origin_metadata
 from odyssey.training.recipe import Recipe, data_digest
 from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
 from odyssey.training.state import TrainingState
-from odyssey.training.step import predictor
 from odyssey.weights.files import atomic_write_text, make_directory
-from odyssey.weights.model import save_weights
 from speedrun_cifar10 import recipe as speedrun
 from speedrun_cifar10.example import EXAMPLE, NETWORK
 
@@ -110,29 +110,23 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
     recipe = make_recipe(
         options, data, recipe_options(NETWORK, config, data.num_classes)
     )
-    normalization: dict[str, Any] = {"mean": data.mean, "std": data.std}
-    train = BatchLoader(
+    loader = make_train_loader(
         images,
         labels,
         recipe.batch_size,
         seed=recipe.seed,
-        augment=True,
         drop_last=True,
         padding=speedrun.PADDING,
         pad_mode=recipe.pad_mode,
         flip=recipe.flip,
-        **normalization,
+        **normalization_of(data),
     )
     step = partial(
         speedrun.training_step,
         config=config,
         recipe=recipe,
-        whitening_steps=speedrun.WHITENING_EPOCHS * train.num_batches,
+        whitening_steps=speedrun.WHITENING_EPOCHS * loader.num_batches,
     )
-    predict = partial(
-        predictor, network=NETWORK, config=config, precision=recipe.precision
-    )
-    origin = origin_metadata(recipe.dataset, data)
     with RunFolder(path) as folder:
         params, running = NETWORK.initialize(config, recipe.seed)
         params["whiten_kernel"] = speedrun.whitening_kernel(images, data.mean, data.std)
@@ -146,29 +140,20 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
             allow_nonfinite=options.allow_nonfinite,
         )
 
-        def save(state: TrainingState) -> None:
-            position = {"step": state.step, "epoch": state.epoch}
-            tensors = state.learned()
-            save_weights(NETWORK, *tensors, config, folder.path, origin | position)
-
-        loaders = {
-            name: make_eval_loader(*part, EVALUATION_BATCH, **normalization)
-            for name, part in held_out.items()
-        }
-        trainer = Trainer(
+        trainer = make_trainer(
+            NETWORK,
+            config,
             recipe,
-            Model(step, predict, save, origin),
-            state,
-            folder,
-            train,
-            loaders,
-            stop,
-            checkpoint,
-            max_steps=options.max_steps,
-            keep=options.keep,
-            log_interval=options.log_interval,
-            bar=False if options.no_progress else None,
-            observers=[Keepsakes(path, step, held_out, data.class_names)],
+            options,
+            data=data,
+            held_out=held_out,
+            state=state,
+            folder=folder,
+            checkpoint=checkpoint,
+            step=step,
+            loader=loader,
+            stop=stop,
+            evaluation_batch=EVALUATION_BATCH,
         )
         sizes = len(labels), held_out
         say(f"seed {recipe.seed}, {header(NETWORK, recipe, config, state, *sizes)}")
@@ -176,14 +161,15 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
         if state.epoch < recipe.epochs:
             return None
         try:
-            seen = views(folder.path, state, predict, loaders, stop)
+            seen = views(trainer)
         except StopRequested:
             assert stop.signum is not None  # it caused StopRequested
             kept = f"the run in {path} is trained, --resume evaluates it"
             raise Interrupted(stop.signum, kept) from None
     rows = read_epochs(path)
     seconds = sum(
-        train.num_batches * recipe.batch_size / row["images_per_second"] for row in rows
+        loader.num_batches * recipe.batch_size / row["images_per_second"]
+        for row in rows
     )
     say(f"seed {recipe.seed}: {seen['test']['six']:.2%} by six views")
     return Result(recipe.seed, seen["test"], seconds, state.step)
@@ -205,25 +191,20 @@ def make_recipe(
     )
 
 
-def views(
-    folder: Path,
-    state: TrainingState,
-    predictor: Any,
-    loaders: dict[str, BatchLoader],
-    stop: StopFlag,
-) -> dict[str, dict[str, float]]:
+def views(trainer: Trainer) -> dict[str, dict[str, float]]:
     """Return the accuracies by set and view; they are kept in the run's folder."""
-    kept = folder / VIEWS_FILE
+    state, loaders = trainer.state, trainer.evaluated
+    kept = trainer.folder.path / VIEWS_FILE
     if kept.exists():
         found = json.loads(kept.read_text())
         if found.pop("step", None) == state.step and found.keys() == loaders.keys():
             return found
-    predict = predictor(state)
+    predict = trainer.model.predictor(state)
     found = {}
     for name, loader in loaders.items():
         correct, total = dict.fromkeys(VIEWS, 0), 0
         for x, labels in loader.epoch(0):
-            stop.check()
+            trainer.stop.check()
             for view, logits in speedrun.six_views(predict, x).items():
                 correct[view] += int(np.count_nonzero(logits.argmax(1) == labels))
             total += len(labels)

@@ -29,7 +29,7 @@ from odyssey.cli.option import MODEL, debug_option, option, with_options
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.cli.series import OWN, TRAIN, check
-from odyssey.cli.series_options import SEED, SeveralValues
+from odyssey.cli.series_options import SEED, SeveralValues, place_options
 from odyssey.cli.train import train_program
 from odyssey.data.sets import usual_data_dir
 from odyssey.errors import Interrupted, ProgramError
@@ -40,7 +40,6 @@ from odyssey.series.process import Child
 from odyssey.series.results import Epochs
 from odyssey.series.rows import words
 from odyssey.series.runner import Run, train_one
-from odyssey.threads import available_cores
 from odyssey.training.recipe_file import read_recipe
 from odyssey.training.signals import StopRequested
 from odyssey.weights.files import atomic_write_text, make_directory
@@ -253,18 +252,7 @@ def compare_program(
         option("--seed", type=SEED, default=0, help="Seed of the runs."),
         *DATASET_OPTIONS,
         limit_train_option,
-        option(
-            "--results-dir",
-            type=click.Path(file_okay=False),
-            default="comparison",
-            help="Folder for the runs, the table and the figure.",
-        ),
-        option(
-            "--threads",
-            type=WholeNumber(1, available_cores()),
-            show_default="all cores",
-            help="Number of CPU threads of each run; results do not depend on it.",
-        ),
+        *place_options("comparison"),
     ]
 
     @click.command(cls=SeveralValues)

@@ -43,6 +43,24 @@ class SeveralValues(Command):
             raise click.NoSuchOption(name, message, ctx=ctx) from None
 
 
+def place_options(folder: str) -> list[Callable[[Callable], Callable]]:
+    """Return the options --results-dir, by default ``folder``, and --threads."""
+    return [
+        option(
+            "--results-dir",
+            type=click.Path(file_okay=False),
+            default=folder,
+            help="Folder for the runs, the table and the figure.",
+        ),
+        option(
+            "--threads",
+            type=WholeNumber(1, available_cores()),
+            show_default="all cores",
+            help="Number of CPU threads of each run; results do not depend on it.",
+        ),
+    ]
+
+
 COUNT = WholeNumber(min=1)
 SEED = WholeNumber(0, 2**63 - 1)
 
@@ -106,17 +124,6 @@ def series_options(
                 help="Number of training images to hold out for validation; with 0 the "
                 "table has no best epoch.",
             ),
-            option(
-                "--results-dir",
-                type=click.Path(file_okay=False),
-                default="ablation_results",
-                help="Folder for the runs, the table and the figure.",
-            ),
-            option(
-                "--threads",
-                type=WholeNumber(1, available_cores()),
-                show_default="all cores",
-                help="Number of CPU threads of each run; results do not depend on it.",
-            ),
+            *place_options("ablation_results"),
         ]
     )

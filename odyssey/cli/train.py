@@ -5,7 +5,9 @@
 `odyssey.training.loop.Trainer`, which also evaluates, logs and saves.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +33,7 @@ from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.cli.run_options import run_options
 from odyssey.cli.update_options import update_options
 from odyssey.data.dataset import Dataset
+from odyssey.data.loader import BatchLoader
 from odyssey.data.sets import make_eval_loader, make_train_loader
 from odyssey.info import environment
 from odyssey.network import Config, Network
@@ -39,7 +42,8 @@ from odyssey.precision import FLOAT32
 from odyssey.training.evaluation import BATCH_SIZE
 from odyssey.training.keepsakes import Keepsakes
 from odyssey.training.loop import Trainer
-from odyssey.training.model import Model
+from odyssey.training.model import Model, StepResult
+from odyssey.training.observers import Observer
 from odyssey.training.origin import origin_metadata
 from odyssey.training.recipe import Recipe, data_digest
 from odyssey.training.resume import begin
@@ -100,8 +104,6 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
     data, held_out = load_data(options)
     config = build_config(example, options, data)
     recipe = build_recipe(network, options, data, config)
-    origin = origin_metadata(recipe.dataset, data)
-    normalization: dict[str, Any] = {"mean": data.mean, "std": data.std}
     with RunFolder(options.weights_dir) as folder:
         observers = make_observers(options, recipe, data)
         averaged = recipe.ema_decay > 0
@@ -121,53 +123,94 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
             recipe=recipe,
             recompute=options.recompute,
         )
-        keepsakes = Keepsakes(folder.path, step, held_out, data.class_names)
-
-        def save(state: TrainingState) -> None:
-            position = {"step": state.step, "epoch": state.epoch}
-            tensors = state.learned()
-            save_weights(network, *tensors, config, folder.path, origin | position)
-
-        trainer = Trainer(
+        loader = make_train_loader(
+            data.train_images,
+            data.train_labels,
+            recipe.batch_size,
+            num_classes=config.num_classes,
+            **loader_options(recipe),
+            **normalization_of(data),
+        )
+        trainer = make_trainer(
+            network,
+            config,
             recipe,
-            Model(
-                train_step=step,
-                predictor=partial(
-                    predictor,
-                    network=network,
-                    config=config,
-                    precision=recipe.precision,
-                ),
-                save=save,
-                origin=origin,
-            ),
-            state,
-            folder,
-            make_train_loader(
-                data.train_images,
-                data.train_labels,
-                recipe.batch_size,
-                num_classes=config.num_classes,
-                **loader_options(recipe),
-                **normalization,
-            ),
-            {
-                name: make_eval_loader(*part, BATCH_SIZE, **normalization)
-                for name, part in held_out.items()
-            },
-            stop,
-            checkpoint,
-            max_steps=options.max_steps,
-            keep=options.keep,
-            log_interval=options.log_interval,
-            bar=False if options.no_progress else None,
-            observers=[keepsakes, *observers],
+            options,
+            data=data,
+            held_out=held_out,
+            state=state,
+            folder=folder,
+            checkpoint=checkpoint,
+            step=step,
+            loader=loader,
+            stop=stop,
+            observers=observers,
         )
         click.echo(
             header(network, recipe, config, state, len(data.train_labels), held_out)
         )
         trainer.run()
         click.echo(f"weights are in {folder.path}")
+
+
+def normalization_of(data: Dataset) -> dict[str, Any]:
+    """Return the options of a loader that normalises the images of a data set."""
+    return {"mean": data.mean, "std": data.std}
+
+
+def make_trainer(
+    network: Network,
+    config: Config,
+    recipe: Recipe,
+    options: SimpleNamespace,
+    *,
+    data: Dataset,
+    held_out: dict[str, Any],
+    state: TrainingState,
+    folder: RunFolder,
+    checkpoint: Path | None,
+    step: Callable[..., StepResult],
+    loader: BatchLoader,
+    stop: StopFlag,
+    observers: Sequence[Observer] = (),
+    evaluation_batch: int = BATCH_SIZE,
+) -> Trainer:
+    """Return the trainer of a run, which saves to its folder.
+
+    ``step`` is its step of training, ``loader`` its batches; what is ``held_out`` of
+    the data is evaluated in batches of ``evaluation_batch`` images.
+    """
+    origin = origin_metadata(recipe.dataset, data)
+
+    def save(state: TrainingState) -> None:
+        position = {"step": state.step, "epoch": state.epoch}
+        tensors = state.learned()
+        save_weights(network, *tensors, config, folder.path, origin | position)
+
+    normalization = normalization_of(data)
+    evaluated = {
+        name: make_eval_loader(images, labels, evaluation_batch, **normalization)
+        for name, (images, labels) in held_out.items()
+    }
+    predict = partial(
+        predictor, network=network, config=config, precision=recipe.precision
+    )
+    keepsakes = Keepsakes(folder.path, step, held_out, data.class_names)
+    return Trainer(
+        recipe,
+        Model(train_step=step, predictor=predict, save=save, origin=origin),
+        state,
+        folder,
+        loader,
+        evaluated,
+        stop,
+        checkpoint,
+        max_steps=options.max_steps,
+        keep=options.keep,
+        log_interval=options.log_interval,
+        bar=False if options.no_progress else None,
+        observers=[keepsakes, *observers],
+    )
 
 
 def header(

@@ -82,10 +82,7 @@ def relu_backward(
     checks.check_shape("relu_backward", "grad_output", grad_output, x.shape, "as x")
     if out is not None:
         checks.check_out("relu_backward", out, grad_output, {"x": x})
-    if out is not None and layout.is_block(out):
-        grad_input = out
-    else:
-        grad_input = layout.empty_like_layout(x, x.shape)
+    grad_input = layout.to_write(out, x)
     order = layout.memory_order(grad_input)
     elementwise.relu_backward(
         layout.flatten(grad_output, order),
