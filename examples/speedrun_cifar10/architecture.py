@@ -5,14 +5,16 @@ Names are those of ResNet-18 where there is the same: ``g1_conv1_kernel``,
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from odyssey.folding import fold_batch_norm
-from odyssey.init import dirac, uniform_fan_in
+from odyssey.init import dirac, initialize_by_name, uniform_fan_in
 from odyssey.layers.context import Tensors
+from odyssey.layers.listed import Layer, statistic_shapes
 from odyssey.network import Shapes
+from odyssey.ops.conv import PreparedKernel
 
 PATCH = 2  # pixels of a side of the patches that are whitened
 BN_EPS = 1e-12
@@ -66,11 +68,8 @@ def parameter_shapes(config: SpeedrunConfig) -> Shapes:
 
 def state_shapes(config: SpeedrunConfig) -> Shapes:
     """Return name and shape of the running statistics."""
-    shapes: Shapes = {}
-    for unit in units(config):
-        for kind in ("mean", "var"):
-            shapes[f"{unit.norm}_running_{kind}"] = (unit.out_channels,)
-    return shapes
+    norms = [Layer(None, unit.norm, (unit.out_channels,)) for unit in units(config)]
+    return statistic_shapes(norms)
 
 
 def initialize(config: SpeedrunConfig, seed: int) -> tuple[Tensors, Tensors]:
@@ -93,8 +92,7 @@ def initialize(config: SpeedrunConfig, seed: int) -> tuple[Tensors, Tensors]:
             params[name] = weights / weights.std(ddof=1)
         else:
             params[name] = np.zeros(shape, np.float32)
-    shapes = state_shapes(config).items()
-    return params, {n: np.full(s, n.endswith("_var"), np.float32) for n, s in shapes}
+    return params, initialize_by_name(state_shapes(config), seed)
 
 
 def with_both_signs(filters: np.ndarray) -> np.ndarray:
@@ -108,13 +106,13 @@ def fold(params: Tensors, state: Tensors, config: SpeedrunConfig) -> Tensors:
 
     Where a pooling comes between convolution and batch norm, it may as well come after
     both: batch norm with gamma 1 multiplies a channel by a positive number, so the
-    greatest of a window stays the greatest.
+    greatest of a window stays the greatest.  Kernels are prepared for many batches.
     """
     unchanged = ("whiten_kernel", "whiten_bias", "fc_weights")
-    folded = {name: params[name] for name in unchanged}
+    folded: dict[str, Any] = {name: params[name] for name in unchanged}
     for unit in units(config):
         beta = params[f"{unit.norm}_beta"]
-        folded[f"{unit.conv}_kernel"], folded[f"{unit.conv}_bias"] = fold_batch_norm(
+        kernel, folded[f"{unit.conv}_bias"] = fold_batch_norm(
             params[f"{unit.conv}_kernel"],
             None,
             np.ones_like(beta),
@@ -123,6 +121,7 @@ def fold(params: Tensors, state: Tensors, config: SpeedrunConfig) -> Tensors:
             state[f"{unit.norm}_running_var"],
             BN_EPS,
         )
+        folded[f"{unit.conv}_kernel"] = PreparedKernel(kernel)
     return folded
 
 

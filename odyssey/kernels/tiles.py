@@ -77,18 +77,26 @@ class Pixels(NamedTuple):
 
 
 @serial
-def prefetch_next(pixels, size, step):
-    """Ask for the pixels to the right of a tile's, ``step`` in each row.
+def prefetch_right(data, table, size, step, C, first, count):
+    """Ask for ``count`` of C channels of ``step`` pixels right of each row of a tile.
 
     The next tile reads them, from so many rows at once that the processor would not
-    foresee it.
+    foresee it.  ``first`` is the first of the channels.
     """
-    C = pixels.channels
     for i in range(size):
-        begin = pixels.table[i * size + size - 1]
+        begin = table[i * size + size - 1]
         if begin != OUTSIDE:
-            for at in range(C, C + step * C, width(pixels.data)):
-                prefetch(pixels.data, begin + at)
+            for j in range(1, step + 1):
+                pixel = begin + j * C + first
+                for lane in range(0, count, width(data)):
+                    prefetch(data, pixel + lane)
+
+
+@serial
+def prefetch_next(pixels, size, step):
+    """Ask for the pixels of the next tile, of which ``step`` columns are new."""
+    C = pixels.channels
+    prefetch_right(pixels.data, pixels.table, size, step, C, 0, C)
 
 
 @serial
@@ -124,16 +132,10 @@ def store_pixel(target, place, k, value):
 
 @serial
 def prefetch_addend(target, tiling, k, count):
-    """Ask for what is added to ``count`` channels, from k on, right of a tile."""
-    ending = target.ending
-    if ending.has_addend:
-        for i in range(tiling.size):
-            begin = target.table[i * tiling.size + tiling.size - 1]
-            if begin != OUTSIDE:
-                begin += tiling.C + k
-                for j in range(tiling.size):
-                    for lane in range(0, count, width(ending.addend)):
-                        prefetch(ending.addend, begin + j * tiling.C + lane)
+    """Ask for what is added to ``count`` channels, from k on, of the next tile."""
+    if target.ending.has_addend:
+        size, addend = tiling.size, target.ending.addend
+        prefetch_right(addend, target.table, size, size, tiling.C, k, count)
 
 
 @serial

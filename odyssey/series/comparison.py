@@ -5,15 +5,15 @@ The accuracy is that of the last epoch on the test set.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import odyssey
-from odyssey.errors import InputError
 from odyssey.output import say
 from odyssey.report.figures import new_figure, png_bytes
-from odyssey.series.results import Epochs, markdown_table, text_table
-from odyssey.weights.files import atomic_write_bytes, atomic_write_text
+from odyssey.series.results import Epochs, finish_report, markdown_table, text_table
+from odyssey.weights.files import atomic_write_text
 
 HEADER = (
     "network",
@@ -109,15 +109,10 @@ def write_results(
 def report(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Print the table and draw the figure, ``comparison.png``."""
     say(f"\n{text_table(cells(outcomes))}\n{NOTES}")
-    written = "comparison.json and comparison.md"
     finished = [outcome for outcome in outcomes if outcome.metrics]
-    try:
-        if finished:
-            atomic_write_bytes(folder / "comparison.png", figure(finished))
-            written = "comparison.json, comparison.md and comparison.png"
-    except InputError as error:  # the tables are written nevertheless
-        say(f"no comparison.png: {error}")
-    say(f"{written} are in {folder}")
+    picture = partial(figure, finished) if finished else None
+    tables = ["comparison.json", "comparison.md"]
+    finish_report(folder, tables, "comparison.png", picture)
 
 
 def figure(outcomes: Sequence[Outcome]) -> bytes:

@@ -7,8 +7,9 @@ the test set would be fitting to the test set.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -179,14 +180,22 @@ def report(
     text = f"Runs with `{options}`.\n\n{markdown_table(table)}\n{notes}"
     atomic_write_text(folder / "results.md", text)
     atomic_write_text(folder / "results.csv", csv_table(results))
-    written = "results.md and results.csv"
+    picture = partial(figure, results) if any(r.runs for r in results) else None
+    finish_report(folder, ["results.md", "results.csv"], "curves.png", picture)
+
+
+def finish_report(
+    folder: Path, tables: list[str], name: str, picture: Callable[[], bytes] | None
+) -> None:
+    """Write a figure beside tables, if there is one, and say which files are there."""
+    *others, last = tables
     try:
-        if any(result.runs for result in results):
-            atomic_write_bytes(folder / "curves.png", figure(results))
-            written = "results.md, results.csv and curves.png"
+        if picture is not None:
+            atomic_write_bytes(folder / name, picture())
+            others, last = tables, name
     except InputError as error:  # the tables are written nevertheless
-        say(f"no curves.png: {error}")
-    say(f"{written} are in {folder}")
+        say(f"no {name}: {error}")
+    say(f"{', '.join(others)} and {last} are in {folder}")
 
 
 def figure(results: Sequence[Result]) -> bytes:
