@@ -20,6 +20,7 @@ from odyssey.data.loader import BatchLoader
 from odyssey.errors import Interrupted, NonFiniteError, os_reason, remedy, warn
 from odyssey.output import goes_on_unheard, say
 from odyssey.training.clock import Stopwatch
+from odyssey.training.crowded import Crowd
 from odyssey.training.evaluation import Evaluation, evaluate
 from odyssey.training.finite import nonfinite_names
 from odyssey.training.logs import MetricsLog, StepLog, naming
@@ -104,6 +105,7 @@ class Trainer:
         validation = "val" in self.evaluated
         self.steps_log = StepLog(self.folder.steps, state.step)
         self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
+        self._crowd = Crowd()
         try:
             for log in (self.steps_log, self.metrics_log):
                 if log.warning:  # about lines that are lost
@@ -121,6 +123,7 @@ class Trainer:
             assert self.stop.signum is not None  # it caused StopRequested
             raise Interrupted(self.stop.signum, kept) from None
         finally:
+            self._crowd.restore()
             self.progress.end_epoch()
             self.steps_log.close()
             self.metrics_log.close()
@@ -164,6 +167,7 @@ class Trainer:
             seconds = watch.lap()
             state.sums.seconds += seconds
             self.progress.step(state, seconds)
+            self._crowd.step(seconds)
             self._observers.tell("step", state, x, labels, result, self._lr)
             del result  # frees the gradients before the next step makes its own
             self.stop.check()
