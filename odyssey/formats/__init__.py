@@ -1,0 +1,1 @@
+"""Files of other tools: what they hold, read and written without these tools."""
