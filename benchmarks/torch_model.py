@@ -4,7 +4,12 @@ import numpy as np
 import torch
 from measuring import Task, tensors
 from op_cases import LR, MOMENTUM
-from resnet18_cifar10.architecture import ResNetConfig, network_blocks, network_layers
+from resnet18_cifar10.architecture import (
+    STEM_POOL,
+    ResNetConfig,
+    network_blocks,
+    network_layers,
+)
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -16,7 +21,7 @@ class ResNet(nn.Module):
     def __init__(self, params: dict, state: dict, config: ResNetConfig):
         super().__init__()
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
-        self.blocks = network_blocks(config)
+        self.blocks, self.pooled = network_blocks(config), config.stem == "imagenet"
         self.tensors = {}  # parameters by Odyssey's names
         for conv, norm, (K, C, R, _), stride in network_layers(config):
             self.convs[conv] = nn.Conv2d(C, K, R, stride, R // 2, bias=False)
@@ -53,6 +58,8 @@ class ResNet(nn.Module):
 
     def forward(self, x):
         h = F.relu(self._conv_bn("conv1", x), inplace=True)
+        if self.pooled:
+            h = F.max_pool2d(h, *STEM_POOL)
         for block in self.blocks:
             main = F.relu(self._conv_bn(f"{block.name}_conv1", h), inplace=True)
             main = self._conv_bn(f"{block.name}_conv2", main)

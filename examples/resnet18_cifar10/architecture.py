@@ -1,4 +1,4 @@
-"""The residual networks for 32x32 images as data: blocks, names and shapes of tensors.
+"""The residual networks as data: their blocks, the names and shapes of their tensors.
 
 Parameters, gradients and momentum buffers have one type, `Tensors`: dictionaries with
 the same names in the same order, so that an update is one loop.  Running statistics
@@ -24,6 +24,8 @@ from odyssey.network import Shapes, check_options
 MAX_BLOCKS = 1000
 CHANCES = ("drop_path", "dropout")  # options that draw random numbers in training
 EXPANSION = 4  # output channels of a bottleneck, divided by those within it
+STEMS = {"cifar": (3, 1), "imagenet": (7, 2)}  # kernel and stride of the stem
+STEM_POOL = (3, 2, 1)  # window, stride and padding after the stem for ImageNet
 
 
 class ResNetConfig(NamedTuple):
@@ -40,6 +42,7 @@ class ResNetConfig(NamedTuple):
     zero_gamma: bool = False  # every residual branch starts as zero
     drop_path: float = 0.0  # probability that the last block's branch is dropped
     dropout: float = 0.0  # probability that a feature is dropped before the last layer
+    stem: str = "cifar"  # conv 3x3; "imagenet": 7x7 with stride 2, max pooling
 
 
 #: He et al. 2016, arXiv:1512.03385: the networks of its table 1 and of section 4.2.
@@ -70,6 +73,8 @@ def check(config: ResNetConfig) -> None:
         wrong.append(f"blocks must be 1 to {MAX_BLOCKS} in all, at least one a stage")
     if config.shortcut not in ("A", "B"):
         wrong.append('shortcut must be "A" or "B"')
+    if config.stem not in STEMS:
+        wrong.append(f"stem must be one of {', '.join(STEMS)}")
     check_options(config, *wrong)
 
 
@@ -168,7 +173,8 @@ def _norms_first(layers: list[Layer], block: Block) -> list[Layer]:
 
 def network_layers(config: ResNetConfig) -> list[Layer]:
     """Return all convolutions and batch norms in the order of the forward."""
-    layers = [Layer("conv1", "bn1", (config.width, 3, 3, 3))]
+    side, stride = STEMS[config.stem]
+    layers = [Layer("conv1", "bn1", (config.width, 3, side, side), stride)]
     blocks = network_blocks(config)
     for block in blocks:
         layers += block_layers(block, config)

@@ -8,6 +8,9 @@
       stage 4   likewise                         (N, 512,  4,  4)
       head      global average pool, linear      (N, 10)
 
+The stem for ImageNet is a 7x7 convolution with stride 2, and a max pooling after the
+relu; with it, all sides are a quarter of these.
+
 `architecture.py` lists the blocks, and the names and shapes of all tensors.
 `odyssey.layers` has convolution with batch norm, and the shortcut.  A forward changes
 none of its arguments: it returns the new state and a cache, which the backward reads.
@@ -27,12 +30,13 @@ Each tensor of the cache, and what the backward needs it for:
                                                  array as the next block's conv1.x
     last                   the last output       its height and width, for the pooling
     features               (N, 512), pooled      gradient of the linear layer's weights
+    unpooled               the stem's output     positions of the maxima
     dropped                mask of dropout       gradient of the features
     after.statistics       mean and variance     (C,) each; xhat without another pass
 
 `forward` and `backward` are also those of the other networks, which have more blocks or
 those of `bottleneck.py` and `preactivation.py`.  Their only steps that ResNet-18 does
-not have are pre-activation and dropout.
+not have are the stem's max pooling, pre-activation and dropout.
 
 He, Zhang, Ren & Sun 2016, arXiv:1512.03385; section 4.2 has the 3x3 stem.
 """
@@ -56,9 +60,16 @@ from odyssey.layers.shortcut import shortcut_backward
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.dropout import dropout, dropout_backward
 from odyssey.ops.linear import linear, linear_backward
-from odyssey.ops.pooling import global_avgpool2d, global_avgpool2d_backward
+from odyssey.ops.pooling import (
+    global_avgpool2d,
+    global_avgpool2d_backward,
+    maxpool2d,
+    maxpool2d_backward,
+)
 from resnet18_cifar10 import bottleneck, preactivation
 from resnet18_cifar10.architecture import (
+    STEM_POOL,
+    STEMS,
     Block,
     ResNetConfig,
     block_shortcut,
@@ -85,6 +96,7 @@ class Cache(NamedTuple):
     last: np.ndarray  # (N, 512, 4, 4) input of the pooling
     features: np.ndarray  # (N, 512) input of the linear layer
     dropped: np.ndarray | None  # (N, 512) mask of dropout
+    unpooled: np.ndarray | None  # (N, 64, 112, 112) input of the stem's max pooling
 
 
 def basic_block(
@@ -187,7 +199,11 @@ def forward(
     context = Context(params, state, training, normalize=config.normalize, rng=rng)
     block_forward, _ = block_functions(config)
 
-    h, stem = conv_norm(context, "conv1", "bn1", x)  # (N, 64, 32, 32)
+    stride = STEMS[config.stem][1]
+    h, stem = conv_norm(context, "conv1", "bn1", x, stride)  # (N, 64, 32, 32)
+    unpooled = None
+    if config.stem == "imagenet":
+        unpooled, h = h, maxpool2d(h, *STEM_POOL)
     h, caches = run_blocks(
         context, block_forward, network_blocks(config), h, recompute=recompute
     )
@@ -201,7 +217,8 @@ def forward(
     logits = linear(features, params["fc_weights"], params["fc_bias"])
     if stem is None:  # inference
         return logits, context.new_state, None
-    return logits, context.new_state, Cache(stem, caches, final, h, features, dropped)
+    cache = Cache(stem, caches, final, h, features, dropped, unpooled)
+    return logits, context.new_state, cache
 
 
 def backward(
@@ -242,6 +259,9 @@ def backward(
     grad = run_blocks_backward(
         grads, *functions, blocks, grad, cache.blocks, reuse=spent
     )
+    # forward: h = maxpool2d(unpooled), in the stem for ImageNet
+    if cache.unpooled is not None:
+        grad = maxpool2d_backward(grad, cache.unpooled, *STEM_POOL)
     # forward: h = relu(bn1(conv1(x))); the images need no gradient
     conv_norm_backward(grads, grad, cache.stem, reuse=grad, needs_grad_input=False)
     return grads.in_order()

@@ -6,7 +6,7 @@ from odyssey.cli.choice import Choice
 from odyssey.cli.model_options import dropout_option, width_option
 from odyssey.cli.option import MODEL, option
 from odyssey.cli.option_types import FiniteFloat
-from resnet18_cifar10.architecture import ResNetConfig
+from resnet18_cifar10.architecture import STEMS, ResNetConfig
 
 _option = partial(option, group=MODEL)
 
@@ -27,6 +27,13 @@ OPTIONS = [
         show_default="B; A for the narrow ones",
         help="Shortcut where a block changes the shape: A takes every second pixel and "
         "adds zero channels, B is a 1x1 convolution.",
+    ),
+    _option(
+        "--stem",
+        type=Choice(STEMS),
+        default=ResNetConfig().stem,
+        help="First layers: cifar is a 3x3 convolution, imagenet a 7x7 convolution "
+        "with stride 2 and a max pooling, for larger images.",
     ),
     _option(
         "--normalize/--no-normalize",

@@ -36,6 +36,7 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
             blocks += [0] * (stage - len(blocks))
             blocks[stage - 1] = max(blocks[stage - 1], block)
     normalize = 4 * tensors["gamma"] >= tensors["kernel"]
+    stem = shapes.get("conv1_kernel", ())
     found = ResNetConfig(
         width=max(widths, key=widths.__getitem__, default=0) or ResNetConfig().width,
         blocks=tuple(blocks),
@@ -44,6 +45,7 @@ def config_from_shapes(shapes: Mapping[str, tuple]) -> ResNetConfig:
         pre_activation=any(name.startswith("final_bn_") for name in shapes),
         shortcut="A" if len(blocks) > 1 and not tensors["proj"] else "B",
         normalize=normalize,
+        stem="imagenet" if stem[2:] == (7, 7) else "cifar",
     )
     if not _is_whole(found, shapes):
         found = found._replace(blocks=_nearest_blocks(found))

@@ -39,6 +39,7 @@ from odyssey.cli.precision_option import precision_option
 from odyssey.layers.listed import Layer
 from odyssey.precision import BF16, FLOAT32
 from resnet18_cifar10.architecture import (
+    STEM_POOL,
     ResNetConfig,
     model_name,
     network_blocks,
@@ -91,6 +92,9 @@ def layer_table(
         products = P * P * prod(layer.shape) if layer.conv else 0
         kept = size * K * P * P * _arrays_kept(layer, config)
         rows.append(Row(" ".join(parts), (K, P, P), parameters, products, kept))
+        if name == "conv1" and config.stem == "imagenet":
+            side = -(-side // STEM_POOL[1])
+            rows.append(Row("max pooling", (K, side, side), 0, 0, size * K * side**2))
     K, features = shapes["fc_weights"]
     mask = BYTES * features if config.dropout else 0  # float32 in every precision
     rows.append(Row("average", (features,), 0, 0, size * features + mask))
@@ -148,7 +152,7 @@ def main(batch_size: int, precision: str, **options: Any) -> None:
     norm = "batch norm" if config.normalize else "no batch norm"
     click.echo(
         f"{model_name(config)} of width {config.width}, {kind}, shortcut "
-        f"{config.shortcut}, {norm}\n"
+        f"{config.shortcut}, {norm}, {config.stem} stem\n"
     )
     print_table(rows)
     parameters, kept = sum(r.parameters for r in rows), sum(r.kept for r in rows)

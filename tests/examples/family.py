@@ -21,6 +21,8 @@ KINDS = {
     "no norm bottleneck": SMALL._replace(width=2, normalize=False, bottleneck=True),
     "drop path": SMALL._replace(drop_path=0.6),
     "drop path v2": SMALL._replace(drop_path=0.6, pre_activation=True),
+    "imagenet stem": SMALL._replace(stem="imagenet"),
+    "imagenet stem v2": SMALL._replace(stem="imagenet", pre_activation=True),
 }
 DROP_SEED = 31  # of the generator that draws who is dropped
 

@@ -35,6 +35,7 @@ FAMILY = {
     for v2 in (False, True)
     for shortcut in "AB"
 }
+FAMILY["resnet50 imagenet"] = FAMILY["resnet50 B"]._replace(stem="imagenet")
 
 
 def shapes_of(config, statistics=True):
@@ -104,6 +105,7 @@ def test_what_was_found_is_named(tmp_path):
     [
         ({"model": "resnet19"}, "'resnet19', not of resnet18, resnet34"),
         ({"shortcut": "C"}, "bad options in the manifest: shortcut must be"),
+        ({"stem": "large"}, "manifest: stem must be one of cifar, imagenet"),
         ({"drop_path": 1.0}, r"manifest: drop_path must be in \[0, 1\)"),
         ({"dropout": True}, "bad dropout"),
         ({"normalize": 1}, "bad normalize"),

@@ -59,11 +59,29 @@ def test_multiply_adds(name, products):
     assert sum(row.multiply_adds for row in layer_table(MODELS[name])) == products
 
 
+@pytest.mark.parametrize(
+    "name, parameters, products",
+    [  # torchvision's documentation: 11,689,512 and 1.81 G, 25,557,032 and 4.09 G
+        ("resnet18", 11_689_512, 1_814_073_344),
+        ("resnet50", 25_557_032, 4_089_184_256),
+    ],
+)
+def test_the_networks_for_imagenet_have_their_published_sizes(
+    name, parameters, products
+):
+    config = MODELS[name]._replace(stem="imagenet", num_classes=1000)
+    rows = layer_table(config, side=224)
+    assert sum(row.parameters for row in rows) == parameters
+    assert sum(row.multiply_adds for row in rows) == products
+    assert rows[2] == ("max pooling", (64, 56, 56), 0, 0, 4 * 64 * 56 * 56)
+
+
 def test_the_program_prints_it():
     result = run_here("summary", "--model", "resnet20", "--shortcut", "B")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0].startswith("resnet20 of width 16, post-activation, shortcut B")
+    assert lines[0].endswith("cifar stem")
     (row,) = (line for line in lines if line.startswith("s2b1_proj"))
     assert row.split()[:7] == [*"s2b1_proj s2b1_proj_bn 32 x 16 x 16".split()]
     assert row.split()[7:] == ["576", "131,072", "32.0"]

@@ -23,12 +23,14 @@ PATH = Path(__file__).with_name("family.npz")
 
 
 class ResNet(nn.Module):
-    """A residual network with the 3x3 stem, by its own bookkeeping."""
+    """A residual network, by its own bookkeeping."""
 
     def __init__(self, config):
         super().__init__()
         self.config, self.block_names = config, []
-        self.conv("conv1", 3, config.width, 3)
+        large = config.stem == "imagenet"
+        self.conv("conv1", 3, config.width, *((7, 2) if large else (3, 1)))
+        self.pool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
         self.norm("bn1", config.width)
         expansion = 4 if config.bottleneck else 1
         channels = config.width
@@ -72,7 +74,7 @@ class ResNet(nn.Module):
 
     def forward(self, x, keeps):
         m = dict(self.named_children())
-        x = F.relu(m["bn1"](m["conv1"](x)))
+        x = m["pool"](F.relu(m["bn1"](m["conv1"](x))))
         for (name, count, stride, channels), keep in zip(
             self.block_names, keeps, strict=True
         ):
