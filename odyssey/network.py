@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from odyssey.graph import IMAGES, Graph
 from odyssey.layers.context import Tensors
 
 Shapes = dict[str, tuple[int, ...]]
@@ -52,6 +53,8 @@ class Network(NamedTuple):
     ``check(config)``                              ``ValueError`` for invalid options
     ``untold(config)``                             the options that shapes do not show,
                                                    as text; "" if they show all
+    ``describe(graph, x, config)``                 the edge of the logits, after noting
+                                                   the forward's layers, see `Graph`
     ============================================== ====================================
     """
 
@@ -66,6 +69,7 @@ class Network(NamedTuple):
     fold: Callable[[Tensors, Tensors, Config], Tensors] = lambda params, *_: params
     check: Callable[[Config], None] = check_options
     untold: Callable[[Config], str] = lambda config: ""
+    describe: Callable[[Graph, str, Config], str] | None = None  # None: it does not
     model_name: Callable[[Config], str] | None = None  # None: the name in ``models``
     noise: tuple[str, ...] = ()  # options that are probabilities, used in training only
     stated: tuple[str, ...] = ()  # options that are printed even at their defaults
@@ -80,6 +84,26 @@ class Network(NamedTuple):
     def option_names(self) -> tuple[str, ...]:
         """Return the names of the family's options."""
         return self.models[self.usual]._fields
+
+    def graph(self, config: Config, image: tuple[int, int, int] = (3, 32, 32)) -> Graph:
+        """Return the layers of the forward in evaluation, and the edges between them.
+
+        Parameters
+        ----------
+        config : options of the network
+        image : channels, height and width
+
+        Raises
+        ------
+        ValueError
+            If the network does not describe itself, if it does so wrongly, see
+            `Graph.finish`, or if it does not take images of this shape.
+        """
+        if self.describe is None:
+            raise ValueError(f"the network {self.family} does not describe its layers")
+        shapes = self.parameter_shapes(config), self.state_shapes(config)
+        graph = Graph(*shapes, image)
+        return graph.finish(self.describe(graph, IMAGES, config))
 
     def run_training(
         self,

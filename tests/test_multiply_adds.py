@@ -1,7 +1,5 @@
 """The multiply-adds of whole networks, against counts by hand and by layer."""
 
-import sys
-
 import pytest
 
 from odyssey.cli.memory import find_example
@@ -47,21 +45,6 @@ def test_counts_of_the_table_of_layers(model):
     config = network.models[model]
     rows = layer_table(config)
     assert multiply_adds(network, config) == sum(row.multiply_adds for row in rows)
-
-
-def test_another_profiler_stays():
-    network = find_example("lenet5").network
-    seen = []
-
-    def profiler(*event):
-        seen.append(event)
-
-    sys.setprofile(profiler)
-    try:
-        multiply_adds(network, network.models["lenet5"])
-        assert sys.getprofile() is profiler
-    finally:
-        sys.setprofile(None)
 
 
 def test_the_size_of_the_image():

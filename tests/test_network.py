@@ -75,6 +75,11 @@ def test_what_a_family_need_not_say():
     assert plain.noise == plain.stated == ()
 
 
+def test_a_network_need_not_describe_its_layers():
+    with pytest.raises(ValueError, match="the network stack does not describe its"):
+        network().graph(Config())
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [

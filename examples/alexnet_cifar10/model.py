@@ -22,6 +22,7 @@ import numpy as np
 
 from odyssey.cli.example import Example
 from odyssey.cli.model_options import dropout_option, width_option
+from odyssey.graph import Graph
 from odyssey.init import initialize_by_name
 from odyssey.layers.context import Context, Gradients, Tensors
 from odyssey.layers.linear_relu import (
@@ -122,6 +123,18 @@ def forward(
     return logits, state, cache
 
 
+def describe(graph: Graph, x: str, config: AlexNetConfig) -> str:
+    """Note the layers of the forward; return the edge of the logits."""
+    h = graph.maxpool2d(graph.relu(graph.conv2d(x, "conv1", padding=3)), *POOL)
+    h = graph.maxpool2d(graph.relu(graph.conv2d(h, "conv2", padding=2)), *POOL)
+    for conv in ("conv3", "conv4", "conv5"):
+        h = graph.relu(graph.conv2d(h, conv, padding=1))
+    h = graph.flatten(graph.maxpool2d(h, *POOL))
+    for fc in ("fc1", "fc2"):
+        h = graph.relu(graph.linear(h, fc))
+    return graph.linear(h, "fc3")
+
+
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: AlexNetConfig
 ) -> Tensors:
@@ -179,6 +192,7 @@ NETWORK = Network(
     recognize=lambda shapes: AlexNetConfig(
         *shapes.get("conv1_bias", (48,)), *shapes.get("fc3_bias", (10,))
     ),
+    describe=describe,
     noise=("dropout",),
     stated=("width",),
 )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.cli.example import Example
+from odyssey.graph import Graph
 from odyssey.init import initialize_by_name
 from odyssey.layers.context import Tensors
 from odyssey.network import Network, Shapes
@@ -75,6 +76,15 @@ def forward(
     return logits, state, Cache(x, h1, pooled1, h2, flat, h3, h4)
 
 
+def describe(graph: Graph, x: str, config: LeNetConfig) -> str:
+    """Note the layers of the forward; return the edge of the logits."""
+    h = graph.maxpool2d(graph.relu(graph.conv2d(x, "conv1")), 2)
+    h = graph.maxpool2d(graph.relu(graph.conv2d(h, "conv2")), 2)
+    h = graph.relu(graph.linear(graph.flatten(h), "fc1"))
+    h = graph.relu(graph.linear(h, "fc2"))
+    return graph.linear(h, "fc3")
+
+
 def backward(
     grad_logits: np.ndarray, cache: Cache, params: Tensors, config: LeNetConfig
 ) -> Tensors:
@@ -116,5 +126,6 @@ NETWORK = Network(
     forward=forward,
     backward=backward,
     recognize=lambda shapes: LeNetConfig(*shapes.get("fc3_bias", (10,))),
+    describe=describe,
 )
 EXAMPLE = Example("LeNet-5", NETWORK, Path(__file__).resolve().parent, "lenet5_weights")

@@ -5,6 +5,7 @@ from pathlib import Path
 from odyssey.cli.example import Example
 from odyssey.network import Network
 from resnet18_cifar10 import architecture, model
+from resnet18_cifar10.description import describe
 from resnet18_cifar10.model_options import OPTIONS
 from resnet18_cifar10.recognition import config_from_shapes, untold
 
@@ -20,6 +21,7 @@ NETWORK = Network(
     fold=architecture.fold,
     check=architecture.check,
     untold=untold,
+    describe=describe,
     model_name=architecture.model_name,
     noise=architecture.CHANCES,
     stated=("width",),

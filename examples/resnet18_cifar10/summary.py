@@ -27,7 +27,7 @@ if __name__ == "__main__":
 
 from math import prod
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -36,15 +36,11 @@ from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.cli.option import DATA, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
-from odyssey.layers.listed import Layer
+from odyssey.layer_table import Row, layer_rows
 from odyssey.precision import BF16, FLOAT32
 from resnet18_cifar10.architecture import (
-    STEM_POOL,
     ResNetConfig,
     model_name,
-    network_blocks,
-    network_layers,
-    parameter_shapes,
     state_shapes,
 )
 from resnet18_cifar10.example import EXAMPLE
@@ -54,69 +50,17 @@ BYTES = 4  # of a float32
 ACTIVATION_BYTES = {FLOAT32: 4, BF16: 2}
 
 
-class Row(NamedTuple):
-    """A row of the table."""
-
-    name: str
-    output: tuple[int, ...]  # of one image, (K, P, Q)
-    parameters: int
-    multiply_adds: int = 0
-    kept: int = 0  # bytes of one image's activations that the backward needs
-
-
 def layer_table(
     config: ResNetConfig, side: int = SIDE, precision: str = FLOAT32
 ) -> list[Row]:
     """Return a row for each layer of a network, for images of side x side pixels."""
-    shapes, size = parameter_shapes(config), ACTIVATION_BYTES[precision]
-    rows = [Row("image", (3, side, side), 0, kept=size * 3 * side**2)]
-    strides = {block.name: block.stride for block in network_blocks(config)}
-    block_input = side
-    # with norms, as relus have the same places without them
-    for layer in network_layers(config._replace(normalize=True)):
-        name = layer.conv or layer.norm or ""  # every layer has one of the two
-        block = name.split("_")[0]
-        if name.endswith("_proj"):  # listed after its block, but has the block's input
-            P = -(-block_input // layer.stride)
-        else:
-            if strides.pop(block, None):  # the block's first layer
-                block_input = side
-            P = side = -(-side // layer.stride)  # rounded up, by the padding
-        K = layer.shape[0]
-        parts = [part for part in (layer.conv, layer.norm) if part]
-        if not config.normalize:
-            parts = [layer.conv or f"{block}_relu"]
-        parameters = sum(
-            prod(shape) for n, shape in shapes.items() if n.rpartition("_")[0] in parts
-        )
-        products = P * P * prod(layer.shape) if layer.conv else 0
-        kept = size * K * P * P * _arrays_kept(layer, config)
-        rows.append(Row(" ".join(parts), (K, P, P), parameters, products, kept))
-        if name == "conv1" and config.stem == "imagenet":
-            side = -(-side // STEM_POOL[1])
-            rows.append(Row("max pooling", (K, side, side), 0, 0, size * K * side**2))
-    K, features = shapes["fc_weights"]
-    mask = BYTES * features if config.dropout else 0  # float32 in every precision
-    rows.append(Row("average", (features,), 0, 0, size * features + mask))
-    rows.append(Row("fc", (K,), K * features + K, K * features))
+    graph = EXAMPLE.network.graph(config, (3, side, side))
+    rows = layer_rows(graph, ACTIVATION_BYTES[precision])
+    if config.dropout:  # the mask is float32 in every precision
+        *before, average, last = rows
+        kept = average.kept + BYTES * prod(average.output)
+        rows = [*before, average._replace(kept=kept), last]
     return rows
-
-
-def _arrays_kept(layer: Layer, config: ResNetConfig) -> int:
-    """Return how many arrays of a layer's output size the backward needs.
-
-    They are the output of the convolution, for the batch norm, and the next layer's
-    input, unless that is in the same branch.
-    """
-    if layer.conv and layer.conv.endswith("_proj"):
-        # the sum that it is added to is counted with the block
-        return 1 if layer.norm and config.normalize else 0
-    if not config.normalize:
-        return 1 if layer.norm else 0  # the backward of a relu needs only its output
-    last = "_conv3" if config.bottleneck else "_conv2"
-    if layer.conv and "_" in layer.conv and not layer.conv.endswith(last):
-        return 1
-    return 2 if layer.conv and layer.norm else 1
 
 
 def print_table(rows: list[Row]) -> None:

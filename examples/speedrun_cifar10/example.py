@@ -13,7 +13,7 @@ from speedrun_cifar10.architecture import (
     recognize,
     state_shapes,
 )
-from speedrun_cifar10.model import backward, forward
+from speedrun_cifar10.model import backward, describe, forward
 
 NETWORK = Network(
     family="speedrun",
@@ -25,6 +25,7 @@ NETWORK = Network(
     backward=backward,
     recognize=recognize,
     fold=fold,
+    describe=describe,
     model_name=lambda config: "speedrun",
     stated=("width",),
 )

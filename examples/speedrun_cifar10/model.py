@@ -32,6 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from odyssey.graph import Graph
 from odyssey.layers.context import Tensors
 from odyssey.ops.batch_norm import (
     BatchStatistics,
@@ -172,6 +173,17 @@ def inference(params: Tensors, x: np.ndarray, config: SpeedrunConfig) -> np.ndar
         h = conv2d(h, kernel, bias, padding=1)
         h = gelu(maxpool2d(h, 2) if unit.pooled else h)
     return h
+
+
+def describe(graph: Graph, x: str, config: SpeedrunConfig) -> str:
+    """Note the layers of the forward; return the edge of the logits."""
+    h = graph.gelu(graph.conv2d(x, "whiten"))
+    for unit in units(config):
+        h = graph.conv2d(h, unit.conv, padding=1)
+        h = graph.maxpool2d(h, 2) if unit.pooled else h
+        h = graph.gelu(graph.batch_norm2d(h, unit.norm, BN_EPS))
+    features = graph.flatten(graph.maxpool2d(h, 3))
+    return graph.scale(graph.linear(features, "fc"), 1 / graph.shapes[features][0])
 
 
 def backward(

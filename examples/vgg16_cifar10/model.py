@@ -34,6 +34,7 @@ import numpy as np
 
 from odyssey.cli.example import Example
 from odyssey.cli.model_options import dropout_option, width_option
+from odyssey.graph import Graph
 from odyssey.init import initialize_by_name
 from odyssey.layers.blocks import run_blocks, run_blocks_backward
 from odyssey.layers.context import Context, Gradients, Tensors
@@ -179,6 +180,20 @@ def forward(
     return logits, context.new_state, Cache(caches, fc1, fc2, h)
 
 
+def describe(graph: Graph, x: str, config: VGGConfig) -> str:
+    """Note the layers of the forward; return the edge of the logits."""
+    h = x
+    for block in network_blocks(config):
+        for layer in block:
+            assert layer.conv is not None  # no batch norm stands alone here
+            h = graph.conv_norm(h, layer.conv, layer.norm)
+        h = graph.maxpool2d(h, 2)
+    h = graph.flatten(h)
+    for fc in ("fc1", "fc2"):
+        h = graph.relu(graph.linear(h, fc))
+    return graph.linear(h, "fc3")
+
+
 def backward(
     grad_logits: np.ndarray,
     cache: Cache,
@@ -233,6 +248,7 @@ NETWORK = Network(
     backward=backward,
     recognize=recognize,
     fold=fold,
+    describe=describe,
     model_name=lambda config: "vgg16_bn" if config.normalize else "vgg16",
     noise=("dropout",),
     stated=("width",),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from described import arrays_in
 from family import KINDS
 from programs import run_apart, run_here
 from resnet18_cifar10.architecture import MODELS, initialize
@@ -9,23 +10,6 @@ from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.summary import layer_table
 
 from odyssey.precision import PRECISIONS, in_precision
-
-
-def arrays_in(cache, x):
-    """All arrays of a cache, each memory once."""
-    found = {}
-
-    def walk(value):
-        if isinstance(value, np.ndarray):
-            if value.ndim in (2, 4) and value.shape[1:] != (1, 1, 1):
-                key = value.__array_interface__["data"][0]
-                found[key] = value
-        elif isinstance(value, (tuple, list)):
-            for part in value:
-                walk(part)
-
-    walk(cache)
-    return found.values()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -38,7 +22,7 @@ def test_activations_and_parameters_are_those_of_the_model(kind, precision):
     network = in_precision(NETWORK, precision)
     _, _, cache = network.forward(params, state, x, config, rng=rng)
     rows = layer_table(config, side=9, precision=precision)
-    kept = sum(array.nbytes for array in arrays_in(cache, x))
+    kept = sum(array.nbytes for array in arrays_in(cache))
     assert 3 * sum(row.kept for row in rows) == kept
     assert sum(row.parameters for row in rows) == sum(p.size for p in params.values())
     assert rows[-2].output == (cache.features.shape[1],)
@@ -73,7 +57,7 @@ def test_the_networks_for_imagenet_have_their_published_sizes(
     rows = layer_table(config, side=224)
     assert sum(row.parameters for row in rows) == parameters
     assert sum(row.multiply_adds for row in rows) == products
-    assert rows[2] == ("max pooling", (64, 56, 56), 0, 0, 4 * 64 * 56 * 56)
+    assert rows[2] == ("maxpool", (64, 56, 56), 0, 0, 4 * 64 * 56 * 56)
 
 
 def test_the_program_prints_it():
