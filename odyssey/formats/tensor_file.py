@@ -11,6 +11,10 @@ import numpy as np
 from odyssey.weights.files import WeightsError
 from odyssey.weights.tensor_set import summary
 
+#: The key of metadata with what an Odyssey manifest says of the model: its name, its
+#: options, the classes, mean and deviation; in any format, so that it survives.
+ODYSSEY = "odyssey"
+
 
 class FormatError(WeightsError):
     """A file is damaged, is of another format, or holds what is refused."""
