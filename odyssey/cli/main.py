@@ -5,7 +5,6 @@ than importing Numba.
 """
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import click
 
 from odyssey.cli.command import Group
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
-from odyssey.cli.option import LOGGING, SCHEDULE, debug_option, option
+from odyssey.cli.option import SCHEDULE, debug_option, option
 from odyssey.cli.startup import check_environment
 from odyssey.errors import InputError, one_line
 from odyssey.output import goes_on_unheard
@@ -26,6 +25,7 @@ ELSEWHERE = {
     "augmentation": "odyssey.cli.augmentation",
     "download": "odyssey.cli.download",
     "example": "odyssey.cli.copy_example",
+    "info": "odyssey.cli.info",
     "memory": "odyssey.cli.memory",
     "plot": "odyssey.cli.plot",
 }
@@ -89,19 +89,6 @@ def verify(ctx: click.Context, directory: Path) -> None:
     except KeyboardInterrupt:
         ctx.exit(130)
     ctx.exit(1 if failed else 0)
-
-
-@main.command()
-@option("--json", "as_json", group=LOGGING, is_flag=True, help="Print one JSON object.")
-def info(as_json: bool) -> None:
-    """Print versions, threads, BLAS and the kernels' cache folder."""
-    from odyssey.cli.program import exit_statuses
-
-    with exit_statuses():
-        from odyssey.info import collect, describe
-
-        known = collect()
-        click.echo(json.dumps(known, indent=2) if as_json else describe(known))
 
 
 @main.command()

@@ -19,7 +19,7 @@ import contextlib
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,6 +78,7 @@ def save_folder(
     directory: str | os.PathLike,
     *,
     metadata: Mapping[str, Any],
+    advance: Callable[[int], object] | None = None,
 ) -> None:
     """Write a set of tensors to a folder, replacing the set that is there.
 
@@ -90,6 +91,7 @@ def save_folder(
     tensors : by name, at least one; names are 1 to 120 of ``A-Za-z0-9._-``
     directory : created if necessary
     metadata : JSON for the manifest: the model and its options
+    advance : called with the bytes of each tensor that is on disk, to show progress
 
     Raises
     ------
@@ -110,7 +112,7 @@ def save_folder(
         with contextlib.suppress(WeightsError):  # a damaged set need not be kept
             _finish(directory)
         with temporary_directory(directory, "weights") as staging:
-            write_set(staging, tensors, "weights", metadata)
+            write_set(staging, tensors, "weights", metadata, advance)
             pending = directory / PENDING
             if os.path.lexists(pending):
                 discard(pending, "weights-old")

@@ -9,7 +9,7 @@ estimated from training images.
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +46,8 @@ def save_weights(
     config: Config,
     directory: str | os.PathLike,
     metadata: Mapping[str, Any] | None = None,
+    *,
+    advance: Callable[[int], object] | None = None,
 ) -> None:
     """Save parameters and running statistics, replacing those in the folder.
 
@@ -56,6 +58,7 @@ def save_weights(
     config : the model's options, written into the manifest
     directory : created if necessary
     metadata : further keys of the manifest: where the weights come from
+    advance : called with the bytes of each tensor that is on disk, to show progress
 
     Raises
     ------
@@ -66,7 +69,7 @@ def save_weights(
     shapes = {**network.parameter_shapes(config), **network.state_shapes(config)}
     _check(tensors, shapes, directory, model)
     metadata = {**(metadata or {}), "model": model, **config._asdict()}
-    save_folder(tensors, directory, metadata=metadata)
+    save_folder(tensors, directory, metadata=metadata, advance=advance)
 
 
 def load_weights(network: Network, directory: str | os.PathLike) -> LoadedWeights:

@@ -6,7 +6,7 @@ replaces an old one.
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,16 @@ def check_set(
 
 
 def write_set(
-    directory: Path, tensors: Mapping[str, np.ndarray], kind: str, header: Mapping
+    directory: Path,
+    tensors: Mapping[str, np.ndarray],
+    kind: str,
+    header: Mapping,
+    advance: Callable[[int], object] | None = None,
 ) -> None:
-    """Write tensors, then the manifest, to an empty folder, flushed to disk."""
+    """Write tensors, then the manifest, to an empty folder, flushed to disk.
+
+    ``advance`` is called with the bytes of each tensor that is on disk.
+    """
     entries = {}
     for name, tensor in tensors.items():
         chunks = encode_tensor(tensor, name)
@@ -73,6 +80,8 @@ def write_set(
             digest.update(chunk)
         size = sum(map(len, chunks))
         entries[name] = _entry(name, tensor, size, digest.hexdigest())
+        if advance is not None:
+            advance(tensor.nbytes)
     write_new_file(directory / MANIFEST, encode_manifest(kind, header, entries))
     fsync_directory(directory)
 
