@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from odyssey.data.file_kinds import HEAD_BYTES, kind_of
-from odyssey.formats import hex_folder, safetensors
+from odyssey.formats import hex_folder, pytorch, safetensors
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.weights.files import dead_link, file_size
 from odyssey.weights.strict_json import parse_json
 
 #: Modules and functions that write a format, by the suffixes of its files.
 WRITERS = {
+    (".pth", ".pt", ".th"): ("pytorch", "write_pytorch"),
     (".safetensors",): ("safetensors", "write_safetensors"),
     ("",): ("hex_folder", "write_hex_folder"),
 }
@@ -64,6 +65,8 @@ def _read(path: Path) -> TensorFile:
     size = file_size(path)
     with open(path, "rb") as file:
         head = file.read(HEAD_BYTES)
+    if pytorch.is_pytorch(head):
+        return pytorch.read_pytorch(path)
     if safetensors.is_safetensors(head, size) or path.suffix == ".safetensors":
         return safetensors.read_safetensors(path)
     if hex_folder.is_hex_file(head):

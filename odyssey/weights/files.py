@@ -85,7 +85,7 @@ def file_size(path: str | os.PathLike) -> int:
     return status.st_size
 
 
-def write_new_file(path: str | os.PathLike, *chunks: bytes) -> None:
+def write_new_file(path: str | os.PathLike, *chunks: bytes | memoryview) -> None:
     """Write ``chunks`` to a new file, and flush it to disk; refuse an existing file."""
     try:
         with open(path, "xb") as file:
@@ -97,7 +97,7 @@ def write_new_file(path: str | os.PathLike, *chunks: bytes) -> None:
         raise _named(error, path) from None
 
 
-def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes) -> None:
+def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes | memoryview) -> None:
     """Replace the content of a file; a crash leaves either the old or the new content.
 
     After a failure the temporary file is removed and the old content is still there.
