@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from odyssey.foreign import ForeignNames
 from odyssey.graph import IMAGES, Graph
 from odyssey.layers.context import Tensors
 
@@ -74,11 +75,16 @@ class Network(NamedTuple):
     noise: tuple[str, ...] = ()  # options that are probabilities, used in training only
     stated: tuple[str, ...] = ()  # options that are printed even at their defaults
     by_blocks: bool = False  # takes ``recompute`` and ``reuse``, see `layers/blocks.py`
+    foreign: ForeignNames | None = None  # names of the layers in other tools
 
     @property
     def usual(self) -> str:
         """Return the name of the default model."""
         return next(iter(self.models))
+
+    def tensor_shapes(self, config: Config) -> Shapes:
+        """Return names and shapes of the parameters, then of the state."""
+        return {**self.parameter_shapes(config), **self.state_shapes(config)}
 
     @property
     def option_names(self) -> tuple[str, ...]:

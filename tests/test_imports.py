@@ -34,7 +34,7 @@ STOREYS = (
     ),
     ("kernels",),
     ("central_differences", "ops", "optim", "muon", "init", "folding", "schedules"),
-    ("graph",),
+    ("graph", "foreign"),
     ("gradcheck", "layers", "network", "precision"),
     ("weights", "data"),
     ("info", "warmup", "footprint", "multiply_adds", "layer_table", "formats"),

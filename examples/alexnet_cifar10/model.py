@@ -22,6 +22,7 @@ import numpy as np
 
 from odyssey.cli.example import Example
 from odyssey.cli.model_options import dropout_option, width_option
+from odyssey.foreign import numbered
 from odyssey.graph import Graph
 from odyssey.init import initialize_by_name
 from odyssey.layers.context import Context, Gradients, Tensors
@@ -194,6 +195,14 @@ NETWORK = Network(
     ),
     describe=describe,
     noise=("dropout",),
+    foreign=numbered(
+        lambda config: {
+            "features": {0: "conv1", 3: "conv2", 6: "conv3", 8: "conv4", 10: "conv5"},
+            "classifier": {1: "fc1", 4: "fc2", 6: "fc3"},
+        },
+        AlexNetConfig(),
+        parameter_shapes,
+    ),
     stated=("width",),
 )
 EXAMPLE = Example(

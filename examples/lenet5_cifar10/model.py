@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.cli.example import Example
+from odyssey.foreign import same_names
 from odyssey.graph import Graph
 from odyssey.init import initialize_by_name
 from odyssey.layers.context import Tensors
@@ -126,6 +127,7 @@ NETWORK = Network(
     forward=forward,
     backward=backward,
     recognize=lambda shapes: LeNetConfig(*shapes.get("fc3_bias", (10,))),
+    foreign=same_names("conv1", "conv2", "fc1", "fc2", "fc3"),
     describe=describe,
 )
 EXAMPLE = Example("LeNet-5", NETWORK, Path(__file__).resolve().parent, "lenet5_weights")

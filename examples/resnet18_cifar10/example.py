@@ -6,6 +6,7 @@ from odyssey.cli.example import Example
 from odyssey.network import Network
 from resnet18_cifar10 import architecture, model
 from resnet18_cifar10.description import describe
+from resnet18_cifar10.foreign import FOREIGN
 from resnet18_cifar10.model_options import OPTIONS
 from resnet18_cifar10.recognition import config_from_shapes, untold
 
@@ -26,6 +27,7 @@ NETWORK = Network(
     noise=architecture.CHANCES,
     stated=("width",),
     by_blocks=True,
+    foreign=FOREIGN,
 )
 
 EXAMPLE = Example(

@@ -13,6 +13,7 @@ from speedrun_cifar10.architecture import (
     recognize,
     state_shapes,
 )
+from speedrun_cifar10.foreign import FOREIGN
 from speedrun_cifar10.model import backward, describe, forward
 
 NETWORK = Network(
@@ -28,6 +29,7 @@ NETWORK = Network(
     describe=describe,
     model_name=lambda config: "speedrun",
     stated=("width",),
+    foreign=FOREIGN,
 )
 
 OPTIONS = [

@@ -34,6 +34,7 @@ import numpy as np
 
 from odyssey.cli.example import Example
 from odyssey.cli.model_options import dropout_option, width_option
+from odyssey.foreign import Lists, numbered
 from odyssey.graph import Graph
 from odyssey.init import initialize_by_name
 from odyssey.layers.blocks import run_blocks, run_blocks_backward
@@ -235,6 +236,19 @@ def recognize(shapes: Mapping[str, tuple[int, ...]]) -> VGGConfig:
     return VGGConfig(kernel[0], classes[0], normalize="s1_bn1_gamma" in shapes)
 
 
+def their_layers(config: VGGConfig) -> Lists:
+    """Return the numbers of the layers in torchvision's lists of modules."""
+    features, number = {}, 0  # number: of the next module
+    for block in network_blocks(config):
+        for layer in block:
+            for name in filter(None, (layer.conv, layer.norm)):
+                features[number] = name
+                number += 1
+            number += 1  # relu
+        number += 1  # max pooling
+    return {"features": features, "classifier": {0: "fc1", 3: "fc2", 6: "fc3"}}
+
+
 NETWORK = Network(
     family="vgg16",
     models={"vgg16": VGGConfig(), "vgg16_bn": VGGConfig(normalize=True)},
@@ -253,6 +267,14 @@ NETWORK = Network(
     noise=("dropout",),
     stated=("width",),
     by_blocks=True,
+    foreign=numbered(
+        their_layers,
+        VGGConfig(normalize=True),
+        parameter_shapes,
+        normalized=lambda config: [
+            (layer.conv, layer.norm) for layer in network_layers(config) if layer.norm
+        ],
+    ),
 )
 EXAMPLE = Example(
     "VGG-16",

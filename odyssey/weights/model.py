@@ -95,7 +95,7 @@ def model_of(
     directory: str | os.PathLike,
 ) -> LoadedWeights:
     """Return the model of tensors read from ``directory``; see `load_weights`."""
-    config = _config(network, tensors, manifest, directory)
+    config = config_of(network, tensors, manifest, directory)
     params, state = network.parameter_shapes(config), network.state_shapes(config)
     # Only a set without a manifest may lack statistics, as the original project's do.
     lacks_statistics = state and state.keys().isdisjoint(tensors)
@@ -153,7 +153,7 @@ def estimate_running_statistics(
     return {name: (t / count).astype(dtype) for name, t in total.items()}
 
 
-def _config(
+def config_of(
     network: Network,
     tensors: Tensors,
     manifest: Mapping[str, Any] | None,

@@ -1,8 +1,12 @@
-"""Measure memory."""
+"""Measure memory; find the examples' networks."""
 
+import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 
 @pytest.fixture

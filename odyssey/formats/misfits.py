@@ -1,0 +1,104 @@
+"""What keeps a file's tensors from being a network's, with the names most like it."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from odyssey.formats.renaming import Renamed, stripped, their_name
+from odyssey.formats.tensor_file import FormatError
+from odyssey.network import Config, Network
+
+MOST_COMPARED = 200  # names that a similar one is looked for among
+
+
+class NamesError(FormatError):
+    """Tensors that are not a network's; ``problems`` has a line for each."""
+
+    def __init__(self, summary: str, problems: list[str]) -> None:
+        super().__init__(f"{summary}: {'; '.join(problems)}")
+        self.summary, self.problems = summary, problems
+
+
+class Misfits(NamedTuple):
+    """What is wrong with tensors that should be a network's."""
+
+    missing: list[str]  # names here
+    unexpected: list[str]  # names in the file
+    misshapen: dict[str, str]  # names in the file: what is wrong
+
+    @property
+    def number(self) -> int:
+        """Return how many tensors are wrong."""
+        return sum(map(len, self))
+
+    def numbers(self) -> str:
+        """Return how many tensors are wrong, by kind, as text."""
+        kinds = ("missing", "unexpected", "of another shape or dtype")
+        return ", ".join(
+            f"{len(found)} {kind}"
+            for found, kind in zip(self, kinds, strict=True)
+            if found
+        )
+
+    def lines(
+        self, network: Network, found: Renamed, theirs: dict[str, str]
+    ) -> list[str]:
+        """Return a line for each tensor, in the spelling of the file.
+
+        One that is missing has the unexpected name beside it that is most like it, and
+        the other way round.
+        """
+        written = _written(network, found.config, theirs)
+        missing = [written(name) for name in self.missing]
+        return [
+            *(f"{n} is missing{_nearest(n, self.unexpected)}" for n in missing),
+            *(f"{n} is unexpected{_nearest(n, missing)}" for n in self.unexpected),
+            *(f"{name} {wrong}" for name, wrong in self.misshapen.items()),
+        ]
+
+
+def misfits_of(
+    network: Network,
+    found: Renamed,
+    theirs: Mapping[str, str],
+    manifest: Mapping[str, Any] | None,
+) -> Misfits:
+    """Return what keeps tensors from being the network's."""
+    tensors, shapes = found.tensors, network.tensor_shapes(found.config)
+    state = network.state_shapes(found.config)
+    # Odyssey's own names without a manifest: the original project kept no statistics
+    old = not manifest and not any("." in name for name in theirs.values())
+    if old and state.keys().isdisjoint(tensors):
+        shapes = network.parameter_shapes(found.config)
+    wrong = {}
+    for name, shape in shapes.items():
+        tensor = tensors.get(name)
+        if tensor is not None and tensor.shape != tuple(shape):
+            wrong[theirs[name]] = f"has shape {tensor.shape}, not {tuple(shape)}"
+        elif tensor is not None and tensor.dtype.kind != "f":
+            wrong[theirs[name]] = f"has dtype {tensor.dtype}, not float32 or float64"
+    return Misfits(
+        [name for name in shapes if name not in tensors],
+        [theirs[name] for name in tensors if name not in shapes],
+        wrong,
+    )
+
+
+def _written(
+    network: Network, config: Config, theirs: Mapping[str, str]
+) -> Callable[[str], str]:
+    """Return the function that writes a name here as the file would have it."""
+    names = set(theirs.values())
+    foreign = network.foreign
+    if foreign is None or not any("." in name for name in names):
+        return lambda name: name
+    tables = [foreign.modules(config, style) for style in foreign.styles]
+    parents = {name.rpartition(".")[0] for name in stripped(names, "")}
+    likest = max(tables, key=lambda table: len(parents & set(table.values())))
+    return lambda name: their_name(name, likest)
+
+
+def _nearest(name: str, others: list[str]) -> str:
+    """Return the name most like this one as text to follow it, "" if none is."""
+    near = difflib.get_close_matches(name, others[:MOST_COMPARED], 1)
+    return f" (like it: {near[0]})" if near else ""
