@@ -19,6 +19,7 @@ STOREYS = (
         "lazy",
         "cpu_quota",
         "forks",
+        "pickle_machine",
         "processor",
         "bfloat16",
         "reference",
