@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from odyssey.data.file_kinds import HEAD_BYTES, kind_of
-from odyssey.formats import hex_folder, pytorch, safetensors
+from odyssey.formats import hex_folder, npz, pytorch, safetensors
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.weights.files import dead_link, file_size
 from odyssey.weights.strict_json import parse_json
@@ -23,6 +23,7 @@ from odyssey.weights.strict_json import parse_json
 WRITERS = {
     (".pth", ".pt", ".th"): ("pytorch", "write_pytorch"),
     (".safetensors",): ("safetensors", "write_safetensors"),
+    (".npz",): ("npz", "write_npz"),
     ("",): ("hex_folder", "write_hex_folder"),
 }
 READ = "PyTorch, safetensors, NumPy (npz) and folders of hex files"
@@ -65,6 +66,8 @@ def _read(path: Path) -> TensorFile:
     size = file_size(path)
     with open(path, "rb") as file:
         head = file.read(HEAD_BYTES)
+    if npz.is_npz(head):
+        return npz.read_npz(path)
     if pytorch.is_pytorch(head):
         return pytorch.read_pytorch(path)
     if safetensors.is_safetensors(head, size) or path.suffix == ".safetensors":

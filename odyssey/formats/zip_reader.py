@@ -73,6 +73,7 @@ class ZipReader:
 
     def __init__(self, file: BinaryIO, size: int, allowance: Allowance):
         self._file, self._size, self._allowance = file, size, allowance
+        self.comment = b""  # on the whole file
         self.records = {record.name: record for record in self._directory()}
         self.unchecked = 0  # records read that have no checksum
 
@@ -190,6 +191,7 @@ class ZipReader:
         limit = first + place  # the directory ends before this
         if len(tail) - place - END.size != comment or disk not in (0, 0xFFFF):
             raise FormatError("the end of its directory is damaged")
+        self.comment = tail[place + END.size :]
         if 0xFFFF in (disk, count) or ZIP64_MARK in (length, start):
             limit, start, length, count = self._end64(limit)
         if start + length > limit:

@@ -6,7 +6,7 @@ records give the same bytes: there are no dates.
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from odyssey.formats.zip_reader import (
     CENTRAL,
@@ -24,6 +24,7 @@ from odyssey.formats.zip_reader import (
     ZIP64_MARK,
 )
 
+Piece = bytes | memoryview
 ALIGNMENT = 64
 #: From here on 32 bits do not hold a size or place, and 16 a number of records.
 LIMIT, LIMIT_COUNT = ZIP64_MARK, 0xFFFF
@@ -32,36 +33,40 @@ _PADDING_FIELD = int.from_bytes(b"FB", "little")  # as PyTorch calls it
 _VERSION = 45  # of the format: the first with records beyond 4 GiB
 
 
-def zip_chunks(records: Mapping[str, bytes | memoryview]) -> list[bytes | memoryview]:
+def zip_chunks(
+    records: Mapping[str, Piece | Sequence[Piece]], comment: bytes = b""
+) -> list[Piece]:
     """Return the file as chunks to write one after the other; contents are not copied.
 
     Parameters
     ----------
     records
-        The bytes of each record by name, in order.
+        The bytes of each record by name, in order; in several pieces, if need be.
+    comment
+        On the whole file, of at most 65,535 bytes.
     """
-    chunks: list[bytes | memoryview] = []
+    chunks: list[Piece] = []
     directory = b""
     place = 0
     for name, content in records.items():
-        raw_name, size = name.encode(), len(content)
+        pieces = [content] if isinstance(content, Piece) else content
+        raw_name, size, checksum = name.encode(), sum(map(len, pieces)), 0
+        for piece in pieces:
+            checksum = zlib.crc32(piece, checksum)
         sizes, wide = _narrow(size, size)
         padding = -(place + LOCAL.size + len(raw_name) + len(wide) + 4) % ALIGNMENT
         extra = wide + struct.pack("<2H", _PADDING_FIELD, padding) + b"Z" * padding
-        head = (_VERSION, _UTF8, STORED, 0, 0, zlib.crc32(content))
-        chunks += [
-            LOCAL.pack(LOCAL_SIGNATURE, *head, *sizes, len(raw_name), len(extra)),
-            raw_name + extra,
-            content,
-        ]
+        head = (_VERSION, _UTF8, STORED, 0, 0, checksum)
+        header = LOCAL.pack(LOCAL_SIGNATURE, *head, *sizes, len(raw_name), len(extra))
+        chunks += [header, raw_name + extra, *pieces]
         (*sizes, start), wide = _narrow(size, size, place)
         lengths = (len(raw_name), len(wide), 0)  # no comment
         directory += CENTRAL.pack(
             CENTRAL_SIGNATURE, _VERSION, *head, *sizes, *lengths, 0, 0, 0, start
         )
         directory += raw_name + wide
-        place += sum(map(len, chunks[-3:]))
-    return [*chunks, directory, _end(len(records), len(directory), place)]
+        place += len(header) + len(raw_name) + len(extra) + size
+    return [*chunks, directory, _end(len(records), len(directory), place, comment)]
 
 
 def _narrow(*values: int) -> tuple[list[int], bytes]:
@@ -77,7 +82,7 @@ def _narrow(*values: int) -> tuple[list[int], bytes]:
     )
 
 
-def _end(count: int, size: int, place: int) -> bytes:
+def _end(count: int, size: int, place: int, comment: bytes) -> bytes:
     """Return what follows the directory of ``size`` bytes that begins at ``place``."""
     narrow, wide = _narrow(size, place)
     numbers = (count, count)
@@ -96,4 +101,5 @@ def _end(count: int, size: int, place: int) -> bytes:
             size,
             place,
         ) + LOCATOR.pack(LOCATOR_SIGNATURE, 0, place + size, 1)
-    return end + END.pack(END_SIGNATURE, 0, 0, *numbers, *narrow, 0)
+    end += END.pack(END_SIGNATURE, 0, 0, *numbers, *narrow, len(comment))
+    return end + comment

@@ -14,6 +14,7 @@ TENSORS = {"layer.0.weight": numbers("float32"), "b": numbers("int64", (2, 3))}
 #: Suffixes, with the kind that is read from such a file.
 KINDS = {
     ".safetensors": "safetensors",
+    ".npz": "NumPy (npz)",
     ".pth": "PyTorch (zip)",
     ".pt": "PyTorch (zip)",
     ".th": "PyTorch (zip)",
