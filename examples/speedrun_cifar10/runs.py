@@ -14,7 +14,11 @@ import click
 import numpy as np
 
 from odyssey.cli.data_options import load_data
-from odyssey.cli.model_options import chosen_config, recipe_options
+from odyssey.cli.model_options import (
+    check_image_shape,
+    chosen_config,
+    recipe_options,
+)
 from odyssey.cli.train import (
     check_recompute,
     header,
@@ -98,7 +102,7 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
     Interrupted
         After a signal; the run can be resumed.
     """
-    data, held_out = load_data(options)
+    data, held_out = load_data(options, stop)
     images, labels = data.train_images, data.train_labels
     if len(images) < options.batch_size:
         raise click.BadParameter(
@@ -107,6 +111,8 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
         )
     options.model, options.num_classes = NETWORK.usual, None
     config = chosen_config(EXAMPLE, options, data.num_classes)
+    if options.image_size:  # the user's choice
+        check_image_shape(NETWORK, config, data)
     recipe = make_recipe(
         options, data, recipe_options(NETWORK, config, data.num_classes)
     )
@@ -179,7 +185,8 @@ def make_recipe(
     options: SimpleNamespace, data: Dataset, model_options: dict[str, Any]
 ) -> Recipe:
     """Return the recipe of a run."""
-    names = ("epochs", "batch_size", "dataset", "precision", "seed", "val_split")
+    names = ("epochs", "batch_size", "precision", "seed", "val_split")
+    names += ("dataset", "image_size")
     return Recipe(
         model=options.model,
         model_options=model_options,

@@ -21,6 +21,7 @@ from odyssey.cli.command import Command
 from odyssey.cli.data_options import (
     data_options,
     dataset_options,
+    load_or_advise,
     loader_options,
     refuse_randaugment_of_greys,
 )
@@ -28,9 +29,9 @@ from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
+from odyssey.data.folder import IMAGE_SIZE
 from odyssey.data.loader import BatchLoader
 from odyssey.data.randaugment import OPERATIONS, apply_operation
-from odyssey.data.sets import load_dataset
 from odyssey.errors import InputError
 from odyssey.training.pictures import contact_sheet, denormalize
 from odyssey.weights.files import atomic_write_bytes
@@ -144,7 +145,12 @@ def main(debug: bool, **options: Any) -> None:
 
 def draw(options: SimpleNamespace) -> None:
     """Draw the sheet that the options describe, and write it."""
-    data = load_dataset(options.dataset, options.data_dir)
+    data = load_or_advise(
+        options.dataset,
+        options.data_dir,
+        image_size=options.image_size or IMAGE_SIZE,
+        parts=("train",),
+    )
     if options.operations or options.randaugment[0]:
         hint = "--operations" if options.operations else "--randaugment"
         refuse_randaugment_of_greys(data, hint)

@@ -20,16 +20,17 @@ from odyssey.cli.data_options import (
     load_or_advise,
 )
 from odyssey.cli.example import Example
+from odyssey.cli.image_meter import ImageMeter
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.data.dataset import Dataset
-from odyssey.data.image_files import classify_files
-from odyssey.data.sets import DATASETS, PUBLISHED, make_eval_loader
+from odyssey.data.sets import DATASETS, FOLDER, PUBLISHED, make_eval_loader
 from odyssey.errors import InputError, warn
 from odyssey.network import Network
 from odyssey.precision import in_precision
+from odyssey.training.classification import classify_files
 from odyssey.training.evaluation import BATCH_SIZE, evaluate
 from odyssey.training.origin import Origin, origin_of
 from odyssey.training.saved_model import open_model
@@ -78,9 +79,37 @@ def meant_dataset(trained_on: str | None, dataset: str) -> str:
     """Return advice to use the data set of training, "" if ``dataset`` is that one."""
     if trained_on not in DATASETS or trained_on == dataset:
         return ""
+    titles = {"synthetic": "the synthetic set", FOLDER: "a folder of images"}
     known = PUBLISHED.get(trained_on)
-    title = known.title if known else "the synthetic set"
-    return f"These weights were trained on {title}: --dataset {trained_on}"
+    title = known.title if known else titles[trained_on]
+    place = " --data-dir DIR" if trained_on == FOLDER else ""
+    return f"These weights were trained on {title}: --dataset {trained_on}{place}"
+
+
+def folder_options_of(options: SimpleNamespace, origin: Origin) -> dict[str, Any]:
+    """Return the options of `load_folder`: images as in training, and needed ones only.
+
+    Raises
+    ------
+    InputError
+        If the model takes no square images of three colours.
+    """
+    if options.dataset != FOLDER:
+        return {}
+    C, H, W = origin.image_shape
+    if C != 3 or H != W:
+        raise InputError(
+            f"the model takes images of {C} x {H} x {W}, which --dataset {FOLDER} does "
+            "not give; --images does"
+        )
+    parts = ["train"] if options.recalibrate else []
+    return {
+        "image_size": options.image_size or H,
+        "fit": origin.fit,
+        "classes": origin.classes or None,
+        "parts": parts if options.images else [*parts, "test"],
+        "observer": ImageMeter(err=True),
+    }
 
 
 def classify(example: Example, options: SimpleNamespace) -> None:
@@ -96,7 +125,8 @@ def classify(example: Example, options: SimpleNamespace) -> None:
         advice = meant
         if not meant and options.dataset in PUBLISHED:
             advice = how_to_download(options.dataset, options.data_dir)
-        data = load_or_advise(options.dataset, options.data_dir, advice)
+        own = folder_options_of(options, origin)
+        data = load_or_advise(options.dataset, options.data_dir, advice, **own)
         ours, theirs = len(origin.classes) or K, data.num_classes
         if ours != theirs:
             raise InputError(
@@ -118,10 +148,11 @@ def classify(example: Example, options: SimpleNamespace) -> None:
             numbered(origin.classes, K),
             dtype,
             image_shape=origin.image_shape,
+            fit=origin.fit,
             mean=origin.mean,
             std=origin.std,
         )
-        print_files(results, options.as_json)
+        print_files(results, options.as_json, origin.classes)
         return
     assert data is not None  # read above
     test = data.test_images[: options.limit], data.test_labels[: options.limit]

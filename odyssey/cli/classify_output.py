@@ -1,14 +1,16 @@
 """What the program that classifies prints: tables, or one JSON object."""
 
 import json
+import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 import numpy as np
 
-from odyssey.data.image_files import number
 from odyssey.errors import EXIT_USAGE, one_line
+from odyssey.training.classification import number
 from odyssey.training.evaluation import Evaluation
 
 #: Up to this number of classes the confusion matrix is printed; more would not fit on a
@@ -92,8 +94,30 @@ def print_mistakes(names: Sequence[str], confusion: np.ndarray) -> None:
             click.echo(f"{names[true]:{width}}  {names[answer]:{width}}  {count:6}")
 
 
-def print_files(results: Iterable[dict], as_json: bool) -> None:
-    """Print what `classify_files` yields; exit with status 2 if there is an error."""
+def right_by_folder(
+    predictions: Sequence[dict], classes: Sequence[str]
+) -> tuple[int, int] | None:
+    """Return how many files are in the folder of their class, and of how many.
+
+    None if a file is in a folder whose name is no class.
+    """
+    correct = 0
+    for prediction in predictions:
+        folder = os.path.basename(os.path.dirname(os.path.abspath(prediction["file"])))
+        name = unicodedata.normalize("NFC", folder)
+        if name not in classes:
+            return None
+        correct += prediction["top"][0]["class"] == name
+    return (correct, len(predictions)) if predictions else None
+
+
+def print_files(
+    results: Iterable[dict], as_json: bool, classes: Sequence[str] = ()
+) -> None:
+    """Print what `classify_files` yields; exit with status 2 if there is an error.
+
+    If all files are in folders with names of ``classes``, the accuracy comes last.
+    """
     predictions: list[dict] = []
     errors: list[dict] = []
     for result in results:
@@ -101,8 +125,17 @@ def print_files(results: Iterable[dict], as_json: bool) -> None:
         if "top" in result and not as_json:
             best = (f"{t['class']} {percent(t['probability'])}" for t in result["top"])
             click.echo(f"{result['file']}: {', '.join(best)}")
+    right = right_by_folder(predictions, classes)
     if as_json:
-        click.echo(json.dumps({"predictions": predictions, "errors": errors}))
+        values = {"predictions": predictions, "errors": errors}
+        if right is not None:
+            values |= {"correct": right[0], "total": right[1]}
+        click.echo(json.dumps(values))
+    elif right is not None and right[1] > 1:
+        share = percent(right[0] / right[1])
+        click.echo(
+            f"accuracy {share} ({right[0]} of {right[1]}), by the folders' names"
+        )
     for result in errors:
         click.echo(f"Error: {one_line(result['error'])}", err=True)
     if errors:

@@ -31,6 +31,7 @@ from odyssey.cli.program import exit_statuses
 from odyssey.cli.series import OWN, TRAIN, check
 from odyssey.cli.series_options import SEED, SeveralValues, place_options
 from odyssey.cli.train import train_program
+from odyssey.data.folder import IMAGE_SIZE
 from odyssey.data.sets import usual_data_dir
 from odyssey.errors import Interrupted, ProgramError
 from odyssey.multiply_adds import multiply_adds
@@ -110,6 +111,7 @@ def run_of(contender: Contender, options: SimpleNamespace, **own: Any) -> Run:
         "width": contender.width,
         "dataset": options.dataset,
         "data_dir": options.data_dir or usual_data_dir(options.dataset),
+        "image_size": options.image_size,
         "limit_train": options.limit_train,
         "threads": options.threads,
         "seed": options.seed,
@@ -179,7 +181,8 @@ def compare(options: SimpleNamespace) -> None:
         run = whole_run(contender, options, options.epochs or 1)
         check(train_program(contender.example), [run])
     data_dir = options.data_dir or usual_data_dir(options.dataset)
-    data = load_or_advise(options.dataset, data_dir)
+    size = options.image_size or IMAGE_SIZE
+    data = load_or_advise(options.dataset, data_dir, image_size=size)
     classes = data.num_classes
     images = min(len(data.train_labels), options.limit_train or len(data.train_labels))
     del data  # the runs load it themselves
@@ -189,6 +192,7 @@ def compare(options: SimpleNamespace) -> None:
         "minutes": options.minutes,
         "epochs": options.epochs,
         "dataset": options.dataset,
+        "image_size": options.image_size,
         "limit_train": options.limit_train,
         "seed": options.seed,
         "options": " ".join(options.more),

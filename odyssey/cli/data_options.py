@@ -8,27 +8,35 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+import numba
 import numpy as np
 
 from odyssey.cli.choice import Choice
+from odyssey.cli.image_meter import ImageMeter
 from odyssey.cli.option import DATA, option, with_options
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.data.augment import FLIPS, PAD_MODES
 from odyssey.data.dataset import DataError, Dataset
+from odyssey.data.folder import IMAGE_SIZE
 from odyssey.data.randaugment import MAX_MAGNITUDE
 from odyssey.data.sets import (
     DATASETS,
+    FOLDER,
     PUBLISHED,
     load_dataset,
     split_validation,
     usual_data_dir,
 )
+from odyssey.errors import Interrupted
 from odyssey.training.recipe import Recipe
+from odyssey.training.signals import StopFlag, StopRequested
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images (N, C, H, W) uint8, labels (N,)
 
 #: The default of ``--data-dir``, as the help shows it.
 DATA_DIR_DEFAULTS = " or ".join(map(usual_data_dir, PUBLISHED))
+
+MAX_IMAGE_SIZE = 4096  # pixels a side
 
 _option = functools.partial(option, group=DATA)
 
@@ -90,8 +98,9 @@ DATASET_OPTIONS = [
         "--dataset",
         type=Choice(DATASETS),
         default="cifar10",
-        help="CIFAR-10, CIFAR-100, or synthetic images that are drawn without any "
-        "download.",
+        help="CIFAR-10, CIFAR-100, synthetic images that are drawn without any "
+        "download, or your own images in a folder for each class: "
+        "train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png.",
     ),
     _option(
         "--data-dir",
@@ -99,6 +108,14 @@ DATASET_OPTIONS = [
         metavar="DIR",
         show_default=DATA_DIR_DEFAULTS,
         help="Folder that holds the data set.",
+    ),
+    _option(
+        "--image-size",
+        type=WholeNumber(1, MAX_IMAGE_SIZE),
+        metavar="SIDE",
+        show_default=f"{IMAGE_SIZE}, or that of the weights",
+        help="Pixels a side of the images of --dataset folder: each is resized until "
+        "it just covers such a square, and its middle is kept.",
     ),
 ]
 
@@ -126,7 +143,7 @@ subset_options = with_options(_SUBSET)
 
 
 def dataset_options(command: Callable) -> Callable:
-    """Add ``--dataset`` and ``--data-dir`` to a command.
+    """Add ``--dataset``, ``--data-dir`` and ``--image-size`` to a command.
 
     Without ``--data-dir`` the command gets the usual folder of the data set.
     """
@@ -135,6 +152,11 @@ def dataset_options(command: Callable) -> Callable:
     def placed(*args: Any, **options: Any) -> Any:
         if options["data_dir"] is None:
             options["data_dir"] = usual_data_dir(options["dataset"])
+        if options["image_size"] is not None and options["dataset"] != FOLDER:
+            raise click.UsageError(
+                f"--image-size is for --dataset {FOLDER}; the images of "
+                f"{options['dataset']} have a size."
+            )
         return command(*args, **options)
 
     return with_options(DATASET_OPTIONS)(placed)
@@ -182,15 +204,23 @@ def how_to_download(dataset: str, data_dir: str | os.PathLike) -> str:
 
 
 def load_or_advise(
-    dataset: str, data_dir: str | os.PathLike, advice: str | None = None
+    dataset: str,
+    data_dir: str | os.PathLike,
+    advice: str | None = None,
+    **folder_options: Any,
 ) -> Dataset:
     """Return a data set; if that fails, the error ends with ``advice``.
 
-    By default the advice names the synthetic set and the download.
+    By default the advice names the synthetic set and the download; a folder of images
+    has none.  ``folder_options`` are those of `load_folder`.
     """
+    if dataset == FOLDER:
+        folder_options = {"threads": numba.get_num_threads()} | folder_options
     try:
-        return load_dataset(dataset, data_dir)
+        return load_dataset(dataset, data_dir, **folder_options)
     except DataError as error:
+        if not advice and (advice == "" or dataset == FOLDER):
+            raise
         if advice is None:
             how = how_to_download(dataset, data_dir)
             advice = f"To do without: --dataset synthetic. {how}"
@@ -207,13 +237,47 @@ def refuse_randaugment_of_greys(data: Dataset, param_hint: str) -> None:
         )
 
 
-def load_data(options: SimpleNamespace) -> tuple[Dataset, dict[str, Labelled]]:
-    """Return the data set, cut to size, and the images held out: "val" and "test"."""
-    data = load_or_advise(options.dataset, options.data_dir)
+def folder_options_of(
+    options: SimpleNamespace, stop: StopFlag | None
+) -> dict[str, Any]:
+    """Return the options of `load_folder` for a program that trains."""
+    if options.dataset != FOLDER:
+        return {}
+    options.image_size = options.image_size or IMAGE_SIZE  # for the recipe
+    meter = ImageMeter(
+        False if options.no_progress else None,
+        check=stop.check if stop else lambda: None,
+    )
+    return {"image_size": options.image_size, "observer": meter}
+
+
+def load_data(
+    options: SimpleNamespace, stop: StopFlag | None = None
+) -> tuple[Dataset, dict[str, Labelled]]:
+    """Return the data set, cut to size, and the images held out: "val" and "test".
+
+    Raises
+    ------
+    Interrupted
+        If a signal has come while image files were read.
+    """
+    folder_options = folder_options_of(options, stop)
+    try:
+        data = load_or_advise(options.dataset, options.data_dir, **folder_options)
+    except StopRequested:
+        assert stop is not None and stop.signum is not None  # it raised this
+        raise Interrupted(stop.signum, "nothing is trained yet") from None
     if options.randaugment[0]:
         refuse_randaugment_of_greys(data, "--randaugment")
     images, labels = data.train_images, data.train_labels
     held_out: dict[str, Labelled] = {}
+    if options.val_split and data.val_images is not None:
+        raise click.BadParameter(
+            f"{options.data_dir} has images for validation of its own.",
+            param_hint="--val-split",
+        )
+    if data.val_images is not None and data.val_labels is not None:
+        held_out["val"] = data.val_images, data.val_labels
     if options.val_split:
         if options.val_split >= len(images):
             raise click.BadParameter(

@@ -5,12 +5,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+import numpy as np
 from click.core import ParameterSource
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.example import Example
 from odyssey.cli.option import MODEL, option, with_options
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
+from odyssey.data.dataset import Dataset
+from odyssey.errors import InputError
 from odyssey.network import Config, Network
 
 
@@ -116,3 +119,22 @@ def recipe_options(
         if value != getattr(usual, name)
     }
     return stated | different
+
+
+def check_image_shape(network: Network, config: Config, data: Dataset) -> None:
+    """Raise unless a network can be trained on images of the data's shape.
+
+    Two images of zeros are tried, in the backward too: the forward of a network may
+    pass over what does not fit into a window of pooling.
+    """
+    shape = data.image_shape
+    params, state = network.initialize(config, 0)
+    try:
+        x, rng = np.zeros((2, *shape), np.float32), np.random.default_rng(0)
+        logits, _, cache = network.run_training(params, state, x, config, rng)
+        network.run_backward(np.zeros_like(logits), cache, params, config)
+    except ValueError as error:
+        size = " x ".join(map(str, shape))
+        raise InputError(
+            f"{network.name_of(config)} takes no images of {size} ({error})"
+        ) from error

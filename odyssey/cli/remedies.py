@@ -27,6 +27,10 @@ REMEDIES.update(
         "it",
         "archive of cifar100": "python -m odyssey download --dataset cifar100 "
         "--from-file {file} unpacks it",
+        "own images": "; --data-dir names the folder that has train/CLASS/*.png or "
+        "CLASS/*.png",
+        "smaller images": "; a smaller --image-size needs less",
+        "holds labelled images": "; --dataset folder reads it",
         "holds CIFAR-10": "; --dataset cifar10 reads it",
         "holds CIFAR-100": "; --dataset cifar100 reads it",
     }

@@ -43,7 +43,7 @@ def chosen_rows(ablations: Ablations, options: SimpleNamespace) -> list[str]:
 
 def shared(options: SimpleNamespace) -> list[str]:
     """Return the words of the options that all runs share and that change numbers."""
-    names = ("epochs", "model", "dataset", "limit_train", "val_split")
+    names = ("epochs", "model", "dataset", "image_size", "limit_train", "val_split")
     given = {name: getattr(options, name) or None for name in names}
     return [*words(given), *options.more]
 
@@ -55,6 +55,7 @@ def planned(
     common = {
         "dataset": options.dataset,
         "data_dir": options.data_dir or usual_data_dir(options.dataset),
+        "image_size": options.image_size,
         "limit_train": options.limit_train,
         "val_split": options.val_split or None,
         "threads": options.threads,

@@ -25,7 +25,12 @@ from odyssey.cli.data_options import (
 from odyssey.cli.example import Example
 from odyssey.cli.log_options import log_options, make_observers
 from odyssey.cli.lr_options import lr_options
-from odyssey.cli.model_options import chosen_config, model_options, recipe_options
+from odyssey.cli.model_options import (
+    check_image_shape,
+    chosen_config,
+    model_options,
+    recipe_options,
+)
 from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
@@ -101,8 +106,10 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
     """Train with these options, from the beginning or from a checkpoint."""
     network = example.network
     check_recompute(network, options.recompute)
-    data, held_out = load_data(options)
+    data, held_out = load_data(options, stop)
     config = build_config(example, options, data)
+    if options.image_size:  # the user's choice
+        check_image_shape(network, config, data)
     recipe = build_recipe(network, options, data, config)
     with RunFolder(options.weights_dir) as folder:
         observers = make_observers(options, recipe, data)

@@ -30,6 +30,10 @@ CIFAR10_CLASSES = (
 )
 
 
+#: How an image file of other proportions is brought to a shape, see `read_image`.
+FITS = STRETCH, CROP = "stretch", "crop"
+
+
 class DataError(ValueError):
     """A data file or folder is missing or damaged; the message names it and why."""
 
@@ -44,6 +48,9 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...]  # K of them; the label is the index
     mean: tuple[float, ...] = CIFAR10_MEAN  # of each channel, on the scale 0 to 1
     std: tuple[float, ...] = CIFAR10_STD  # likewise
+    val_images: np.ndarray | None = None  # for validation, if the set has such images
+    val_labels: np.ndarray | None = None  # likewise
+    fit: str = STRETCH  # how other images are brought to the shape, one of `FITS`
 
     def __repr__(self) -> str:
         images = f"{len(self.train_images):,} training, {len(self.test_images):,} test"

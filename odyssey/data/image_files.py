@@ -1,4 +1,4 @@
-"""Read image files for a network, and classify them.
+"""Read image files for a network.
 
 Pillow reads them (the extra ``odyssey-by-hand[images]``).  Its decoders raise errors of
 many types for a damaged file; here all of them become a `DataError` that names it.
@@ -7,25 +7,30 @@ many types for a damaged file; here all of them become a `DataError` that names 
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from odyssey.data.augment import normalize_batch
-from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, DataError
+from odyssey.data.dataset import CROP, FITS, STRETCH, DataError
 from odyssey.data.file_kinds import kind_of_file
 from odyssey.errors import InputError, one_line
-from odyssey.ops.loss import softmax
 
 ORIENTATION = 0x0112  # EXIF's tag for how the camera was held
+#: A photo is decoded at no less than this multiple of the size that it is resized to.
+DRAFT = 3
 #: Formats that messages name, if the installed Pillow reads them.
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
+#: Suffixes of photos that Pillow does not read, or not in every build.
+PHOTOS = (".heic", ".heif", ".avif", ".webp", ".jxl", ".dng", ".cr2", ".nef", ".arw")
 
 
 def read_image(
-    path: str | os.PathLike, shape: tuple[int, int, int] = (3, 32, 32)
+    path: str | os.PathLike,
+    shape: tuple[int, int, int] = (3, 32, 32),
+    fit: str = STRETCH,
 ) -> np.ndarray:
     """Return an image file as (1, C, H, W) uint8: upright, on white, resized.
 
@@ -33,31 +38,49 @@ def read_image(
     ----------
     path : the file
     shape : (C, H, W), where C is 3 for RGB and 1 for grey
+    fit : how an image of other proportions is brought to H x W: "stretch" changes its
+        proportions, "crop" resizes it until it just covers the area and keeps the
+        middle
 
     Raises
     ------
     DataError
         If the file is missing, damaged or not an image.
     """
-    C, H, W = shape
-    if C not in (1, 3):
+    if shape[0] not in (1, 3):
         raise ValueError(f"read_image: shape must have 1 or 3 channels, got {shape}")
+    if fit not in FITS:
+        raise ValueError(f"read_image: fit must be one of {FITS}, got {fit!r}")
+    with _named_warnings(path):
+        pixels = decode(path, shape, fit)
+    return pixels[None].transpose(0, 3, 1, 2)
+
+
+def decode(
+    path: str | os.PathLike, shape: tuple[int, int, int], fit: str
+) -> np.ndarray:
+    """Return an image file as (H, W, C) uint8, see `read_image`.
+
+    Pillow's warnings are not caught here, so that several threads can call it.
+    """
+    C, H, W = shape
     Image = _pillow()
-    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe may block
+    if not os.path.isfile(path) and os.path.exists(path):  # opening a pipe may block
         raise DataError(f"{path}: not a regular file")
     try:
-        with _named_warnings(path), Image.open(path) as file:
-            image = _upright(file)
-            if image.mode[0] in "IF":  # greys that `convert` would cut off at 255
-                image = Image.fromarray(eight_bits(np.asarray(image)))
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image)
-            image = image.convert("RGB" if C == 3 else "L")
-            image = image.resize((W, H), Image.Resampling.BICUBIC)
+        with Image.open(path) as file:
+            if (
+                fit == CROP
+            ):  # a JPEG is decoded at 1/2, 1/4 or 1/8 of a much larger size
+                file.draft(file.mode, (DRAFT * max(H, W),) * 2)
+            image = _coloured(_upright(file), C)
+            if fit == CROP:
+                image = _cropped(image, W, H)
+            else:
+                image = image.resize((W, H), Image.Resampling.BICUBIC)
+            return np.asarray(image).reshape(H, W, C)
     except Exception as error:
         raise DataError(f"{path}: {_why_unreadable(path, error)}") from error
-    return np.asarray(image).reshape(1, H, W, C).transpose(0, 3, 1, 2)
 
 
 def eight_bits(greys: np.ndarray) -> np.ndarray:
@@ -72,85 +95,20 @@ def eight_bits(greys: np.ndarray) -> np.ndarray:
     return np.rint(greys * (255.0 / white)).clip(0, 255).astype(np.uint8)
 
 
-def files_of(path: str | os.PathLike) -> list[str]:
-    """Return the image files in a folder, sorted by name, or the file ``path`` itself.
+def is_image(name: str) -> bool:
+    """Tell by its suffix whether a file is an image.
 
-    Hidden files and subfolders are left out.
-
-    Raises
-    ------
-    DataError
-        If a folder cannot be read, or holds no image file.
+    Photos that the installed Pillow cannot read are images too: to read them is an
+    error, so that nobody misses them among the others.
     """
-    if not os.path.isdir(path):
-        return [os.fspath(path)]
-    suffixes = _suffixes()
-    try:
-        names = sorted(os.listdir(path))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    files = [
-        os.path.join(path, name)
-        for name in names
-        if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-    ]
-    files = [file for file in files if not os.path.isdir(file)]
-    if not files:
-        raise DataError(f"{path}: no image files in this folder ({_kinds()})")
-    return files
+    return os.path.splitext(name)[1].lower() in _suffixes()
 
 
-def classify_files(
-    paths: Iterable[str | os.PathLike],
-    predict: Callable,
-    classes: Sequence[str],
-    dtype: np.dtype,
-    *,
-    image_shape: tuple[int, int, int] = (3, 32, 32),
-    mean: Sequence[float] = CIFAR10_MEAN,
-    std: Sequence[float] = CIFAR10_STD,
-) -> Iterator[dict[str, Any]]:
-    """Yield the three most probable classes of each image file, or its error.
-
-    Parameters
-    ----------
-    paths : files, or folders of them
-    predict : normalised images (1, C, H, W) of ``dtype`` to logits (1, K)
-    classes : K names
-    dtype : float32 or float64
-    image_shape : (C, H, W) that images are resized to, see `read_image`
-    mean, std : of each channel, for the normalisation
-
-    Yields
-    ------
-    result : {"file", "top"}, where "top" lists {"class", "label", "probability"}, or
-        {"file", "error"}
-    """
-    for path in paths:
-        try:
-            files = files_of(path)
-        except DataError as error:
-            yield {"file": os.fspath(path), "error": str(error)}
-            continue
-        for file in files:
-            try:
-                image = read_image(file, image_shape)
-            except DataError as error:
-                yield {"file": file, "error": str(error)}
-                continue
-            x = np.empty(image.shape, dtype)
-            normalize_batch(image, x, mean, std)
-            p = softmax(predict(x))[0]  # (K,)
-            top = [
-                {"class": classes[k], "label": int(k), "probability": number(p[k])}
-                for k in np.argsort(-p, kind="stable")[:3]
-            ]
-            yield {"file": file, "top": top}
-
-
-def number(value: float) -> float | None:
-    """Return ``value``, or None for NaN and infinity, which JSON does not have."""
-    return float(value) if np.isfinite(value) else None
+def kinds() -> str:
+    """Return the names of the usual image formats that can be read here."""
+    Image = _pillow()
+    Image.init()
+    return ", ".join(kind for kind in KINDS if kind in Image.OPEN)
 
 
 def _pillow() -> ModuleType:
@@ -163,6 +121,30 @@ def _pillow() -> ModuleType:
             "(the extra odyssey-by-hand[images])"
         ) from None
     return Image
+
+
+def _coloured(image: Any, C: int) -> Any:
+    """Return an image of 8 bits in RGB or, for one channel, grey; on white."""
+    Image = _pillow()
+    if image.mode[0] in "IF":  # greys that `convert` would cut off at 255
+        image = Image.fromarray(eight_bits(np.asarray(image)))
+    if image.mode not in ("RGB", "L") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB" if C == 3 else "L")
+
+
+def _cropped(image: Any, W: int, H: int) -> Any:
+    """Return the middle of an image, resized to W x H with its proportions kept."""
+    width, height = image.size
+    scale = min(width / W, height / H)
+    left, top = (width - W * scale) / 2, (height - H * scale) / 2
+    left, top = max(left, 0.0), max(top, 0.0)  # they may be rounded below 0
+    box = left, top, min(left + W * scale, width), min(top + H * scale, height)
+    return image.resize(
+        (W, H), _pillow().Resampling.BICUBIC, box=box, reducing_gap=float(DRAFT)
+    )
 
 
 def _upright(image: Any) -> Any:
@@ -209,23 +191,15 @@ def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
         kind = kind_of_file(path)
         if kind.endswith(" image"):  # the first bytes are right, the rest is not
             return f"cannot be read as an image: damaged ({kind[2:]})"
-        return f"{kind or 'not an image'}; can be read: {_kinds()}"
+        return f"{kind or 'not an image'}; can be read: {kinds()}"
     reason = one_line(str(error), 200) or type(error).__name__
     return f"cannot be read as an image: {reason}"
 
 
-def _kinds() -> str:
-    """Return the names of the usual image formats that can be read here."""
-    Image = _pillow()
-    Image.init()
-    return ", ".join(kind for kind in KINDS if kind in Image.OPEN)
-
-
-def _suffixes() -> set[str]:
+@cache
+def _suffixes() -> frozenset[str]:
     """Return the suffixes of image files, in lower case."""
-    Image = _pillow()
-    return {
-        suffix
-        for suffix, kind in Image.registered_extensions().items()
-        if kind in KINDS and kind in Image.OPEN
-    }
+    registered = _pillow().registered_extensions().items()
+    return frozenset(PHOTOS).union(
+        suffix for suffix, kind in registered if kind in KINDS
+    )

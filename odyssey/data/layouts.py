@@ -1,7 +1,8 @@
-"""Recognise data folders in formats that are not read, and say what to do.
+"""Recognise folders in other formats than the one expected, and say what to do.
 
-None of them is read here.  Images from any source can be written to IDX files, which is
-easy (`odyssey.data.idx`).
+None of them is read here.  Images in a folder for each class are another data set, see
+`odyssey.data.folder`.  Those from any other source can be written to IDX files, which
+is easy (`odyssey.data.idx`).
 """
 
 import itertools
@@ -72,17 +73,18 @@ def other_layout(root: Path, title: str = "CIFAR-10") -> str:
         if other != title and any(names <= entries.keys() for names in signs):
             return f"holds {other}, not {title}{remedy(f'holds {other}')}"
     if found := [name for name in entries if name in _KAGGLE]:
-        return (
-            f"holds CIFAR-10 as Kaggle has it ({', '.join(found)}), a form that is not "
-            "read; take the published files, which have labels for the test images too"
-        )
+        holds = f"holds CIFAR-10 as Kaggle has it ({', '.join(found)})"
+        if not entries.get("train"):
+            return f"{holds}, still packed; a program for 7-Zip archives unpacks it"
+        how = remedy("holds labelled images") or f", {_UNREAD}"
+        return f"{holds}{how}; the published files have labels for the test images too"
     for folder in (root / "train", root):
         classes = [path for path in subfolders(folder) if _image_in(path)]
         if len(classes) > 1:
             first = classes[0].relative_to(root)
             return (
-                f"holds images in a folder for each class ({first}{os.sep}, ...), "
-                f"{_UNREAD}"
+                f"holds images in a folder for each class ({first}{os.sep}, ...)"
+                f"{remedy('holds labelled images') or ', ' + _UNREAD}"
             )
     for folder in (root, *folders):
         for name in _entries(folder):

@@ -13,21 +13,27 @@ from odyssey.data.streams import SPLIT_STREAM
 
 #: The data sets that are read from a folder.
 PUBLISHED = {"cifar10": CIFAR10, "cifar100": CIFAR100}
-DATASETS = (*PUBLISHED, "synthetic")
+FOLDER = "folder"  # the user's own images
+DATASETS = (*PUBLISHED, "synthetic", FOLDER)
 
 
 def usual_data_dir(dataset: str) -> str:
     """Return the default folder of a data set."""
-    return f"datasets/{dataset if dataset in PUBLISHED else 'cifar10'}"
+    return f"datasets/{'cifar10' if dataset == 'synthetic' else dataset}"
 
 
-def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
+def load_dataset(
+    dataset: str, data_dir: str | os.PathLike, **folder_options: Any
+) -> Dataset:
     """Read or draw a data set.
 
     Parameters
     ----------
-    dataset : "cifar10" or "cifar100", read from ``data_dir``, or "synthetic", drawn
-    data_dir : see `load_cifar10` and `load_cifar100`; not used for "synthetic"
+    dataset : "cifar10" or "cifar100", read from ``data_dir``, "folder", the images in a
+        folder for each class there, or "synthetic", drawn
+    data_dir : see `load_cifar10`, `load_cifar100` and `load_folder`; not used for
+        "synthetic"
+    folder_options : those of `load_folder`, without effect on the other sets
 
     Raises
     ------
@@ -38,6 +44,10 @@ def load_dataset(dataset: str, data_dir: str | os.PathLike) -> Dataset:
         from odyssey.data.synthetic import make_synthetic
 
         return make_synthetic()
+    if dataset == FOLDER:
+        from odyssey.data.folder import load_folder
+
+        return load_folder(data_dir, **folder_options)
     if dataset not in PUBLISHED:
         raise ValueError(
             f"load_dataset: dataset must be one of {DATASETS}, got {dataset!r}"

@@ -28,6 +28,7 @@ import urllib3
 
 from odyssey.data.archive import md5_of_file, mismatch
 from odyssey.data.file_kinds import GZIP, kind_of_file
+from odyssey.data.observer import Observer
 from odyssey.errors import one_line
 
 CHUNK_BYTES = 2**14  # a time-out loses at most this
@@ -49,26 +50,6 @@ class BrokenOffError(SourceError):
 
 class WrongContentError(SourceError):
     """A whole file arrived, but not the one that was asked for."""
-
-
-class Observer:
-    """Receives the messages and progress of a download; this class ignores them."""
-
-    def say(self, message: str) -> None:
-        """Take a message."""
-
-    def fail(self, message: str) -> None:
-        """Take a message about a failure."""
-        self.say(message)
-
-    def begin(self, done: int, total: int | None) -> None:
-        """Take the number of bytes already there and, if known, of the whole file."""
-
-    def advance(self, count: int) -> None:
-        """Take the number of bytes that have just arrived."""
-
-    def end(self) -> None:
-        """Take the end of the bytes; follows every ``begin``."""
 
 
 class Session(requests.Session):

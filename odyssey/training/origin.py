@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, Dataset
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, FITS, STRETCH, Dataset
 from odyssey.data.sets import PUBLISHED
 from odyssey.errors import InputError
 
@@ -25,6 +25,7 @@ class Origin(NamedTuple):
     mean: tuple[float, ...]  # of each channel, for the normalisation
     std: tuple[float, ...]  # likewise
     image_shape: tuple[int, int, int]  # (C, H, W)
+    fit: str  # how image files are brought to that shape, one of `FITS`
 
 
 def origin_metadata(dataset: str, data: Dataset) -> dict[str, Any]:
@@ -34,6 +35,8 @@ def origin_metadata(dataset: str, data: Dataset) -> dict[str, Any]:
         metadata |= {"mean": list(data.mean), "std": list(data.std)}
     if data.image_shape != IMAGE_SHAPE:
         metadata["image_shape"] = list(data.image_shape)
+    if data.fit != STRETCH:
+        metadata["image_fit"] = data.fit
     return metadata
 
 
@@ -78,6 +81,8 @@ def origin_of(
         and all(type(size) is int and 0 < size <= MAX_SIDE for size in shape),
         "image_shape",
     )
+    fit = metadata.get("image_fit", STRETCH)
+    require(isinstance(fit, str) and fit in FITS, "image_fit")
     mean = metadata.get("mean", list(published.mean))
     std = metadata.get("std", list(published.std))
     for name, values in (("mean", mean), ("std", std)):
@@ -94,4 +99,5 @@ def origin_of(
         tuple(mean),
         tuple(std),
         tuple(shape),
+        fit,
     )

@@ -59,6 +59,7 @@ class Recipe(LearningRate):
     val_split: int = 0
     limit_train: int | None = None
     limit_test: int | None = None
+    image_size: int | None = None  # pixels a side that files of images are resized to
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +79,7 @@ class Recipe(LearningRate):
             check_int("Recipe", name, getattr(self, name), 1)
         for name in ("seed", "val_split"):
             check_int("Recipe", name, getattr(self, name), 0)
-        for name in ("limit_train", "limit_test"):
+        for name in ("limit_train", "limit_test", "image_size"):
             if getattr(self, name) is not None:
                 check_int("Recipe", name, getattr(self, name), 1)
         for name in ("momentum", "muon_momentum", "ema_decay"):

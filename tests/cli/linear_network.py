@@ -40,7 +40,7 @@ def backward(grad_logits, features, params, config):
 
 MODELS = {
     f"linear{C}x{H}x{W}": LinearConfig(features=C * H * W)
-    for C, H, W in [(1, 28, 28), (3, 48, 40)]
+    for C, H, W in [(1, 28, 28), (3, 48, 40), (3, 24, 24)]
 }
 
 EXAMPLE = Example(

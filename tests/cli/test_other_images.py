@@ -71,8 +71,7 @@ def kind(request, tmp_path_factory):
     threads = numba.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(data_options, "load_dataset", lambda *where: data)
-        patch.setattr(augmentation, "load_dataset", lambda *where: data)
+        patch.setattr(data_options, "load_dataset", lambda *where, **how: data)
         patch.chdir(place)
         places = ["--weights-dir", "run", "--tensorboard", "events"]
         call(TRAIN, *SYNTHETIC, *options(request.param), *places)

@@ -39,21 +39,24 @@ def said_of(root):
     [
         (
             ["train/cat/1.png", "train/dog/1.PNG", "test/cat/2.png", "readme"],
-            f"holds images in a folder for each class (train{os.sep}cat{os.sep}, ...), "
-            f"{TO_IDX}",
+            f"holds images in a folder for each class (train{os.sep}cat{os.sep}, ...); "
+            "--dataset folder reads it",
         ),
         (
             ["cat/1.jpeg", "dog/1.jpeg"],
-            f"holds images in a folder for each class (cat{os.sep}, ...), {TO_IDX}",
+            f"holds images in a folder for each class (cat{os.sep}, ...); "
+            "--dataset folder reads it",
         ),
         (
             ["trainLabels.csv", "train/1.png", "test/1.png", "sampleSubmission.csv"],
-            "holds CIFAR-10 as Kaggle has it (sampleSubmission.csv, trainLabels.csv), "
-            "a form that is not read; take the published files",
+            "holds CIFAR-10 as Kaggle has it (sampleSubmission.csv, trainLabels.csv); "
+            "--dataset folder reads it; the published files have labels for the test "
+            "images too",
         ),
         (
             ["train.7z", "test.7z"],
-            "holds CIFAR-10 as Kaggle has it (test.7z, train.7z)",
+            "holds CIFAR-10 as Kaggle has it (test.7z, train.7z), still packed; a "
+            "program for 7-Zip archives unpacks it",
         ),
         (["cifar10.npz"], f"holds cifar10.npz, arrays of NumPy, {TO_IDX}"),
         (

@@ -23,14 +23,21 @@ def test_nothing_is_added_to_what_manifests_of_cifar10_always_had():
     metadata = {"dataset": "synthetic", "classes": classes}
     assert origin_metadata("synthetic", data) == metadata
     found = origin_of(metadata, 10, "w")
-    assert found == ("synthetic", classes, CIFAR10_MEAN, CIFAR10_STD, (3, 32, 32))
+    assert found == (
+        "synthetic",
+        classes,
+        CIFAR10_MEAN,
+        CIFAR10_STD,
+        (3, 32, 32),
+        "stretch",
+    )
 
 
 def test_what_is_not_cifar10s_comes_back():
     images = np.zeros((1, 1, 28, 30), np.uint8)
     data = Dataset(images, [0], images, [0], ("a", "b"), (0.25,), (0.5,))
     metadata = json.loads(json.dumps(origin_metadata("mine", data)))
-    expected = ("mine", ["a", "b"], (0.25,), (0.5,), (1, 28, 30))
+    expected = ("mine", ["a", "b"], (0.25,), (0.5,), (1, 28, 30), "stretch")
     assert origin_of(metadata, 2, "w") == expected
 
 
@@ -65,6 +72,8 @@ def test_what_is_missing_is_that_of_the_data_set_named(metadata, num_classes, ex
         ("classes", "abc"),
         ("classes", [1, 2]),
         ("classes", ["a\nb"]),
+        ("image_fit", "squeeze"),
+        ("image_fit", ["crop"]),
         ("mean", 0.5),
         ("mean", [0.5, 0.5]),
         ("mean", [0.5, 0.5, "0.5"]),
