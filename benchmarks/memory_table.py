@@ -45,7 +45,7 @@ def measure(
     import numpy as np
     from measuring import peak_memory_mib
 
-    from odyssey.cli.memory import find_example
+    from odyssey.cli.find_example import find_example
     from odyssey.training.recipe import Recipe
     from odyssey.training.state import TrainingState
     from odyssey.training.step import training_step

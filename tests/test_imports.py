@@ -35,7 +35,7 @@ STOREYS = (
     ),
     ("kernels",),
     ("central_differences", "ops", "optim", "muon", "init", "folding", "schedules"),
-    ("graph", "foreign"),
+    ("graph", "foreign", "pickle_machine"),
     ("gradcheck", "layers", "network", "precision"),
     ("weights", "data"),
     ("info", "warmup", "footprint", "multiply_adds", "layer_table", "formats"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from odyssey.cli.memory import find_example
+from odyssey.cli.find_example import find_example
 from odyssey.multiply_adds import multiply_adds
 
 LENET = 28**2 * 6 * 3 * 25 + 10**2 * 16 * 6 * 25 + 400 * 120 + 120 * 84 + 840

@@ -23,8 +23,8 @@ from odyssey.cli.data_options import (
     load_or_advise,
 )
 from odyssey.cli.example import Example
+from odyssey.cli.find_example import find_example
 from odyssey.cli.meant import did_you_mean
-from odyssey.cli.memory import find_example
 from odyssey.cli.option import MODEL, debug_option, option, with_options
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.cli.program import exit_statuses

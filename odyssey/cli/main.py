@@ -25,6 +25,7 @@ ELSEWHERE = {
     "augmentation": "odyssey.cli.augmentation",
     "download": "odyssey.cli.download",
     "example": "odyssey.cli.copy_example",
+    "export": "odyssey.cli.export",
     "info": "odyssey.cli.info",
     "memory": "odyssey.cli.memory",
     "plot": "odyssey.cli.plot",

@@ -1,17 +1,14 @@
 """``odyssey memory``: what a step of training occupies, by part, before it runs."""
 
-import importlib
 import json
-import sys
 from types import SimpleNamespace
 from typing import Any
 
 import click
 
 from odyssey.cli.command import Command
-from odyssey.cli.copy_example import examples
 from odyssey.cli.example import Example
-from odyssey.cli.meant import did_you_mean
+from odyssey.cli.find_example import find_example
 from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
@@ -30,32 +27,6 @@ PARTS = {
     "temporaries": "other activations and their gradients",
     "gaps": "gaps between arrays",
 }
-
-
-def find_example(model: str) -> Example:
-    """Return the example that has a model of this name.
-
-    Raises
-    ------
-    click.BadParameter
-        If there is none.
-    """
-    names: list[str] = []
-    for name, folder in examples().items():
-        if str(folder.parent) not in sys.path:
-            sys.path.insert(0, str(folder.parent))
-        place = "example" if (folder / "example.py").exists() else "model"
-        example: Example = importlib.import_module(f"{name}.{place}").EXAMPLE
-        if model in example.network.models:
-            return example
-        names += example.network.models
-    question = did_you_mean(model, names, {})
-    raise click.BadParameter(
-        f"{model!r} is no model; {question}"
-        if question
-        else f"{model!r} is not one of {', '.join(names)}.",
-        param_hint="MODEL",
-    )
 
 
 def options_of(

@@ -23,6 +23,7 @@ from typing import Any
 
 import odyssey
 from odyssey.errors import InputError, os_reason, remedy
+from odyssey.weights.checkpoint import CHECKPOINTS
 from odyssey.weights.files import WeightsError, file_size
 
 MAX_BYTES = 65_536  # far more than a recipe needs
@@ -63,6 +64,26 @@ def find_recipe(name: str, folder: Path) -> Path:
 def recipe_names(folder: Path) -> list[str]:
     """Return the names by which `find_recipe` knows the recipes of ``folder``."""
     return sorted(path.stem for path in folder.glob("*.yml"))
+
+
+def recipe_beside(weights_dir: str | os.PathLike) -> str | None:
+    """Return the text of the recipe of the run that made weights, None without one.
+
+    Parameters
+    ----------
+    weights_dir : folder of a run, of its checkpoints or of one of them
+    """
+    folder = Path(weights_dir).resolve()
+    for place in (folder, folder.parent):
+        if place.name == CHECKPOINTS:
+            folder = place.parent
+    path = folder / "recipe.yml"
+    try:
+        if file_size(path) > MAX_BYTES:
+            return None
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, WeightsError):
+        return None
 
 
 def read_recipe(path: str | os.PathLike) -> dict[str, Any]:

@@ -5,9 +5,11 @@ was killed, or is still running, may have none yet, or older ones than its newes
 checkpoint.  A checkpoint contains the same tensors and more.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from odyssey.errors import InputError, os_reason, remedy, warn
 from odyssey.network import Network
@@ -25,9 +27,16 @@ from odyssey.weights.checkpoint import (
     step_number,
 )
 from odyssey.weights.files import WeightsError, dead_link
-from odyssey.weights.folder import has_manifest
+from odyssey.weights.folder import has_manifest, load_folder, read_manifest
 from odyssey.weights.model import LoadedWeights, load_weights, model_of
 from odyssey.weights.tensor_set import weight_files
+
+
+class ModelName(NamedTuple):
+    """What a folder says of its model."""
+
+    name: str | None  # of the model or of its family; None: it does not say
+    shapes: dict[str, tuple[int, ...]]  # of its tensors by name, if it does not say
 
 
 def open_model(
@@ -41,16 +50,8 @@ def open_model(
     weights_dir : folder of weights, of a run or of a checkpoint
     allow_nonfinite : accept NaN and infinity
     """
-    try:
+    with _opening(weights_dir):
         model = load_model(network, Path(weights_dir))
-    except OSError as error:
-        if reason := dead_link(weights_dir):
-            raise InputError(f"{weights_dir}: {reason}") from error
-        if os.path.exists(weights_dir):
-            raise InputError(os_reason(error)) from error
-        raise InputError(
-            f"{weights_dir}: no such folder of weights{remedy('no weights')}"
-        ) from error
     if not model.has_statistics:
         advice = remedy("no statistics")
         warn(f"the running statistics are those of an untrained model{advice}")
@@ -77,13 +78,76 @@ def load_model(network: Network, directory: Path) -> LoadedWeights:
         model = load_weights(network, directory)
         _warn_if_older(model, directory)
         return model
-    run = directory
-    if directory.resolve().name == CHECKPOINTS:
-        run = directory.parent
-    newest = load_newest_checkpoint(run)
+    newest = load_newest_checkpoint(_run_of(directory))
     if newest is None:
-        raise WeightsError(f"{directory}: holds no weights and no checkpoints")
+        raise _nothing_in(directory)
     return _model_of_checkpoint(network, newest)
+
+
+def model_in(weights_dir: str) -> ModelName:
+    """Return what files say of their model, for whom does not know its network.
+
+    Parameters
+    ----------
+    weights_dir : folder of weights, of a run or of a checkpoint
+
+    Raises
+    ------
+    InputError, WeightsError
+        As `open_model`; the files that a manifest lists are not looked at.
+    """
+    with _opening(weights_dir):
+        directory = Path(weights_dir)
+        directory.stat()  # FileNotFoundError rather than "holds no weights"
+        manifest = read_manifest(directory)
+        if manifest is None and weight_files(directory):
+            tensors = load_folder(directory).tensors
+            return ModelName(None, {name: t.shape for name, t in tensors.items()})
+        if manifest is None:
+            manifest = _manifest_of_a_checkpoint(directory)
+    for part in ("metadata", "recipe"):  # where a checkpoint has the name
+        if "model" not in manifest:
+            inner = manifest.get(part)
+            manifest = inner if isinstance(inner, dict) else {}
+    name = manifest.get("model")
+    return ModelName(name if isinstance(name, str) else None, {})
+
+
+def _manifest_of_a_checkpoint(directory: Path) -> dict[str, Any]:
+    """Return the manifest of a run's newest checkpoint whose manifest is intact."""
+    paths = list_checkpoints(_run_of(directory))
+    errors: list[Exception] = [_nothing_in(directory)]
+    for path in reversed(paths):
+        try:
+            if manifest := read_manifest(path):
+                return manifest
+        except (WeightsError, OSError) as error:
+            errors.append(error)
+    raise errors[-1]
+
+
+def _run_of(directory: Path) -> Path:
+    """Return the folder of a run, of which perhaps the checkpoints' is given."""
+    return directory.parent if directory.resolve().name == CHECKPOINTS else directory
+
+
+def _nothing_in(directory: Path) -> WeightsError:
+    return WeightsError(f"{directory}: holds no weights and no checkpoints")
+
+
+@contextlib.contextmanager
+def _opening(weights_dir: str) -> Iterator[None]:
+    """Turn errors of the system into `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        if reason := dead_link(weights_dir):
+            raise InputError(f"{weights_dir}: {reason}") from error
+        if os.path.exists(weights_dir):
+            raise InputError(os_reason(error)) from error
+        raise InputError(
+            f"{weights_dir}: no such folder of weights{remedy('no weights')}"
+        ) from error
 
 
 def _model_of_checkpoint(

@@ -167,6 +167,12 @@ def has_manifest(directory: Path) -> bool:
         return True  # there is one; reading it will raise the error
 
 
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """Return the manifest of a folder, checked, or None; no tensor is looked at."""
+    folders, data = _locate(directory)
+    return None if data is None else decode_manifest(data, folders[0] / MANIFEST)
+
+
 def read_folder(directory: Path, *, with_tensors: bool = True) -> LoadedFolder:
     """Read a folder, even while another process is saving; see `load_folder`.
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from odyssey import footprint as module
 from odyssey import memory
+from odyssey.cli.find_example import find_example
 from odyssey.cli.main import main
-from odyssey.cli.memory import find_example
 from odyssey.footprint import footprint
 from odyssey.threads import called_as
 

@@ -3,7 +3,7 @@
 import numpy as np
 from family import KINDS
 
-from odyssey.cli.memory import find_example
+from odyssey.cli.find_example import find_example
 
 WITH_BIASES = KINDS["basic"]._replace(conv_bias=True)
 RESNETS = {

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.cli import compare
-from odyssey.cli.memory import find_example
+from odyssey.cli.find_example import find_example
 from odyssey.errors import InputError
 from odyssey.series import comparison
 from odyssey.series.comparison import Outcome
