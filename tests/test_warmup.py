@@ -207,7 +207,8 @@ def test_the_second_time_is_quick_and_says_so():
     assert run("-m", "odyssey", "warmup").returncode == 0
     result = run("-m", "odyssey", "warmup")
     assert result.returncode == 0
-    (line,) = result.stdout.splitlines()
+    line, head, last = result.stdout.splitlines()
+    assert head == "next:" and last.endswith("--dataset synthetic --epochs 3")
     assert line.startswith("all ") and "kernels were there" in line
     assert line.endswith(f"kept in {warmup.folder()}")
 

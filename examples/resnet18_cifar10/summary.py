@@ -89,7 +89,13 @@ def print_table(rows: list[Row]) -> None:
     help="Number of images in the batch that activations are summed for.",
 )
 def main(batch_size: int, precision: str, **options: Any) -> None:
-    """Print the layers of a model and their costs."""
+    """Print the layers of a model and their costs.
+
+    \b
+    Examples:
+      python examples/resnet18_cifar10/summary.py
+      python examples/resnet18_cifar10/summary.py --model resnet50 --width 32
+    """  # noqa: D301  (click wants the backspace itself)
     config = chosen_config(EXAMPLE, SimpleNamespace(**options))
     rows = layer_table(config, precision=precision)
     kind = "pre-activation" if config.pre_activation else "post-activation"

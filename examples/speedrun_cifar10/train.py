@@ -87,7 +87,12 @@ def main(debug: bool, **options: Any) -> None:
     The run of seed S is in seedS of --weights-dir.  With --resume, runs that are
     finished are kept, one that was stopped continues, and the others begin.  The table
     of all runs is printed, and written to results.md and results.csv.
-    """
+
+    \b
+    Examples:
+      python examples/speedrun_cifar10/train.py
+      python examples/speedrun_cifar10/train.py --seeds 5 --resume
+    """  # noqa: D301  (click wants the backspace itself)
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")
     with goes_on_unheard(), exit_statuses(debug), StopFlag() as stop:

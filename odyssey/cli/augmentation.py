@@ -25,6 +25,7 @@ from odyssey.cli.data_options import (
     loader_options,
     refuse_randaugment_of_greys,
 )
+from odyssey.cli.next_steps import given_options, say_next, training
 from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
@@ -35,6 +36,9 @@ from odyssey.data.randaugment import OPERATIONS, apply_operation
 from odyssey.errors import InputError
 from odyssey.training.pictures import contact_sheet, denormalize
 from odyssey.weights.files import atomic_write_bytes
+
+#: Options of the sheet alone, by name; the others are those of training.
+OF_THE_SHEET = ("output", "rows", "columns", "epoch", "scale", "padding", "operations")
 
 
 def augmented_columns(
@@ -138,9 +142,17 @@ def png(pixels: np.ndarray, scale: int) -> bytes:
 )
 @debug_option
 def main(debug: bool, **options: Any) -> None:
-    """Draw a sheet of augmented training images."""
+    """Draw a sheet of augmented training images.
+
+    \b
+    Examples:
+      python -m odyssey augmentation --randaugment 2 9 --cutout 8
+      python -m odyssey augmentation --dataset synthetic --operations
+      python -m odyssey augmentation --dataset folder --data-dir photos
+    """  # noqa: D301  (click wants the backspace itself)
     with exit_statuses(debug):
         draw(SimpleNamespace(**options))
+        say_next(training(*given_options(*OF_THE_SHEET)))
 
 
 def draw(options: SimpleNamespace) -> None:

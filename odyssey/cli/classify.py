@@ -5,7 +5,8 @@ confusion matrix.
 """
 
 import shlex
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from odyssey.cli.data_options import (
 )
 from odyssey.cli.example import Example
 from odyssey.cli.image_meter import ImageMeter
+from odyssey.cli.next_steps import shown_program
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
@@ -29,6 +31,7 @@ from odyssey.data.dataset import Dataset
 from odyssey.data.sets import DATASETS, FOLDER, PUBLISHED, make_eval_loader
 from odyssey.errors import InputError, warn
 from odyssey.network import Network
+from odyssey.output import is_terminal, progress_bar
 from odyssey.precision import in_precision
 from odyssey.training.classification import classify_files
 from odyssey.training.evaluation import BATCH_SIZE, evaluate
@@ -36,6 +39,16 @@ from odyssey.training.origin import Origin, origin_of
 from odyssey.training.saved_model import open_model
 from odyssey.training.step import inference
 from odyssey.weights.model import LoadedWeights, estimate_running_statistics
+
+HELP = """\
+Classify the test set, or image files, with trained weights.
+
+\b
+Examples:
+  {program}
+  {program} --images photo.jpg holiday
+  {program} --images photos/test --json
+"""
 
 #: Training images that running statistics are estimated from, and their batch size. It
 #: is that of training, because the variance of a batch depends on its size.
@@ -112,6 +125,13 @@ def folder_options_of(options: SimpleNamespace, origin: Origin) -> dict[str, Any
     }
 
 
+def shown_on_a_terminal(items: Iterable, total: int | None = None) -> Iterable:
+    """Return ``items``, whose progress a bar shows if stderr is a terminal."""
+    return (
+        progress_bar(iterable=items, total=total) if is_terminal(sys.stderr) else items
+    )
+
+
 def classify(example: Example, options: SimpleNamespace) -> None:
     """Load model and data, and classify the images that the options choose."""
     network = in_precision(example.network, options.precision)
@@ -152,6 +172,8 @@ def classify(example: Example, options: SimpleNamespace) -> None:
             mean=origin.mean,
             std=origin.std,
         )
+        if options.as_json:  # without it a line is printed for each file
+            results = shown_on_a_terminal(results)
         print_files(results, options.as_json, origin.classes)
         return
     assert data is not None  # read above
@@ -159,14 +181,16 @@ def classify(example: Example, options: SimpleNamespace) -> None:
     loader = make_eval_loader(
         *test, options.batch_size, mean=origin.mean, std=origin.std
     )
-    result = evaluate(predict, loader.epoch(0))
+    batches = shown_on_a_terminal(loader.epoch(0), loader.num_batches)
+    result = evaluate(predict, batches)
     print_evaluation(result, numbered(data.class_names, K), options.as_json)
 
 
 def classify_program(example: Example) -> click.Command:
     """Return the command that classifies images with an example's trained network."""
+    shown = shown_program(example, "inference.py")
 
-    @click.command(cls=Command)
+    @click.command(cls=Command, help=HELP.format(program=shown))
     @option(
         "--weights-dir",
         type=click.Path(),
@@ -218,7 +242,6 @@ def classify_program(example: Example) -> click.Command:
     @debug_option
     @click.argument("more_images", nargs=-1, metavar="")
     def main(debug: bool, **options: Any) -> None:
-        """Classify the test set, or image files, with trained weights."""
         if options["more_images"] and not options["images"]:
             files = shlex.join(options["more_images"])
             raise click.UsageError(

@@ -270,7 +270,12 @@ def compare_program(
         trained with a recipe of its own, whose schedule is scaled to the epochs.
         Finished runs are not repeated and interrupted ones are resumed, so the same
         command can be given until all are done.  The exit status is 1 if a run failed.
-        """
+
+        \b
+        Examples:
+          python examples/compare_architectures.py --minutes 60
+          python examples/compare_architectures.py --models lenet5 vgg16 --epochs 5
+        """  # noqa: D301  (click wants the backspace itself)
         chosen = SimpleNamespace(**options)
         if chosen.more and not chosen.more[0].startswith("-"):
             context = click.get_current_context()

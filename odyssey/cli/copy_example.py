@@ -109,7 +109,13 @@ def main(name: str | None, directory: Path, debug: bool) -> None:
     Without NAME the examples are listed.  The copy is a folder NAME in DIR, by default
     in the current folder.  It holds a network with its explicit forward and backward,
     recipes, and the programs that train the network and classify images with it.
-    """
+
+    \b
+    Examples:
+      python -m odyssey example
+      python -m odyssey example lenet5_cifar10
+      python -m odyssey example resnet18_cifar10 my_networks
+    """  # noqa: D301  (click wants the backspace itself)
     with exit_statuses(debug):
         if name is None:
             for known, folder in examples().items():

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
 from odyssey.cli.data_options import DATA_DIR_DEFAULTS
+from odyssey.cli.next_steps import say_next, training
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import FiniteFloat, WholeNumber
 from odyssey.cli.program import exit_statuses
@@ -204,7 +205,13 @@ def main(dataset: str, no_progress: bool, debug: bool, **options: Any) -> None:
     An interrupted download leaves a .part file in the folder, and the same command
     continues from there. The data set appears in the folder only when it is
     complete.
-    """
+
+    \b
+    Examples:
+      python -m odyssey download
+      python -m odyssey download --dataset cifar100
+      python -m odyssey download --from-file cifar-10-python.tar.gz
+    """  # noqa: D301  (click wants the backspace itself)
     bar = is_terminal(sys.stderr) and not no_progress
     options["data_dir"] = options["data_dir"] or Path(usual_data_dir(dataset))
     options["urls"] = options["urls"] or ARCHIVES[dataset].urls
@@ -234,3 +241,7 @@ def main(dataset: str, no_progress: bool, debug: bool, **options: Any) -> None:
             f"{options['data_dir']}: {len(data.train_labels):,} training and "
             f"{len(data.test_labels):,} test images"
         )
+        chosen = [] if dataset == "cifar10" else ["--dataset", dataset]
+        if options["data_dir"] != Path(usual_data_dir(dataset)):
+            chosen += ["--data-dir", str(options["data_dir"])]
+        say_next(training(*chosen))

@@ -12,6 +12,7 @@ import click
 
 from odyssey.cli.command import Group
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
+from odyssey.cli.next_steps import given_options, say_next, training
 from odyssey.cli.option import SCHEDULE, debug_option, option
 from odyssey.cli.startup import check_environment
 from odyssey.errors import InputError, one_line
@@ -31,6 +32,8 @@ ELSEWHERE = {
     "plot": "odyssey.cli.plot",
 }
 
+BROWSER = ("python", "-m", "webbrowser")
+
 
 class Commands(Group):
     """The commands of this module and of those in `ELSEWHERE`."""
@@ -49,7 +52,14 @@ class Commands(Group):
 @click.group(cls=Commands)
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Download data, copy examples, check weights, show rates, report on runs."""
+    """Download data, copy examples, check weights, show rates, report on runs.
+
+    \b
+    Examples:
+      python -m odyssey download
+      python -m odyssey example lenet5_cifar10
+      python -m odyssey report resnet18_weights
+    """  # noqa: D301  (click wants the backspace itself)
     if ctx.invoked_subcommand != "verify":  # verify does not import Numba
         check_environment()
 
@@ -68,6 +78,11 @@ def verify(ctx: click.Context, directory: Path) -> None:
     whole folder of a run.  Every file in the manifest must be there with the size,
     SHA-256, name, dtype and shape that the manifest gives, and there must be no other
     weight file.  If a crash interrupted a save, the save is completed first.
+
+    \b
+    Examples:
+      python -m odyssey verify resnet18_weights
+      python -m odyssey verify resnet18_weights/checkpoints
 
     \b
     Exit status:
@@ -111,7 +126,12 @@ def warmup(float64: bool, bf16: bool, debug: bool) -> None:
     the first images of inference wait until their kernels are compiled.  Repeat it when
     Odyssey, Numba, Python or the processor changes.  The variable NUMBA_CACHE_DIR can
     name another folder for them.
-    """
+
+    \b
+    Examples:
+      python -m odyssey warmup
+      python -m odyssey warmup --bf16
+    """  # noqa: D301  (click wants the backspace itself)
     from odyssey.cli.program import exit_statuses
 
     with goes_on_unheard(), exit_statuses(debug):
@@ -127,6 +147,7 @@ def warmup(float64: bool, bf16: bool, debug: bool) -> None:
             except ImportError as error:
                 raise InputError(str(error)) from None
         run(dtypes)
+        say_next(training("--dataset", "synthetic", "--epochs", "3"))
 
 
 @main.command()
@@ -165,7 +186,12 @@ def schedule(
     NAME is constant, step, multistep, cosine, cosine-restarts or one-cycle.  Several
     schedules are drawn one below the other, and into one image.  The options are those
     of training; 391 steps are 50,000 images in batches of 128.
-    """
+
+    \b
+    Examples:
+      python -m odyssey schedule cosine one-cycle --epochs 30
+      python -m odyssey schedule multistep --lr-milestones 100,150 --png lr.png
+    """  # noqa: D301  (click wants the backspace itself)
     from odyssey.cli.program import exit_statuses
 
     choices = [learning_rate({**options, "lr_scheduler": name}) for name in names]
@@ -173,6 +199,8 @@ def schedule(
         from odyssey.report.schedule_plot import show
 
         show(choices, steps_per_epoch, image)
+        chosen = given_options("steps_per_epoch", "image", "debug")
+        say_next(training("--lr-scheduler", names[0], *chosen))
 
 
 @main.command(short_help="Write a run as one HTML page.")
@@ -204,6 +232,11 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
     reason.  A run that is still training can be shown too.
 
     \b
+    Examples:
+      python -m odyssey report resnet18_weights
+      python -m odyssey report runs/first --output first.html --title "First run"
+
+    \b
     Exit status:
       0    written
       1    cannot be written
@@ -217,7 +250,9 @@ def report(run_dir: Path, output: Path | None, title: str | None, debug: bool) -
     with exit_statuses(debug):
         from odyssey.report.page import write_report
 
-        _say(f"report written to {write_report(run_dir, output, title)}")
+        path = write_report(run_dir, output, title)
+        _say(f"report written to {path}")
+        say_next((*BROWSER, path.absolute().as_uri()))
 
 
 def _say(text: str, *, err: bool = False) -> None:

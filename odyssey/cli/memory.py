@@ -10,6 +10,7 @@ from odyssey.cli.command import Command
 from odyssey.cli.example import Example
 from odyssey.cli.find_example import find_example
 from odyssey.cli.model_options import chosen_config, model_options
+from odyssey.cli.next_steps import program, say_next
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
@@ -85,10 +86,15 @@ def main(
     its arrays are made and counted, and no memory of theirs is written to.  The images
     of the data set come on top, 176 MiB for CIFAR-10.  Repeat the command if kernels
     had to be compiled, which takes memory too.
-    """
+
+    \b
+    Examples:
+      python -m odyssey memory resnet18 --batch-size 256
+      python -m odyssey memory resnet50 --width 32 --recompute
+    """  # noqa: D301  (click wants the backspace itself)
     from odyssey.cli.train import check_recompute
     from odyssey.footprint import footprint
-    from odyssey.precision import in_precision
+    from odyssey.precision import FLOAT32, in_precision
 
     example = find_example(model)
     check_recompute(example.network, recompute)
@@ -102,3 +108,7 @@ def main(
         rows = [(words, getattr(found, part)) for part, words in PARTS.items()]
         for words, size in [*rows, ("peak of a training step", found.total)]:
             click.echo(f"{words:<40} {size / 2**20:8.1f} MiB")
+        chosen = ["--model", model, *rest, "--batch-size", str(batch_size)]
+        chosen += ["--recompute"] if recompute else []
+        chosen += ["--precision", precision] if precision != FLOAT32 else []
+        say_next((*program(example.folder / "train.py"), *chosen))

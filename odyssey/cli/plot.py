@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from odyssey.cli.command import Command
+from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import option
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError, os_reason
@@ -57,7 +58,13 @@ def main(folders: tuple[Path, ...], png: Path) -> None:
     """Draw training loss and test accuracy of runs, epoch by epoch, into a PNG.
 
     Needs Matplotlib (the extra odyssey-by-hand[plot]).
-    """
+
+    \b
+    Examples:
+      python -m odyssey plot resnet18_weights --png curves.png
+      python -m odyssey plot runs/first runs/second --png curves.png
+    """  # noqa: D301  (click wants the backspace itself)
     with exit_statuses(debug=False):
         atomic_write_bytes(png, figure(results_of(folders)))
         click.echo(f"{png}: {len(folders)} runs")
+        say_next(*((*ODYSSEY, "report", str(folder)) for folder in folders[:1]))

@@ -125,7 +125,13 @@ def series_program(example: Example, ablations: Ablations) -> click.Command:
         Finished runs are not repeated and interrupted ones are resumed, so the same
         command can be given until all runs are done.  The exit status is 1 if a run
         failed.
-        """
+
+        \b
+        Examples:
+          python examples/resnet18_cifar10/run_ablations.py --list
+          python examples/resnet18_cifar10/run_ablations.py --all --epochs 4
+          python examples/resnet18_cifar10/run_ablations.py --all -- --width 16
+        """  # noqa: D301  (click wants the backspace itself)
         chosen = SimpleNamespace(**options)
         if chosen.list_:
             click.echo(ablations.describe())

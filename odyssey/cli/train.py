@@ -31,6 +31,7 @@ from odyssey.cli.model_options import (
     model_options,
     recipe_options,
 )
+from odyssey.cli.next_steps import ODYSSEY, program, say_next, shown_program
 from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
@@ -39,7 +40,7 @@ from odyssey.cli.run_options import run_options
 from odyssey.cli.update_options import update_options
 from odyssey.data.dataset import Dataset
 from odyssey.data.loader import BatchLoader
-from odyssey.data.sets import make_eval_loader, make_train_loader
+from odyssey.data.sets import make_eval_loader, make_train_loader, usual_data_dir
 from odyssey.info import environment
 from odyssey.network import Config, Network
 from odyssey.output import goes_on_unheard
@@ -65,6 +66,13 @@ Epochs are counted from 1 in all output.  Without --lr-scheduler the learning ra
 is multiplied by --lr-decay-factor every --lr-decay-epochs.  --config reads options
 from a file.  Ctrl-C saves the weights and a checkpoint, from which --resume continues
 with the same result as a run that was never stopped.
+
+\b
+Examples:
+  {program} --dataset synthetic --epochs 3
+  {program} --epochs 30 --lr-scheduler cosine
+  {program} --dataset folder --data-dir photos
+  {program} --resume
 """
 
 
@@ -158,6 +166,14 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
         )
         trainer.run()
         click.echo(f"weights are in {folder.path}")
+        place = "--weights-dir", str(folder.path)
+        chosen = ["--dataset", options.dataset] if options.dataset != "cifar10" else []
+        if options.data_dir != usual_data_dir(options.dataset):
+            chosen += ["--data-dir", str(options.data_dir)]
+        say_next(
+            (*program(example.folder / "inference.py"), *place, *chosen),
+            (*ODYSSEY, "report", str(folder.path)),
+        )
 
 
 def normalization_of(data: Dataset) -> dict[str, Any]:
@@ -246,8 +262,9 @@ def header(
 
 def train_program(example: Example) -> click.Command:
     """Return the command that trains an example's network."""
+    shown = shown_program(example, "train.py")
 
-    @click.command(cls=Command, help=HELP.format(title=example.title))
+    @click.command(cls=Command, help=HELP.format(title=example.title, program=shown))
     @config_option(example.recipes, example.network.option_names)
     @option(
         "--epochs",

@@ -72,7 +72,10 @@ def test_options_of_the_model_are_taken():
     assert small["activations"] < large["activations"]
     lines = command("lenet5", "--batch-size", "4", "--num-classes", "20").splitlines()
     assert lines[0].startswith("Python, Numba and compiled kernels")
-    assert lines[-1].startswith("peak of a training step")
+    assert lines[-3].startswith("peak of a training step") and lines[-2] == "next:"
+    assert lines[-1].endswith(
+        "lenet5_cifar10/train.py --model lenet5 --num-classes 20 --batch-size 4"
+    )
 
 
 @pytest.mark.parametrize("model, kept", [("alexnet", 4), ("vgg16_bn", 8)])

@@ -64,7 +64,11 @@ def test_download_in_plain_lines(packed, data_dir):
     assert "trying again in 1 s" in result.output
     assert ", going on from 0.0 MiB" in result.output
     assert re.search(r"MiB/s, \d+%, ETA 0:00:0\d", result.output)
-    assert lines[-1] == f"{data_dir}: 100 training and 20 test images"
+    assert lines[-3:] == [
+        f"{data_dir}: 100 training and 20 test images",
+        "next:",
+        f"  python examples/resnet18_cifar10/train.py --data-dir {data_dir}",
+    ]
     assert os.listdir(data_dir) == [FOLDER]
 
 
@@ -85,6 +89,8 @@ def test_cifar100_goes_into_a_folder_of_its_own(tmp_path, monkeypatch):
     assert result.output.splitlines() == [
         "unpacking archive.tar.gz",
         f"{usual}: 100 training and 20 test images",
+        "next:",
+        "  python -m odyssey example resnet18_cifar10",  # it is not below this folder
     ]
     assert os.listdir(usual) == ["cifar-100-python"]
 

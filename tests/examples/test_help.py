@@ -2,8 +2,10 @@
 
 import importlib
 import re
+import shlex
 
 import click
+import numba
 import pytest
 from click.testing import CliRunner
 from programs import EXAMPLE, ROOT
@@ -112,6 +114,36 @@ def test_the_version_of_every_program(command):
 def test_the_groups_of_train():
     heads = re.findall(r"^(\w+) options:$", run(TRAIN, "-h"), re.MULTILINE)
     assert [head.lower() for head in heads] == list(GROUPS)
+
+
+def examples_of(command):
+    """Return the commands that the help shows, as words."""
+    block = run(command, "--help").partition("\n  Examples:\n")[2].partition("\n\n")[0]
+    return [shlex.split(line) for line in block.splitlines()]
+
+
+def test_the_help_has_examples_that_the_command_takes(command, monkeypatch):
+    """Each is parsed by the command that it names; files need not be there."""
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, *where: value)
+    threads = numba.get_num_threads()
+    shown = examples_of(command)
+    assert 1 <= len(shown) <= 4
+    try:
+        for words in shown:
+            if words[:3] == ["python", "-m", "odyssey"]:
+                words = words[2:]
+            if words[0] == "odyssey":
+                called, words = COMMANDS[words[1]], words[2:]
+                assert command in (called, odyssey_main)
+            else:
+                assert words[0] == "python"
+                name = words[1].removeprefix("examples/").removesuffix(".py")
+                called, words = PROGRAMS[name], words[2:]
+                assert command is called
+            with called.make_context("program", words) as context:
+                assert context.params
+    finally:
+        numba.set_num_threads(threads)  # parsing --threads changes it
 
 
 def test_documents_name_only_options_that_there_are():
