@@ -44,6 +44,7 @@ ATTRIBUTE = "odyssey_metadata"
 MAX_DEPTH = 64
 MAX_NAME = 500  # characters of the name of a tensor
 MAX_NAMES = 1 << 26  # characters of all names together
+MAX_TENSORS = 50_000  # a pickle may name one of them again and again
 
 
 class Chosen(NamedTuple):
@@ -88,6 +89,8 @@ def choose(root: Any) -> Chosen:
     for name, value in tree.tensors(part):
         if name in records:
             raise FormatError(f"two tensors are called {shown(name)}")
+        if len(records) == MAX_TENSORS:
+            raise FormatError(f"more than {MAX_TENSORS} tensors")
         if not is_unicode(name):
             raise FormatError(f"{shown(name)}: half a character in its name")
         try:
