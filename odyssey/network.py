@@ -73,6 +73,7 @@ class Network(NamedTuple):
     describe: Callable[[Graph, str, Config], str] | None = None  # None: it does not
     model_name: Callable[[Config], str] | None = None  # None: the name in ``models``
     noise: tuple[str, ...] = ()  # options that are probabilities, used in training only
+    initial: tuple[str, ...] = ()  # options that only initial values depend on
     stated: tuple[str, ...] = ()  # options that are printed even at their defaults
     by_blocks: bool = False  # takes ``recompute`` and ``reuse``, see `layers/blocks.py`
     foreign: ForeignNames | None = None  # names of the layers in other tools

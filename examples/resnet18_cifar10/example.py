@@ -25,6 +25,7 @@ NETWORK = Network(
     describe=describe,
     model_name=architecture.model_name,
     noise=architecture.CHANCES,
+    initial=("zero_gamma",),
     stated=("width",),
     by_blocks=True,
     foreign=FOREIGN,

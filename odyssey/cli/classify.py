@@ -195,7 +195,8 @@ def classify_program(example: Example) -> click.Command:
         "--weights-dir",
         type=click.Path(),
         default=example.weights_dir,
-        help="Folder of the trained weights, of a run or of a checkpoint.",
+        help="Folder of the trained weights, of a run or of a checkpoint, or a file of "
+        "PyTorch, safetensors or NumPy.",
     )
     @precision_option
     @dataset_options  # --dataset, --data-dir

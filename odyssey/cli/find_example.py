@@ -11,6 +11,7 @@ from odyssey.cli.copy_example import examples
 from odyssey.cli.example import Example
 from odyssey.cli.meant import did_you_mean
 from odyssey.errors import InputError
+from odyssey.formats.names import find_network
 from odyssey.network import Network
 from odyssey.training.saved_model import model_in
 
@@ -64,9 +65,10 @@ def find_example(model: str) -> Example:
 
 
 def example_of(weights_dir: str) -> Example:
-    """Return the example that a folder of weights, a run or a checkpoint belongs to.
+    """Return the example that a folder of weights, a run, a checkpoint or a file is of.
 
-    The manifest names the model; without a manifest the shapes of the tensors tell.
+    The manifest names the model; without a manifest the tensors tell, by their shapes
+    or by the names that another tool gave them.
 
     Raises
     ------
@@ -76,12 +78,20 @@ def example_of(weights_dir: str) -> Example:
         If the files are damaged.
     """
     found = model_in(weights_dir)
+    shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
+    loaded = []
     for example in all_examples():
         network = example.network
         if found.name in (*network.models, network.family):
             return example
-        if found.name is None and _has_shapes(network, found.shapes):
+        if found.name is None and _has_shapes(network, shapes):
             return example
+        loaded.append(example)
+    if found.name is None and any("." in name for name in shapes):
+        networks = [example.network for example in loaded]
+        return loaded[
+            networks.index(find_network(networks, found.tensors, weights_dir))
+        ]
     what = "a model of these shapes" if found.name is None else f"{found.name!r}"
     raise InputError(
         f"{weights_dir}: no example of Odyssey has {what}; --example names the folder "

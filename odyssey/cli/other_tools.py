@@ -13,7 +13,6 @@ from odyssey.cli.meant import Aliases, did_you_mean, squashed
 _THREADS = "there is no GPU support; --threads sets the number of CPU threads"
 _PRECISION = "there is no float16; --precision bf16 keeps activations in bfloat16"
 _WORKERS = "images are loaded without workers; --threads sets the number of threads"
-_WEIGHTS = "training starts from random weights, or with --resume from a checkpoint"
 
 #: Options that have another name here.
 CALLED: Aliases = {
@@ -33,7 +32,8 @@ CALLED: Aliases = {
         ),
         "logdir tensorboarddir wandb": "--tensorboard",
         "checkpoint ckpt resumefrom load loadcheckpoint": "--resume --weights-dir",
-        "pth modelpath": "--weights-dir",
+        "pth modelpath": "--weights-dir --init-from",
+        "pretrained finetune initcheckpoint initialweights": "--init-from",
         "m mom": "--momentum",
         "optim opt sgd muon": "--optimizer",
         "nssteps": "--muon-steps",
@@ -71,7 +71,6 @@ MISSING = {
         "workers numworkers j nworkers loaderworkers": _WORKERS,
         "gpu gpus gpuid ngpu numgpus device cuda nocuda usecuda mps": _THREADS,
         "fp16 half float16": _PRECISION,
-        "pretrained finetune": _WEIGHTS,
         "evaluate e eval testonly": "inference.py evaluates a trained model",
         "distributed worldsize rank localrank nprocpernode": (
             "training runs in one process, on one machine"

@@ -23,6 +23,7 @@ from odyssey.cli.data_options import (
     subset_options,
 )
 from odyssey.cli.example import Example
+from odyssey.cli.init_option import begun, init_option
 from odyssey.cli.log_options import log_options, make_observers
 from odyssey.cli.lr_options import lr_options
 from odyssey.cli.model_options import (
@@ -120,9 +121,10 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
         check_image_shape(network, config, data)
     recipe = build_recipe(network, options, data, config)
     with RunFolder(options.weights_dir) as folder:
+        tensors = network.initialize(config, recipe.seed)
+        recipe = begun(network, config, recipe, tensors, options)
         observers = make_observers(options, recipe, data)
-        averaged = recipe.ema_decay > 0
-        state = TrainingState.fresh(*network.initialize(config, recipe.seed), averaged)
+        state = TrainingState.fresh(*tensors, recipe.ema_decay > 0)
         checkpoint = begin(
             folder,
             state,
@@ -288,6 +290,7 @@ def train_program(example: Example) -> click.Command:
         help="Seed of all random numbers; the same seed gives the same run.",
     )
     @model_options(example)  # --model, --num-classes, and the example's own
+    @init_option  # --init-from
     @precision_option
     @dataset_options  # --dataset, --data-dir
     @subset_options  # --limit-train, --limit-test, --val-split

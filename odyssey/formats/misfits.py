@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from odyssey.formats.renaming import Renamed, stripped, their_name
 from odyssey.formats.tensor_file import FormatError
 from odyssey.network import Config, Network
+from odyssey.output import say
 
 MOST_COMPARED = 200  # names that a similar one is looked for among
 
@@ -17,6 +18,20 @@ class NamesError(FormatError):
     def __init__(self, summary: str, problems: list[str]) -> None:
         super().__init__(f"{summary}: {'; '.join(problems)}")
         self.summary, self.problems = summary, problems
+
+
+def said_apart(error: NamesError) -> FormatError:
+    """Print the problems on stderr, a line each, if they are more than one.
+
+    Returns
+    -------
+    error : what is left to say
+    """
+    if len(error.problems) < 2:
+        return error
+    for problem in error.problems:
+        say(problem, err=True)
+    return FormatError(f"{error.summary}, all listed above")
 
 
 class Misfits(NamedTuple):

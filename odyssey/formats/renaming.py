@@ -104,9 +104,13 @@ def stripped(names: Iterable[str], where: str) -> dict[str, str]:
 
 
 def _modules(shapes: Shapes) -> dict[str, tuple[int, ...]]:
-    """Return the modules of dotted names, each with the shape of its weight, or ()."""
+    """Return the modules of dotted names, each with the shape of its weight, or ().
+
+    A batch norm that lacks its weight has running statistics of the same shape.
+    """
     parents = dict.fromkeys(name.rpartition(".")[0] for name in shapes)
-    return {name: shapes.get(f"{name}.weight", ()) for name in parents}
+    means = {name: shapes.get(f"{name}.running_mean", ()) for name in parents}
+    return {name: shapes.get(f"{name}.weight", means[name]) for name in parents}
 
 
 def _once(layers: dict[str, str]) -> dict[str, str]:

@@ -16,6 +16,9 @@ from odyssey.training.learning_rate import NEED_EPOCHS, LearningRate
 #: What moves the kernels; all other parameters move by SGD, see `training.update`.
 OPTIMIZERS = ("sgd", "muon")
 
+#: Where training began; a resume does not begin anew.
+BEGINNING = ("init_from", "init_sha256")
+
 _MISSING = "not given"
 
 
@@ -60,14 +63,17 @@ class Recipe(LearningRate):
     limit_train: int | None = None
     limit_test: int | None = None
     image_size: int | None = None  # pixels a side that files of images are resized to
+    init_from: str | None = None  # where the initial weights are from
+    init_sha256: str | None = None  # of these, see `training.initial.digest`
 
     def __post_init__(self) -> None:
         super().__post_init__()
         texts = ("model", "dataset", "data_sha256")
         named = ("pad_mode", "flip", "precision", "optimizer")
+        given = [n for n in BEGINNING if getattr(self, n) is not None]
         for names, kind, article in (
             (("nesterov", "muon_rescale", "augment"), bool, "a bool"),
-            (texts + named, str, "text"),
+            ((*texts, *named, *given), str, "text"),
             (("model_options",), Mapping, "a mapping"),
         ):
             for name in names:
@@ -139,16 +145,17 @@ class Recipe(LearningRate):
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """Return a line for each choice that differs from ``saved``, another recipe.
 
-        A field that ``saved`` lacks, because it is older, had its default.  ``epochs``
-        may differ, unless the schedule is in
-        `odyssey.training.learning_rate.NEED_EPOCHS`.
+        A field that ``saved`` lacks, because it is older, had its default.  Where the
+        initial weights are from does not count any more.  ``epochs`` may differ, unless
+        the schedule is in `odyssey.training.learning_rate.NEED_EPOCHS`.
         """
         now, saved = _with_usual(self.to_dict()), _with_usual({**_defaults(), **saved})
         lines = [
             f"{said(name)} was {_shown(saved.get(name, _MISSING))}, "
             f"is {_shown(now.get(name, _MISSING))}"
             for name in dict.fromkeys([*now, *saved])
-            if name != "epochs" and now.get(name, _MISSING) != saved.get(name, _MISSING)
+            if name not in ("epochs", *BEGINNING)
+            and now.get(name, _MISSING) != saved.get(name, _MISSING)
         ]
         if self.lr_scheduler in NEED_EPOCHS and self.epochs != saved["epochs"]:
             lines.append(

@@ -196,11 +196,12 @@ def written(value: Any) -> str:
 def recipe_text(values: Mapping[str, Any]) -> str:
     """Return the text of a run's recipe file; ``values`` is from `Recipe.to_dict`."""
     values = {"model": values["model"], **values}
-    digest = values.pop("data_sha256")
+    digest, init = values.pop("data_sha256"), values.pop("init_sha256", None)
     lines = [
         f"# The recipe of the run in this folder, by odyssey {odyssey.__version__}.",
         *(f"# {advice}" for advice in [remedy("repeat")] if advice),
         f"# Training images: sha256 {digest}",
+        *(f"# Initial weights: sha256 {text}" for text in [init] if text),
         *(f"{name}: {written(value)}" for name, value in values.items()),
     ]
     return "\n".join(lines) + "\n"

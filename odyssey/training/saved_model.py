@@ -1,8 +1,10 @@
-"""The model of a run, from its weights or from one of its checkpoints.
+"""The model of a run, from its weights or from one of its checkpoints; or of a file.
 
 Weights are saved every ten epochs, when a run is stopped and at its end.  A run that
 was killed, or is still running, may have none yet, or older ones than its newest
 checkpoint.  A checkpoint contains the same tensors and more.
+
+A file is one of another tool, or was made of a folder here: see `odyssey.formats`.
 """
 
 import contextlib
@@ -12,11 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from odyssey.errors import InputError, os_reason, remedy, warn
+from odyssey.formats.files import read_tensors
+from odyssey.formats.misfits import NamesError, said_apart
+from odyssey.formats.names import to_odyssey
+from odyssey.formats.tensor_file import ODYSSEY, TensorFile
 from odyssey.network import Network
 from odyssey.output import say
 from odyssey.training.finite import refuse_nonfinite
 from odyssey.training.recipe import with_lists
-from odyssey.training.state import learned_tensors
+from odyssey.training.state import Tensors, learned_tensors
 from odyssey.weights.checkpoint import (
     CHECKPOINTS,
     LoadedCheckpoint,
@@ -28,15 +34,16 @@ from odyssey.weights.checkpoint import (
 )
 from odyssey.weights.files import WeightsError, dead_link
 from odyssey.weights.folder import has_manifest, load_folder, read_manifest
+from odyssey.weights.manifest import SUFFIX
 from odyssey.weights.model import LoadedWeights, load_weights, model_of
 from odyssey.weights.tensor_set import weight_files
 
 
 class ModelName(NamedTuple):
-    """What a folder says of its model."""
+    """What a folder or a file says of its model."""
 
     name: str | None  # of the model or of its family; None: it does not say
-    shapes: dict[str, tuple[int, ...]]  # of its tensors by name, if it does not say
+    tensors: Tensors  # by name, if it does not say
 
 
 def open_model(
@@ -47,7 +54,7 @@ def open_model(
     Parameters
     ----------
     network : the family
-    weights_dir : folder of weights, of a run or of a checkpoint
+    weights_dir : folder of weights, of a run or of a checkpoint, or a file of tensors
     allow_nonfinite : accept NaN and infinity
     """
     with _opening(weights_dir):
@@ -62,18 +69,22 @@ def open_model(
 def load_model(network: Network, directory: Path) -> LoadedWeights:
     """Load a folder's weights, or those of its newest checkpoint if it has none.
 
+    Tensors of a file, or under other tools' names, are renamed.
     The name of a checkpoint that is read is printed on stderr.  There is a warning if
     the weights are older than the newest checkpoint.
 
     Raises
     ------
     WeightsError
-        As `load_weights`, and if there are checkpoints but none is intact.
+        As `load_weights` and `to_odyssey`, and if there are checkpoints but none is
+        intact.
     FileNotFoundError
         If there is no such folder.
     """
     if is_checkpoint(directory):
         return _model_of_checkpoint(network, load_checkpoint(directory))
+    if directory.is_file() or _has_other_names(directory):
+        return _model_of_file(network, directory)
     if has_manifest(directory) or weight_files(directory):
         model = load_weights(network, directory)
         _warn_if_older(model, directory)
@@ -84,12 +95,44 @@ def load_model(network: Network, directory: Path) -> LoadedWeights:
     return _model_of_checkpoint(network, newest)
 
 
+def _has_other_names(directory: Path) -> bool:
+    """Tell whether tensors in a folder have other tools' names: conv1.weight."""
+    return any("." in path.stem for path in weight_files(directory))
+
+
+def _read_file(path: Path) -> tuple[TensorFile, dict[str, Any] | None]:
+    """Return what a file holds, and what it says of its model, if Odyssey wrote it."""
+    if path.is_file() and path.suffix == SUFFIX:
+        raise WeightsError(f"{path}: one tensor of the weights in {path.parent}")
+    file = read_tensors(path)
+    manifest = file.metadata.get(ODYSSEY)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("model"), str):
+        manifest = None
+    return file, manifest
+
+
+def _model_of_file(network: Network, path: Path) -> LoadedWeights:
+    """Return the model in a file; what it is and what was changed is printed."""
+    file, manifest = _read_file(path)
+    renamed = to_odyssey(network, file.tensors, str(path), manifest=manifest)
+    config, known = renamed.config, manifest
+    state = network.state_shapes(config)
+    if manifest is None and not (state and state.keys().isdisjoint(renamed.tensors)):
+        options = with_lists(config._asdict())
+        known = {"model": network.name_of(config), **options}
+    model = model_of(network, renamed.tensors, known, path)
+    say(f"{path}: {file.kind}, {model.model}", err=True)
+    for note in (*file.notes, *renamed.notes):
+        say(f"{path}: {note}", err=True)
+    return model
+
+
 def model_in(weights_dir: str) -> ModelName:
     """Return what files say of their model, for whom does not know its network.
 
     Parameters
     ----------
-    weights_dir : folder of weights, of a run or of a checkpoint
+    weights_dir : as for `open_model`
 
     Raises
     ------
@@ -99,10 +142,12 @@ def model_in(weights_dir: str) -> ModelName:
     with _opening(weights_dir):
         directory = Path(weights_dir)
         directory.stat()  # FileNotFoundError rather than "holds no weights"
+        if directory.is_file() or _has_other_names(directory):
+            file, manifest = _read_file(directory)
+            return ModelName((manifest or {}).get("model"), file.tensors)
         manifest = read_manifest(directory)
         if manifest is None and weight_files(directory):
-            tensors = load_folder(directory).tensors
-            return ModelName(None, {name: t.shape for name, t in tensors.items()})
+            return ModelName(None, load_folder(directory).tensors)
         if manifest is None:
             manifest = _manifest_of_a_checkpoint(directory)
     for part in ("metadata", "recipe"):  # where a checkpoint has the name
@@ -140,13 +185,15 @@ def _opening(weights_dir: str) -> Iterator[None]:
     """Turn errors of the system into `InputError`."""
     try:
         yield
+    except NamesError as error:
+        raise said_apart(error) from error
     except OSError as error:
         if reason := dead_link(weights_dir):
             raise InputError(f"{weights_dir}: {reason}") from error
         if os.path.exists(weights_dir):
             raise InputError(os_reason(error)) from error
         raise InputError(
-            f"{weights_dir}: no such folder of weights{remedy('no weights')}"
+            f"{weights_dir}: no such folder or file of weights{remedy('no weights')}"
         ) from error
 
 

@@ -170,7 +170,13 @@ def test_errors_leave_the_old_file_as_it_was(run, tmp_path):
         assert path.read_bytes() == b"before"
 
     both = ["--weights-dir", folder, "--to", path]
-    fails("no such folder of weights", "--weights-dir", tmp_path / "no", "--to", path)
+    fails(
+        "no such folder or file of weights",
+        "--weights-dir",
+        tmp_path / "no",
+        "--to",
+        path,
+    )
     fails("must end in .onnx", "--weights-dir", folder, "--to", tmp_path / "m.pb")
     fails("holds no weights and no checkpoints", "--weights-dir", tmp_path, *both[2:])
     missing = tmp_path / "none" / "m.onnx"

@@ -89,7 +89,8 @@ def test_what_cannot_be_used_is_named(infer, weights, damage, named):
 
 def test_weights_that_are_a_file(infer, weights):
     file = weights / "fc_bias.weights"
-    assert "Not a directory" in infer(weights_dir=file, status=2)
+    said = infer(weights_dir=file, status=2)
+    assert f"{file}: one tensor of the weights in {weights}\n" in said
     assert f"Error: {file / 'x'}: no such" in infer(weights_dir=file / "x", status=2)
 
 

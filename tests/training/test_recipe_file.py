@@ -142,11 +142,15 @@ def test_the_recipe_of_a_run_comes_back(read):
         clip_grad_norm=None,
         randaugment=(1, 4),
         flip="none",
+        init_from="net one.pth",
+        init_sha256="a" * 64,
     )
     values = made.to_dict()
     text = recipe_text(values)
     assert f"# Training images: sha256 {values.pop('data_sha256')}" in text
+    assert f"# Initial weights: sha256 {values.pop('init_sha256')}\n" in text
     assert read(text) == values
+    assert "Initial weights" not in recipe_text(recipe().to_dict())
 
 
 def test_a_run_has_its_recipe_and_a_longer_one_the_new(tmp_path):
