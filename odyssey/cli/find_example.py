@@ -42,8 +42,13 @@ def all_examples() -> Iterator[Example]:
     return map(load_example, examples().values())
 
 
-def find_example(model: str) -> Example:
+def find_example(model: str, hint: str = "MODEL") -> Example:
     """Return the example that has a model of this name.
+
+    Parameters
+    ----------
+    model : its name
+    hint : the argument or option, for the error
 
     Raises
     ------
@@ -60,7 +65,7 @@ def find_example(model: str) -> Example:
         f"{model!r} is no model; {question}"
         if question
         else f"{model!r} is not one of {', '.join(names)}.",
-        param_hint="MODEL",
+        param_hint=hint,
     )
 
 

@@ -1,7 +1,6 @@
 """``odyssey info``: what Odyssey runs on, or what a file of tensors holds."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 import numpy as np
 
 from odyssey.cli.command import Command
+from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import LOGGING, debug_option, option
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import one_line
@@ -50,7 +50,7 @@ def main(path: str | None, as_json: bool, debug: bool) -> None:
         else:
             for line in described(file, path):
                 click.echo(line)
-            click.echo(f"next:\n  {one_line(next_step(path))}")
+            say_next(next_step(path))
 
 
 def totals(tensors: dict[str, np.ndarray]) -> tuple[int, int, int]:
@@ -86,12 +86,11 @@ def described(file: TensorFile, path: str) -> list[str]:
     return [*lines, *(one_line(f"note: {note}") for note in file.notes)]
 
 
-def next_step(path: str) -> str:
-    """Return the command that converts a file, or a folder."""
+def next_step(path: str) -> tuple[str, ...]:
+    """Return the words of the command that converts a file, or a folder."""
     source = Path(path)
     target = f"{source.stem}_weights/" if source.is_file() else "model.safetensors"
-    words = ("python", "-m", "odyssey", "convert", path, "--to", target)
-    return shlex.join(words)
+    return (*ODYSSEY, "convert", path, "--to", target)
 
 
 def as_dict(file: TensorFile) -> dict[str, Any]:

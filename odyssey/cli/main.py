@@ -24,6 +24,7 @@ from odyssey.weights.verify import find_sets, verify_set
 #: Commands in other modules, which are imported when needed.
 ELSEWHERE = {
     "augmentation": "odyssey.cli.augmentation",
+    "convert": "odyssey.cli.convert",
     "download": "odyssey.cli.download",
     "example": "odyssey.cli.copy_example",
     "export": "odyssey.cli.export",
