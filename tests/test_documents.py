@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from odyssey.cli.model_options import chosen_config, model_options
+from odyssey.data.folder import load_folder
 from odyssey.report.page import write_report
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import verify_folder
@@ -165,6 +166,21 @@ def test_the_gradient_of_x_has_one_name():
         if re.search(r"\bgrad_x(_pad|_i)?\b", page.read_text("utf-8"))
     ]
     assert old == []
+
+
+def test_own_images_as_the_page_writes_them(tmp_path, monkeypatch, make_tiny_cifar):
+    pytest.importorskip("PIL")
+    make_tiny_cifar(tmp_path / "datasets" / "cifar10")
+    monkeypatch.chdir(tmp_path)
+    names, _ = run(python_of("docs/own_images.md"))
+    data = load_folder("photos", classes=names["data"].class_names)
+    for ours, theirs in (
+        (data.train_images, names["data"].train_images),
+        (data.test_images, names["data"].test_images),
+    ):
+        assert sorted(image.tobytes() for image in ours) == sorted(
+            image.tobytes() for image in theirs
+        )
 
 
 def test_the_first_look_of_the_readme():

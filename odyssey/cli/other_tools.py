@@ -27,6 +27,9 @@ CALLED: Aliases = {
         "data": "--data-dir --dataset",
         "datapath dataroot root datasetdir datafolder": "--data-dir",
         "datasetname": "--dataset",
+        "imgsize imgsz imagesz inputsize imsize resize cropsize traincropsize": (
+            "--image-size"
+        ),
         "outputdir output outdir savedir o ckptdir checkpointdir workdir modeldir": (
             "--weights-dir"
         ),

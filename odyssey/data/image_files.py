@@ -68,7 +68,7 @@ def decode(
     if not os.path.isfile(path) and os.path.exists(path):  # opening a pipe may block
         raise DataError(f"{path}: not a regular file")
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=_formats()) as file:
             if (
                 fit == CROP
             ):  # a JPEG is decoded at 1/2, 1/4 or 1/8 of a much larger size
@@ -194,6 +194,17 @@ def _why_unreadable(path: str | os.PathLike, error: Exception) -> str:
         return f"{kind or 'not an image'}; can be read: {kinds()}"
     reason = one_line(str(error), 200) or type(error).__name__
     return f"cannot be read as an image: {reason}"
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats to try, all but the one that is a program.
+
+    EPS is PostScript, and Pillow runs Ghostscript to draw it, whatever the file's name.
+    """
+    Image = _pillow()
+    Image.init()
+    return tuple(kind for kind in Image.ID if kind != "EPS")
 
 
 @cache

@@ -76,7 +76,14 @@ def call(program, *words, status=0):
 
 
 def test_training_says_what_it_found(here):
-    first, second, header, *_ = (here / "output").read_text("utf-8").splitlines()
+    first, second, header, *_, head, classify, report = (
+        (here / "output").read_text("utf-8").splitlines()
+    )
+    inference = Path(__file__).parent / "inference.py"
+    assert head == "next:" and report == "  python -m odyssey report run"
+    assert classify == (
+        f"  python {inference} --weights-dir run --dataset folder --data-dir photos"
+    )
     assert first.startswith(
         "photos: 48 training, 18 test images of 3 classes (0 bär, 1 cat, 2 elk); read "
     )

@@ -272,6 +272,23 @@ def test_grey_images_for_a_network_that_takes_those(tmp_path):
     np.testing.assert_array_equal(read[0, 0], PIXELS[0, :, :, 0])
 
 
+def test_postscript_is_not_run(tmp_path, monkeypatch):
+    """Pillow would start Ghostscript for such a file, whatever its name."""
+    from PIL import EpsImagePlugin
+
+    started = []
+    monkeypatch.setattr(
+        EpsImagePlugin, "Ghostscript", lambda *what, **how: started.append(what)
+    )
+    program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    (tmp_path / "a.png").write_text(program + "showpage\n")
+    with pytest.raises(
+        DataError, match=r"a\.png: not an image; can be read: JPEG, PNG"
+    ):
+        read_image(tmp_path / "a.png")
+    assert started == []
+
+
 def test_a_fit_that_there_is_not(tmp_path):
     with pytest.raises(ValueError, match=r"fit must be one of .*, got 'squeeze'"):
         read_image(tmp_path / "a.png", fit="squeeze")

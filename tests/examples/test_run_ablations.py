@@ -51,6 +51,12 @@ def test_several_rows_and_seeds():
     assert list(SETS["published"]) == [n for n in ROWS if ROWS[n].published]
 
 
+def test_the_users_own_images():
+    data = ["--dataset", "folder", "--data-dir", "photos", "--image-size", "48"]
+    for words in commands("--config", "baseline", *data):
+        assert shlex.join(data) in shlex.join(words)
+
+
 def test_the_list_names_every_row():
     text = ablate("--list")
     for name, row in ROWS.items():
