@@ -153,6 +153,20 @@ def test_the_other_byte_order(group, tmp_path):
         read(tmp_path, changed(golden("model.pth"), {"byteorder": b"middle"}))
 
 
+def test_the_other_byte_order_of_unsigned_numbers(tmp_path):
+    """Their storages are counted in bytes, which hides the size of a number."""
+    changes = {"byteorder": b"big"}
+    expected = {
+        "uint16": np.array([1, 2**16 - 1, 7], ">u2"),
+        "uint32": np.array([0, 2**32 - 1], ">u4"),
+        "uint64": np.array([0, 2**63], ">u8"),
+    }
+    for i, array in enumerate(expected.values()):
+        changes[f"data/{i}"] = array.tobytes()
+    tensors = read(tmp_path, changed(golden("unsigned.pth"), changes)).tensors
+    assert_same_bits(tensors, numbers("unsigned"))
+
+
 REFUSED = {
     "complex": "layer.weight: ComplexFloatStorage is refused",
     "float8": "layer.weight: float8_e4m3fn is refused",
