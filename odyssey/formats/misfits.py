@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from odyssey.formats.renaming import Renamed, stripped, their_name
+from odyssey.formats.renaming import Origins, Renamed, their_name
 from odyssey.formats.tensor_file import FormatError
 from odyssey.network import Config, Network
 from odyssey.output import say
@@ -55,15 +55,13 @@ class Misfits(NamedTuple):
             if found
         )
 
-    def lines(
-        self, network: Network, found: Renamed, theirs: dict[str, str]
-    ) -> list[str]:
+    def lines(self, network: Network, found: Renamed, origins: Origins) -> list[str]:
         """Return a line for each tensor, in the spelling of the file.
 
         One that is missing has the unexpected name beside it that is most like it, and
         the other way round.
         """
-        written = _written(network, found.config, theirs)
+        written = _written(network, found.config, origins.layers)
         missing = [written(name) for name in self.missing]
         return [
             *(f"{n} is missing{_nearest(n, self.unexpected)}" for n in missing),
@@ -75,15 +73,14 @@ class Misfits(NamedTuple):
 def misfits_of(
     network: Network,
     found: Renamed,
-    theirs: Mapping[str, str],
+    origins: Origins,
     manifest: Mapping[str, Any] | None,
 ) -> Misfits:
     """Return what keeps tensors from being the network's."""
     tensors, shapes = found.tensors, network.tensor_shapes(found.config)
-    state = network.state_shapes(found.config)
+    state, theirs = network.state_shapes(found.config), origins.names
     # Odyssey's own names without a manifest: the original project kept no statistics
-    old = not manifest and not any("." in name for name in theirs.values())
-    if old and state.keys().isdisjoint(tensors):
+    if not (manifest or origins.layers) and state.keys().isdisjoint(tensors):
         shapes = network.parameter_shapes(found.config)
     wrong = {}
     for name, shape in shapes.items():
@@ -100,16 +97,20 @@ def misfits_of(
 
 
 def _written(
-    network: Network, config: Config, theirs: Mapping[str, str]
+    network: Network, config: Config, layers: Mapping[str, str]
 ) -> Callable[[str], str]:
-    """Return the function that writes a name here as the file would have it."""
-    names = set(theirs.values())
+    """Return the function that writes a name here as the file would have it.
+
+    Parameters
+    ----------
+    network, config : the network that is wanted
+    layers : those of the file's modules; none if its names are those here
+    """
     foreign = network.foreign
-    if foreign is None or not any("." in name for name in names):
+    if foreign is None or not layers:
         return lambda name: name
     tables = [foreign.modules(config, style) for style in foreign.styles]
-    parents = {name.rpartition(".")[0] for name in stripped(names, "")}
-    likest = max(tables, key=lambda table: len(parents & set(table.values())))
+    likest = max(tables, key=lambda table: len(layers.keys() & set(table.values())))
     return lambda name: their_name(name, likest)
 
 

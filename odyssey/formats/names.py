@@ -54,8 +54,8 @@ def to_odyssey(
         If two tensors have one name, or the network cannot be told or is not possible
         here.
     """
-    found, theirs = renamed(network, tensors, where, model, manifest)
-    misfits = misfits_of(network, found, theirs, manifest)
+    found, origins = renamed(network, tensors, where, model, manifest)
+    misfits = misfits_of(network, found, origins, manifest)
     if not misfits.number:
         shapes = network.tensor_shapes(found.config)
         ordered = {
@@ -65,7 +65,7 @@ def to_odyssey(
     name = network.name_of(found.config) + network.stated_options(found.config)
     raise NamesError(
         f"{where}: not the tensors of {name}: {misfits.numbers()}",
-        misfits.lines(network, found, theirs),
+        misfits.lines(network, found, origins),
     )
 
 
@@ -77,8 +77,8 @@ def find_network(
     reason: WeightsError | None = None
     for network in networks:
         try:
-            found, theirs = renamed(network, tensors, where)
-            number = misfits_of(network, found, theirs, None).number
+            found, origins = renamed(network, tensors, where)
+            number = misfits_of(network, found, origins, None).number
         except WeightsError as error:
             reason = error
             continue

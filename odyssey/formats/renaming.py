@@ -13,6 +13,7 @@ from odyssey.network import Config, Network
 from odyssey.weights.model import config_of
 
 WRAPPERS = ("module", "_orig_mod")  # DataParallel's, torch.compile's
+MOST_PREFIXES = 3  # parts of a name before that of a layer
 COUNTERS = ("num_batches_tracked", "n_averaged")  # not used in inference
 WEIGHT_KINDS = {1: "gamma", 2: "weights", 4: "kernel"}  # by number of axes
 THEIR_KINDS = {
@@ -35,72 +36,101 @@ class Renamed(NamedTuple):
     notes: tuple[str, ...]  # what was changed, besides names: one line each
 
 
+class Origins(NamedTuple):
+    """Where tensors come from."""
+
+    names: dict[str, str]  # those in the file, by those here
+    layers: dict[str, str]  # those here, by the file's modules; none if it is Odyssey's
+
+
 def renamed(
     network: Network,
     tensors: Mapping[str, np.ndarray],
     where: str,
     model: str | None = None,
     manifest: Mapping[str, Any] | None = None,
-) -> tuple[Renamed, dict[str, str]]:
-    """Return tensors renamed as far as their names are known, and their old names.
+) -> tuple[Renamed, Origins]:
+    """Return tensors renamed as far as their names are known, and their origins.
 
     The others keep the name that they have in the file.
     """
-    called, linear = stripped(tensors, where), _linear(network)
-    layers: dict[str, str] = {}
-    names = dict(zip(called, called, strict=True))  # those in the file: those here
+    called = _unwrapped(tensors, where)
+    origins = Origins(called, {})
     if any("." in name for name in called):
-        if network.foreign is None:
-            raise FormatError(
-                f"{where}: names of another tool, and {network.family} has no table of "
-                "them"
-            )
-        modules = _modules({name: tensors[old].shape for name, old in called.items()})
-        layers = _once(network.foreign.layers(modules))
-        names = {name: _our_name(name, modules, layers, linear) for name in called}
-    theirs: dict[str, str] = {}
-    for name, new in names.items():
-        if new in theirs:
-            raise FormatError(
-                f"{where}: {theirs[new]} and {called[name]} are both {new}"
-            )
-        theirs[new] = called[name]
-    ours = {new: tensors[old] for new, old in theirs.items()}
-    for name in ours.keys() & linear:
+        origins = _origins(network, called, tensors, where)
+    ours = {name: tensors[old] for name, old in origins.names.items()}
+    for name in ours.keys() & _linear(network):
         if ours[name].shape[2:] == (1, 1):  # a 1x1 convolution of pooled features
             ours[name] = ours[name][:, :, 0, 0]
     ours, notes = _one_dtype(ours)
     config = _config(network, ours, where, model, manifest)
-    if layers and network.foreign is not None:
+    if origins.layers and network.foreign is not None:
         try:
-            ours, changes = network.foreign.adopt(ours, config, layers)
+            ours, changes = network.foreign.adopt(ours, config, origins.layers)
         except ValueError as error:
             raise FormatError(f"{where}: {error}") from None
         notes += changes
-    return Renamed(ours, config, tuple(notes)), theirs
+    return Renamed(ours, config, tuple(notes)), origins
 
 
-def stripped(names: Iterable[str], where: str) -> dict[str, str]:
-    """Return names without wrappers' prefixes, each with the name in the file.
+def _unwrapped(names: Iterable[str], where: str) -> dict[str, str]:
+    """Return the names in a file by names without wrappers' parts.
 
-    A first part that all names share is a prefix too.  Counters are left out.
+    Counters are left out.
     """
     parts = {
-        name: [part for part in name.split(".") if part not in WRAPPERS]
+        name: ".".join(part for part in name.split(".") if part not in WRAPPERS)
         for name in names
         if name.rpartition(".")[2] not in COUNTERS
     }
-    while parts and all(len(p) > 2 for p in parts.values()):
-        if len({p[0] for p in parts.values()}) > 1:
-            break
-        parts = {name: p[1:] for name, p in parts.items()}
+    return _by_new_name({name: plain or name for name, plain in parts.items()}, where)
+
+
+def _by_new_name(names: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return the old names by the new ones, of which each must be that of one."""
     found: dict[str, str] = {}
-    for name, p in parts.items():
-        plain = ".".join(p) or name
-        if plain in found:
-            raise FormatError(f"{where}: {found[plain]} and {name} are both {plain}")
-        found[plain] = name
+    for old, new in names.items():
+        if new in found:
+            raise FormatError(f"{where}: {found[new]} and {old} are both {new}")
+        found[new] = old
     return found
+
+
+def _origins(
+    network: Network,
+    called: Mapping[str, str],
+    tensors: Mapping[str, np.ndarray],
+    where: str,
+) -> Origins:
+    """Return the origins of tensors with another tool's names.
+
+    A prefix of most names is left out if more layers are known without it: ``model.``
+    """
+    if network.foreign is None:
+        raise FormatError(
+            f"{where}: names of another tool, and {network.family} has no table of them"
+        )
+    modules = _modules({name: tensors[old].shape for name, old in called.items()})
+    within: dict[str, dict[str, tuple[int, ...]]] = {"": modules}
+    for module, shape in modules.items():
+        parts = module.split(".")
+        for depth in range(1, min(len(parts), MOST_PREFIXES + 1)):
+            prefix = ".".join(parts[:depth]) + "."
+            within.setdefault(prefix, {})[module.removeprefix(prefix)] = shape
+    layers = {
+        prefix: _once(network.foreign.layers(part))
+        for prefix, part in within.items()
+        if 2 * len(part) > len(modules)
+    }
+    prefix = max(layers, key=lambda p: len(layers[p]))  # of equals the first: ""
+    linear, names = _linear(network), {}
+    for name, old in called.items():
+        names[old] = name
+        if name.startswith(prefix):
+            plain = name.removeprefix(prefix)
+            ours = _our_name(plain, within[prefix], layers[prefix], linear)
+            names[old] = name if ours == plain else ours
+    return Origins(_by_new_name(names, where), layers[prefix])
 
 
 def _modules(shapes: Shapes) -> dict[str, tuple[int, ...]]:

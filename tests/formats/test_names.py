@@ -127,6 +127,27 @@ def test_prefixes_of_wrappers(golden, prefix):
         np.testing.assert_array_equal(ours[name], tensor)
 
 
+def test_other_tensors_beside_the_model(golden):
+    plain = state_dict(shapes_of(golden, "kuangliu"))
+    tensors = {f"model.{name}": tensor for name, tensor in plain.items()}
+    tensors["criterion.weight"] = np.ones(10)
+    with pytest.raises(NamesError) as error:
+        to_odyssey(RESNET, tensors, "file")
+    assert error.value.problems == ["criterion.weight is unexpected"]
+
+
+def test_a_part_of_a_network_keeps_its_names(golden):
+    tensors = state_dict(shapes_of(golden, "VGG-16"))
+    features = {n: t for n, t in tensors.items() if n.startswith("features")}
+    with pytest.raises(NamesError) as error:
+        to_odyssey(VGG, features, "file")
+    assert error.value.problems == [
+        f"classifier.{number}.{kind} is missing"
+        for number in (0, 3, 6)
+        for kind in ("weight", "bias")
+    ]
+
+
 def test_a_prefix_within_a_name():
     params, _ = LENET.initialize(CASES["LeNet-5"].config, 0)
     theirs = from_odyssey(LENET, params, CASES["LeNet-5"].config)
