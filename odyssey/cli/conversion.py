@@ -20,7 +20,7 @@ from odyssey.formats.renaming import COUNTERS
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.network import Config
 from odyssey.training.saved_model import load_model
-from odyssey.weights.checkpoint import list_checkpoints
+from odyssey.weights.checkpoint import is_checkpoint, list_checkpoints
 from odyssey.weights.folder import has_manifest
 from odyssey.weights.manifest import CHECKSUM, RESERVED
 from odyssey.weights.model import save_weights
@@ -85,8 +85,11 @@ def open_source(
     known : its model, if it is a folder that ``example`` wrote, or one of Odyssey's
     """
     folder = Path(source)
+    files = weight_files(folder) if folder.is_dir() else []
+    if any("." in path.stem for path in files) and not is_checkpoint(folder):
+        return read_tensors(source), None  # names of another tool
     if not folder.is_dir() or not (
-        has_manifest(folder) or weight_files(folder) or list_checkpoints(folder)
+        files or has_manifest(folder) or list_checkpoints(folder)
     ):
         return read_tensors(source), None
     try:

@@ -13,7 +13,7 @@ from odyssey.cli.info import summary
 from odyssey.cli.next_steps import say_next
 from odyssey.cli.option import LOGGING, MODEL, debug_option, option
 from odyssey.cli.program import exit_statuses
-from odyssey.errors import EXIT_USAGE, one_line
+from odyssey.errors import one_line
 from odyssey.formats.files import is_folder
 from odyssey.output import goes_on_unheard, is_terminal, progress_bar, say
 
@@ -89,7 +89,7 @@ def main(
         is_folder(target)  # a suffix of no format is refused before all else
         from odyssey.cli import conversion
         from odyssey.cli.find_example import load_example
-        from odyssey.formats.names import NamesError
+        from odyssey.formats.misfits import NamesError, said_apart
 
         conversion.refuse_target(source, target, force)
         example = load_example(folder) if folder else None
@@ -112,10 +112,7 @@ def main(
                     advance=advance,
                 )
         except NamesError as error:
-            say(one_line(f"Error: {error.summary}:"), err=True)
-            for problem in error.problems:
-                say(f"  {one_line(problem)}", err=True)
-            sys.exit(EXIT_USAGE)
+            raise said_apart(error) from error
         _say_notes(done.notes)
         _say(conversion.written(done, target))
         if opened_by := conversion.opened_by(target):

@@ -135,6 +135,16 @@ def test_the_tensors_of_an_unknown_model_go_into_a_folder_as_they_are(tmp_path):
     assert found.metadata == {"epoch": 3}
 
 
+@pytest.mark.parametrize("names", ["encoder.0.weight", "weights"])
+def test_a_folder_of_an_unknown_model_becomes_a_file(tmp_path, names):
+    tensors = {names: np.arange(6.0).reshape(2, 3)}
+    write_tensors(tmp_path / "a", tensors, {"epoch": 3, "odyssey": {"model": "mine"}})
+    convert(tmp_path / "a", "--to", tmp_path / "b.pt")
+    found = read_tensors(tmp_path / "b.pt")
+    assert same(found.tensors, tensors)
+    assert found.metadata == {"epoch": 3, "odyssey": {"model": "mine"}}
+
+
 def test_half_precision_of_a_known_model_is_widened(tmp_path):
     halves = {name: t.astype(ml_dtypes.bfloat16) for name, t in FOREIGN.items()}
     write_tensors(tmp_path / "a.safetensors", halves, {})
@@ -152,8 +162,11 @@ def test_all_that_does_not_fit_the_model_is_said_and_nothing_written(tmp_path):
     del tensors["layer3.1.bn2.bias"]
     write_tensors(tmp_path / "a.pth", tensors, {})
     words = (tmp_path / "a.pth", "--to", tmp_path / "b", "--model", "resnet18")
-    first, *lines = convert(*words, status=2).stderr.splitlines()
-    assert first.startswith(f"Error: {tmp_path}/a.pth: not the tensors of resnet18")
+    *lines, last = convert(*words, status=2).stderr.splitlines()
+    assert last == (
+        f"Error: {tmp_path}/a.pth: not the tensors of resnet18 of width 2: 2 missing, "
+        "1 unexpected, 1 of another shape or dtype, all listed above"
+    )
     text = "\n".join(lines)
     assert "fc.weight is missing (like it: fc.wieght)" in text
     assert "fc.wieght is unexpected" in text
