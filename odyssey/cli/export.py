@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -11,8 +12,9 @@ from odyssey.cli.classify import numbered
 from odyssey.cli.command import Command
 from odyssey.cli.example import Example
 from odyssey.cli.find_example import example_of, load_example
-from odyssey.cli.option import MODEL, debug_option, option
-from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.next_steps import say_next
+from odyssey.cli.option import DATA, MODEL, debug_option, option
+from odyssey.cli.option_types import Channels, WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError
 from odyssey.output import say
@@ -49,17 +51,33 @@ def metadata_of(
     return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
-def export(
-    example: Example,
-    weights_dir: str,
-    path: Path,
-    *,
-    keep_batch_norm: bool = False,
-    uint8_input: bool = False,
-    batch_size: int | None = None,
-    allow_nonfinite: bool = False,
-) -> None:
+def corrected(
+    origin: Origin,
+    image_size: int | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> Origin:
+    """Return what is known of the training images, with what the user says instead."""
+    C, H, W = origin.image_shape
+    for name, values in (("--mean", mean), ("--std", std)):
+        if values is not None and len(values) != C:
+            raise InputError(f"{name}: {len(values)} numbers for {C} channels")
+    return origin._replace(
+        image_shape=(C, image_size or H, image_size or W),
+        mean=mean or origin.mean,
+        std=std or origin.std,
+    )
+
+
+def export(example: Example, weights_dir: str, path: Path, **options: Any) -> None:
     """Write the ONNX model of trained weights, and print what it takes and gives.
+
+    Parameters
+    ----------
+    example : of which the weights are
+    weights_dir : see `open_model`
+    path : of the file
+    options : those of the command, by name
 
     Raises
     ------
@@ -70,56 +88,85 @@ def export(
     """
     from odyssey.formats import onnx
 
-    network = example.network
-    model = open_model(network, weights_dir, allow_nonfinite)
+    chosen, network = SimpleNamespace(**options), example.network
+    model = open_model(network, weights_dir, chosen.allow_nonfinite)
     if not model.has_statistics:
         raise InputError(
             f"{weights_dir}: no running statistics of batch norm, without which a "
             "model cannot classify"
         )
-    config, origin = (
-        model.config,
+    origin = corrected(
         origin_of(model.metadata, model.config.num_classes, weights_dir),
+        chosen.image_size,
+        chosen.mean,
+        chosen.std,
     )
     try:
-        graph = network.graph(config, origin.image_shape)
+        graph = network.graph(model.config, origin.image_shape)
     except ValueError as error:
         raise InputError(f"{weights_dir}: {error}") from None
-    pictures = onnx.Normalisation(origin.mean, origin.std) if uint8_input else None
+    tensors = onnx.evaluated_tensors(
+        network,
+        model.params,
+        model.state,
+        model.config,
+        fold=not chosen.keep_batch_norm,
+    )
     data = onnx.onnx_model(
         graph,
-        onnx.evaluated_tensors(
-            network, model.params, model.state, config, fold=not keep_batch_norm
-        ),
-        name=network.name_of(config),
+        tensors,
+        name=network.name_of(model.config),
         metadata=metadata_of(example, model, origin, weights_dir),
-        pictures=pictures,
-        batch_size=batch_size,
+        pictures=onnx.Normalisation(origin.mean, origin.std)
+        if chosen.uint8_input
+        else None,
+        batch_size=chosen.batch_size,
     )
     atomic_write_bytes(path, data)
-    N, (C, H, W) = batch_size or "N", origin.image_shape
-    colours = {1: "grey", 3: "RGB"}.get(C, f"{C} channels")
-    numbers = "; ".join(
-        f"{name} {' '.join(f'{value:.4f}' for value in values)}"
-        for name, values in (("mean", origin.mean), ("std", origin.std))
-    )
     say(
         f"{path}: {model.model}, {len(data) / 2**20:.1f} MiB, ONNX opset "
         f"{onnx.OPSET}, IR {onnx.IR_VERSION}"
     )
+    say_how(path, model, origin, chosen.batch_size, uint8_input=chosen.uint8_input)
+
+
+def say_how(
+    path: Path,
+    model: LoadedWeights,
+    origin: Origin,
+    batch_size: int | None,
+    *,
+    uint8_input: bool,
+) -> None:
+    """Print input and output of a model, and a command that runs it."""
+    C, H, W = origin.image_shape
+    colours = {1: "grey", 3: "RGB"}.get(C, f"{C} channels")
+    N, numbers = (
+        batch_size or "N",
+        [
+            f"{name} {' '.join(f'{value:.4f}' for value in values)}"
+            for name, values in (("mean", origin.mean), ("std", origin.std))
+        ],
+    )
     if uint8_input:
+        shape, kind = (H, W, C), "uint8"
         say(f"input   images  uint8 ({N}, {H}, {W}, {C}), {colours}, 0 to 255")
     else:
+        shape, kind = (C, H, W), "float32"
         say(
             f"input   images  float32 ({N}, {C}, {H}, {W}), {colours}, "
-            f"(image / 255 - mean) / std\n                {numbers}"
+            f"(image / 255 - mean) / std\n                {'; '.join(numbers)}"
         )
     names = f": {', '.join(origin.classes)}" if 0 < len(origin.classes) <= 10 else ""
-    say(f"output  logits  float32 ({N}, {config.num_classes}){names}")
-    call = (
-        f"onnxruntime.InferenceSession({str(path)!r}).run(None, {{'images': images}})"
+    say(f"output  logits  float32 ({N}, {model.config.num_classes}){names}")
+    place = json.dumps(str(path), ensure_ascii=False)  # a shell keeps these quotes
+    run = (
+        "import numpy, onnxruntime; "
+        f"model = onnxruntime.InferenceSession({place}); "
+        f'images = numpy.zeros({(batch_size or 1, *shape)}, "{kind}"); '
+        'print(model.run(["logits"], {"images": images}))'
     )
-    say(f"next: {call}; docs/onnx.md has browsers and phones")
+    say_next(("pip", "install", "onnxruntime"), ("python", "-c", run))
 
 
 @click.command(
@@ -129,7 +176,8 @@ def export(
     "--weights-dir",
     type=click.Path(),
     required=True,
-    help="Folder of the trained weights, of a run or of a checkpoint.",
+    help="Folder of the trained weights, of a run or of a checkpoint, or a file of "
+    "weights: .pth, .safetensors, .npz.",
 )
 @option(
     "--to",
@@ -152,6 +200,30 @@ def export(
     "no free sizes.",
 )
 @option(
+    "--image-size",
+    group=DATA,
+    type=WholeNumber(min=1),
+    metavar="SIDE",
+    show_default="that of the training images, if it is known, else 32",
+    help="Height and width of the images in pixels.",
+)
+@option(
+    "--mean",
+    group=DATA,
+    type=Channels(),
+    metavar="X,X,X",
+    show_default="that of the training images, if it is known, else CIFAR-10's",
+    help="Mean of each channel, on the scale 0 to 1.",
+)
+@option(
+    "--std",
+    group=DATA,
+    type=Channels(min=0, min_open=True),
+    metavar="X,X,X",
+    show_default="likewise",
+    help="Standard deviation of each channel, on the scale 0 to 1.",
+)
+@option(
     "--keep-batch-norm",
     is_flag=True,
     help="Keep each batch norm as an operator of its own, not folded into the "
@@ -172,14 +244,7 @@ def export(
 )
 @debug_option
 def main(
-    weights_dir: str,
-    to: Path,
-    uint8_input: bool,
-    keep_batch_norm: bool,
-    batch_size: int | None,
-    folder: Path | None,
-    allow_nonfinite: bool,
-    debug: bool,
+    to: Path, folder: Path | None, weights_dir: str, debug: bool, **options: Any
 ) -> None:
     """Write a trained network as an ONNX model, which other programs can run.
 
@@ -189,8 +254,8 @@ def main(
 
     \b
     Examples:
-      odyssey export --weights-dir resnet18_weights --to resnet18.onnx
-      odyssey export --weights-dir resnet18_weights --to phone.onnx --uint8-input
+      python -m odyssey export --weights-dir resnet18_weights --to resnet18.onnx
+      python -m odyssey export --weights-dir a.pth --to a.onnx --image-size 224
 
     Needs the package onnx (the extra odyssey-by-hand[onnx]).
     """  # noqa: D301  (click wants the backspace itself)
@@ -198,12 +263,4 @@ def main(
         raise click.BadParameter(f"must end in {SUFFIX}.", param_hint="--to")
     with exit_statuses(debug):
         example = load_example(folder) if folder else example_of(weights_dir)
-        export(
-            example,
-            weights_dir,
-            to,
-            keep_batch_norm=keep_batch_norm,
-            uint8_input=uint8_input,
-            batch_size=batch_size,
-            allow_nonfinite=allow_nonfinite,
-        )
+        export(example, weights_dir, to, **options)

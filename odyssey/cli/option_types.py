@@ -45,6 +45,25 @@ def _as_power(digits: re.Match) -> str:
     return digits[0]
 
 
+class Channels(click.ParamType):
+    """A number for each channel of an image, separated by commas."""
+
+    name = "X,X,..."
+
+    def __init__(self, **limits: Any) -> None:
+        self.number = FiniteFloat(**limits)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return ``value`` as a tuple of numbers, or fail naming the option."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(
+            self.number.convert(part.strip(), param, ctx) for part in value.split(",")
+        )
+
+
 class Milestones(click.ParamType):
     """Increasing whole numbers from 1, separated by commas."""
 

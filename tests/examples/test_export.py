@@ -72,7 +72,7 @@ def test_what_the_file_and_the_program_say(run, tmp_path):
         "                mean 0.5000 0.4000 0.3000; std 0.2000 0.2500 0.3000",
         "output  logits  float32 (N, 4): cat, dog, émeu",
     ]
-    assert lines[4].startswith("next: onnxruntime.InferenceSession(")
+    assert lines[4:6] == ["next:", "  pip install onnxruntime"]
     found = {p.key: p.value for p in onnx.load(path).metadata_props}
     assert found.pop("odyssey_version")
     options = json.loads(found.pop("options"))
@@ -106,6 +106,28 @@ def test_pictures_a_fixed_number_and_batch_norms(run, tmp_path):
     np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
     operators = [node.op_type for node in onnx.load(path).graph.node]
     assert operators.count("BatchNormalization") == len(state) // 2
+
+
+def test_the_images_may_be_others_than_the_manifest_says(run, tmp_path):
+    folder, *_ = run("resnet, imagenet stem")
+    path = tmp_path / "model.onnx"
+    options = ["--image-size", 64, "--mean", ".4,.5,.6", "--std", "0.1, 0.2, 0.4"]
+    both = ["--weights-dir", folder, "--to", path]
+    lines = export(*both, *options).splitlines()
+    assert lines[1].startswith("input   images  float32 (N, 3, 64, 64), RGB")
+    assert lines[2].split() == (
+        "mean 0.4000 0.5000 0.6000; std 0.1000 0.2000 0.4000".split()
+    )
+    found = {p.key: p.value for p in onnx.load(path).metadata_props}
+    assert found["mean"] == "[0.4, 0.5, 0.6]" and found["image_shape"] == "[3, 64, 64]"
+    network, config, params, state, _ = drawn("resnet, imagenet stem")
+    x = np.random.default_rng(3).standard_normal((2, 3, 64, 64)).astype(np.float32)
+    logits, *_ = network.forward(params, state, x, config, False)
+    np.testing.assert_allclose(logits_of(path, x), logits, rtol=1e-4, atol=1e-5)
+    said = export(*both, "--mean", "1,2", status=2)
+    assert "Error: --mean: 2 numbers for 3 channels" in said
+    assert "0.0 is not in the range x>0" in export(*both, "--std", "1,1,0", status=2)
+    assert "'x' is not a" in export(*both, "--mean", "1,1,x", status=2)
 
 
 def test_weights_of_a_checkpoint_are_found(run, tmp_path):

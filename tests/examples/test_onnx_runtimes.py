@@ -7,15 +7,20 @@ AMX, and logits are off by 1e-2.
 """
 
 import functools
+import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from described import NETWORKS, drawn
 
 from odyssey.cli.find_example import find_example
+from odyssey.cli.main import main
 from odyssey.data.augment import normalize_batch
 from odyssey.formats.onnx import Normalisation, evaluated_tensors, onnx_model
-from odyssey.weights.model import estimate_running_statistics
+from odyssey.weights.model import estimate_running_statistics, save_weights
 
 #: Networks of their full size, beside the small ones of every kind.
 WHOLE = (
@@ -96,6 +101,21 @@ def test_pictures_are_normalised_by_the_model(runtime):
     logits, *_ = network.forward(params, state, x, config, training=False)
     found = RUNTIMES[runtime](data)(pictures)
     np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("more", [[], ["--uint8-input", "--batch-size", "2"]])
+def test_the_command_that_comes_next(more, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    network, config, params, state, _ = drawn("lenet5")
+    save_weights(network, params, state, config, "run")
+    words = ["export", "--weights-dir", "run", "--to", "it's.onnx", *more]
+    said = CliRunner().invoke(main, words).output.splitlines()
+    python, *command = shlex.split(said[-1])
+    assert python == "python"
+    printed = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    rows = 2 if more else 1
+    assert printed.stdout.count("[[") == 1 and printed.stdout.count("[") == rows + 2
 
 
 def test_the_metadata_is_found():
