@@ -33,21 +33,23 @@ import click
 
 from odyssey.cli.command import Command
 from odyssey.cli.model_options import chosen_config, model_options
-from odyssey.cli.option import DATA, option
-from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
+from odyssey.cli.summary import (
+    ACTIVATION_BYTES,
+    BYTES,
+    batch_size_option,
+    print_table,
+    print_totals,
+)
 from odyssey.layer_table import Row, layer_rows
-from odyssey.precision import BF16, FLOAT32
+from odyssey.precision import FLOAT32
 from resnet18_cifar10.architecture import (
     ResNetConfig,
     model_name,
-    state_shapes,
 )
 from resnet18_cifar10.example import EXAMPLE
 
 SIDE = 32  # pixels of an image
-BYTES = 4  # of a float32
-ACTIVATION_BYTES = {FLOAT32: 4, BF16: 2}
 
 
 def layer_table(
@@ -63,31 +65,10 @@ def layer_table(
     return rows
 
 
-def print_table(rows: list[Row]) -> None:
-    """Print the rows, and totals below them."""
-    width = max(len(row.name) for row in rows)
-    line = f"{{:{width}}}  {{:>13}}  {{:>11}}  {{:>14}}  {{:>15}}"
-    heads = ("layer", "output", "parameters", "multiply-adds", "activations KiB")
-    click.echo(line.format(*heads))
-    for row in rows:
-        shape = " x ".join(map(str, row.output))
-        counts = f"{row.parameters:,}", f"{row.multiply_adds:,}"
-        click.echo(line.format(row.name, shape, *counts, f"{row.kept / 1024:.1f}"))
-    totals = [sum(column) for column in list(zip(*rows, strict=True))[2:]]
-    counts = f"{totals[0]:,}", f"{totals[1]:,}"
-    click.echo(line.format("total", "", *counts, f"{totals[2] / 1024:.1f}"))
-
-
 @click.command(cls=Command)
 @model_options(EXAMPLE)
 @precision_option
-@option(
-    "--batch-size",
-    group=DATA,
-    type=WholeNumber(min=1),
-    default=128,
-    help="Number of images in the batch that activations are summed for.",
-)
+@batch_size_option
 def main(batch_size: int, precision: str, **options: Any) -> None:
     """Print the layers of a model and their costs.
 
@@ -105,14 +86,7 @@ def main(batch_size: int, precision: str, **options: Any) -> None:
         f"{config.shortcut}, {norm}, {config.stem} stem\n"
     )
     print_table(rows)
-    parameters, kept = sum(r.parameters for r in rows), sum(r.kept for r in rows)
-    running = sum(map(prod, state_shapes(config).values()))
-    click.echo(
-        f"\n{parameters:,} trainable numbers ({BYTES * parameters / 2**20:.1f} MiB in "
-        f"float32, with gradients and momentum three times that), {running:,} running "
-        f"statistics\nactivations of a batch of {batch_size}: "
-        f"{batch_size * kept / 2**20:.0f} MiB"
-    )
+    print_totals(EXAMPLE.network, config, rows, batch_size)
 
 
 if __name__ == "__main__":

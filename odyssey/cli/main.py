@@ -31,6 +31,7 @@ ELSEWHERE = {
     "info": "odyssey.cli.info",
     "memory": "odyssey.cli.memory",
     "plot": "odyssey.cli.plot",
+    "summary": "odyssey.cli.summary",
 }
 
 BROWSER = ("python", "-m", "webbrowser")
