@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from odyssey.cli.data_options import load_data
+from odyssey.cli.init_option import begun
 from odyssey.cli.model_options import (
     check_image_shape,
     chosen_config,
@@ -136,6 +137,7 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
     with RunFolder(path) as folder:
         params, running = NETWORK.initialize(config, recipe.seed)
         params["whiten_kernel"] = speedrun.whitening_kernel(images, data.mean, data.std)
+        recipe = begun(NETWORK, config, recipe, (params, running), options, path)
         state = TrainingState.fresh(params, running)
         checkpoint = begin(
             folder,
@@ -193,6 +195,7 @@ def make_recipe(
         data_sha256=data_digest(data.train_images, data.train_labels),
         limit_train=options.limit_train,
         limit_test=options.limit_test,
+        init_from=options.init_from,
         **{name: getattr(options, name) for name in names},
         **speedrun.CHOICES,
     )

@@ -23,6 +23,7 @@ import click
 
 from odyssey.cli.command import Command
 from odyssey.cli.data_options import dataset_options, subset_options
+from odyssey.cli.init_option import init_option
 from odyssey.cli.option import DATA, LOGGING, debug_option, option, with_options
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
@@ -62,6 +63,7 @@ from speedrun_cifar10.runs import train_seeds
     help="Number of images in a batch; a short last one of an epoch is left out.",
 )
 @with_options(OPTIONS)  # --width
+@init_option  # --init-from
 @precision_option
 @dataset_options  # --dataset, --data-dir
 @subset_options  # --limit-train, --limit-test, --val-split

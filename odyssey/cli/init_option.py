@@ -29,15 +29,16 @@ def begun(
     recipe: Recipe,
     tensors: tuple[Tensors, Tensors],
     options: SimpleNamespace,
+    folder: Path,
 ) -> Recipe:
     """Set fresh tensors to those of --init-from; return the recipe that says so.
 
-    A run that is resumed keeps what its checkpoint says of this.
+    A run that is resumed in its ``folder`` keeps what its checkpoint says of this.
     """
-    resumed = origin_in_run(Path(options.weights_dir)) if options.resume else None
+    resumed = origin_in_run(folder) if options.resume else None
     if resumed is not None:
         if recipe.init_from not in (None, resumed["init_from"]):
-            click.echo(f"{options.weights_dir} is resumed: --init-from does not count")
+            click.echo(f"{folder} is resumed: --init-from does not count")
         return replace(recipe, **resumed)
     if recipe.init_from is None:
         return recipe

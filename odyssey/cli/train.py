@@ -122,7 +122,7 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
     recipe = build_recipe(network, options, data, config)
     with RunFolder(options.weights_dir) as folder:
         tensors = network.initialize(config, recipe.seed)
-        recipe = begun(network, config, recipe, tensors, options)
+        recipe = begun(network, config, recipe, tensors, options, folder.path)
         observers = make_observers(options, recipe, data)
         state = TrainingState.fresh(*tensors, recipe.ema_decay > 0)
         checkpoint = begin(

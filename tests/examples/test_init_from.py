@@ -4,17 +4,23 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from lenet5_cifar10.model import NETWORK as LENET
 from programs import assert_same_run, change_manifest, losses_of, run_here
 from resnet18_cifar10.architecture import ResNetConfig, initialize
 from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.weights import save_weights
+from speedrun_cifar10 import example as speedrun
+from speedrun_cifar10 import train as speedrun_train
+from speedrun_cifar10.architecture import SpeedrunConfig
 
 from odyssey.cli.find_example import example_of
 from odyssey.errors import InputError
 from odyssey.formats.files import write_tensors
 from odyssey.formats.names import from_odyssey
 from odyssey.training.initial import begin_with, digest, head
+from odyssey.training.saved_model import open_model
+from odyssey.weights.model import load_weights
 
 CONFIG = ResNetConfig(width=4)
 
@@ -188,6 +194,71 @@ def test_inference_takes_files(data, tmp_path):
         assert f"{path}: safetensors, resnet18 of width 4" in result.stderr
     missing = run_here("inference", *options, tmp_path / "no.pth")
     assert missing.exit_code == 2
+
+
+def test_a_folder_with_other_names(tmp_path):
+    theirs = from_odyssey(NETWORK, fresh(), CONFIG)
+    write_tensors(tmp_path / "kept", theirs, {})
+    model = open_model(NETWORK, str(tmp_path / "kept"))
+    assert model.config == CONFIG and model.has_statistics
+    np.testing.assert_array_equal(model.params["fc_bias"], theirs["fc.bias"])
+    assert example_of(str(tmp_path / "kept")).network is NETWORK
+
+
+def test_what_a_file_says_of_its_model(tmp_path):
+    manifest = {"model": "resnet18", "dropout": 0.25, "classes": ["a", "b"], "step": 7}
+    path = tmp_path / "net.safetensors"
+    for names in (fresh(), from_odyssey(NETWORK, fresh(), CONFIG)):
+        write_tensors(path, names, {"odyssey": manifest})
+        model = open_model(NETWORK, str(path))
+        assert model.config == CONFIG._replace(dropout=0.25)
+        assert model.metadata["classes"] == ["a", "b"]
+    write_tensors(path, names, {"odyssey": manifest | {"width": 8}})
+    with pytest.raises(ValueError, match="not the tensors of resnet18 of width 8"):
+        open_model(NETWORK, str(path))
+
+
+def test_parameters_alone_are_taken_with_a_warning(tmp_path):
+    params, _ = initialize(CONFIG, 0)
+    write_tensors(tmp_path / "old.npz", params, {})
+    with pytest.warns(UserWarning, match="no running statistics"):
+        model = open_model(NETWORK, str(tmp_path / "old.npz"))
+    assert not model.has_statistics and list(model.params) == list(params)
+
+
+def test_the_speed_run_begins_with_them_too(tmp_path):
+    network = speedrun.NETWORK
+    config = SpeedrunConfig(width=4)
+    params, state = network.initialize(config, 3)
+    theirs = from_odyssey(network, params | state, config)
+    write_tensors(tmp_path / "net.npz", theirs, {})
+    words = [
+        "--init-from",
+        tmp_path / "net.npz",
+        "--width",
+        4,
+        "--dataset",
+        "synthetic",
+    ]
+    words += [
+        "--limit-train",
+        64,
+        "--limit-test",
+        32,
+        "--batch-size",
+        32,
+        "--epochs",
+        1,
+    ]
+    words += ["--threads", 1, "--weights-dir", tmp_path / "run", "--max-steps", 1]
+    result = CliRunner().invoke(speedrun_train.main, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    weights = load_weights(network, tmp_path / "run" / "seed0")
+    # it is not trained, and would be found from the images
+    kernel = weights.params["whiten_kernel"]
+    np.testing.assert_array_equal(kernel, params["whiten_kernel"])
+    recipe = (tmp_path / "run" / "seed0" / "recipe.yml").read_text()
+    assert f'init_from: "{tmp_path / "net.npz"}"' in recipe
 
 
 def test_the_example_of_a_file_is_found(tmp_path):
