@@ -188,10 +188,12 @@ def test_a_message_is_a_line_however_much_is_damaged(run_dir, file, content):
     """More than a path and a reason is never quoted, if it is not looked over."""
     (run_dir / file).write_bytes(content)
     result = CliRunner().invoke(main, ["report", str(run_dir)])
-    (line,) = result.output.splitlines()
+    line, *more = result.output.splitlines()
     if result.exit_code == 0:  # a log without a line
         assert file.endswith(("csv", "jsonl")) and not content.strip()
+        assert more[0] == "next:" and len(more) == 2
     else:
+        assert more == []
         assert result.exit_code == 2
         assert str(run_dir / file) in line and len(line) < len(str(run_dir)) + 500
 
