@@ -43,7 +43,8 @@ CHOICES: dict[str, Any] = {
     "pad_mode": "reflect",
     "flip": "alternating",
 }
-EPOCHS, BATCH_SIZE = 8, 2000
+EPOCHS = 9  # there 8: with one more the mean of five seeds is above 94 %
+BATCH_SIZE = 2000
 PADDING = 2  # pixels that an image is shifted by at most
 MUON_STEPS = 3  # of Newton and Schulz
 BIAS_LR, HEAD_LR = 0.053, 0.67
