@@ -8,6 +8,8 @@
     s2b1_proj_bn   layer2.0.downsample.1   layer2.0.shortcut.1
     fc             fc                      linear                head.fc
 
+weiaicunzai's are conv3_x.0.residual_function.0, conv3_x.0.shortcut.0, fc.
+
 Where names are those with ``linear``, shortcut A adds half of the zero channels before
 the others, and half after them.  Here all come after.  So the channels between the
 blocks stand in another order, and tensors are written in this order.
@@ -33,6 +35,8 @@ ENDS = {
 TOP = {
     "conv1": "conv1",
     "bn1": "bn1",
+    "conv1.0": "conv1",  # weiaicunzai's
+    "conv1.1": "bn1",
     "stem.conv": "conv1",
     "stem.norm": "bn1",
     "norm": "final_bn",
@@ -44,8 +48,14 @@ WITHIN = {
     **{f"{ends[0]}.{conv}": "proj" for ends in ENDS.values() for conv in ("0", "conv")},
     **{f"{ends[0]}.{n}": "proj_bn" for ends in ENDS.values() for n in ("1", "norm")},
 }
+WITHIN |= {  # weiaicunzai's, with relus between
+    f"residual_function.{3 * n - 3 + place}": f"{kind}{n}"
+    for n in (1, 2, 3)
+    for place, kind in enumerate(("conv", "bn"))
+}
+FIRST_STAGES = {"layer": 1, "stages.": 0, "conv": 2}  # numbers of the first stage
 _BLOCK = re.compile(
-    r"(?:layer([1-9])|stages\.([0-8])(?:\.blocks)?)\.([0-9]{1,3})\.(.+)", re.ASCII
+    r"(layer|stages\.|conv)([0-9])(?:\.blocks|_x)?\.([0-9]{1,3})\.(.+)", re.ASCII
 )
 _OURS = re.compile(r"s([1-9])b([0-9]+)_(.+)", re.ASCII)
 FIRST_NORM = "stages.0.blocks.0.norm1"  # timm's
@@ -58,7 +68,7 @@ def layers(modules: Modules) -> dict[str, str]:
         if module in TOP:
             found[module] = TOP[module]
         elif (place := _BLOCK.fullmatch(module)) and place[4] in WITHIN:
-            stage = int(place[1]) if place[1] else int(place[2]) + 1
+            stage = int(place[2]) - FIRST_STAGES[place[1]] + 1
             found[module] = f"s{stage}b{int(place[3]) + 1}_{WITHIN[place[4]]}"
     # Only with a projection is nothing but this norm's result used.
     if "stages.0.blocks.0.downsample.conv" in modules and "norm" in modules:

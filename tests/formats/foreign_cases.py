@@ -43,6 +43,10 @@ CASES = {
     "kuangliu, bottleneck": Case(
         RESNET, ResNetConfig(width=2, blocks=(1, 1, 2), bottleneck=True), 16
     ),
+    "weiaicunzai": Case(RESNET, ResNetConfig(width=2, blocks=(1, 2)), 16),
+    "weiaicunzai, bottleneck": Case(
+        RESNET, ResNetConfig(width=2, blocks=(2, 1), bottleneck=True), 16
+    ),
     "akamaster": Case(RESNET, MODELS["resnet20"]._replace(width=4), 16),
     "shortcut A, zeros at the end": Case(
         RESNET, MODELS["resnet20"]._replace(width=4), 16

@@ -6,7 +6,7 @@ root:
     PYTHONPATH=.:tests/formats:examples python tests/golden/make_golden_names.py
 
 The networks have the modules and the names of torchvision, of the CIFAR networks of
-kuangliu and of akamaster, of timm's ResNetV2 and of airbench94_muon.
+kuangliu, akamaster and weiaicunzai, of timm's ResNetV2 and of airbench94_muon.
 """
 
 import json
@@ -88,6 +88,46 @@ class ResNet(nn.Module):
         for stage in range(self.stages):
             x = m[f"layer{stage + 1}"](x)
         return m[self.last](x.mean((2, 3)))
+
+
+class ListedBlock(Block):
+    """A block whose branch is one list, with the relus."""
+
+    def __init__(self, C, K, stride, bottleneck):
+        super().__init__(C, K, stride, bottleneck, "shortcut")
+        branch = []
+        for number in range(1, self.count + 1):
+            for kind in ("conv", "bn"):
+                branch.append(self._modules.pop(f"{kind}{number}"))
+            branch += [nn.ReLU()] if number < self.count else []
+        self.residual_function = nn.Sequential(*branch)
+
+    def forward(self, x):
+        return F.relu(self.residual_function(x) + self.around(x))
+
+
+class ListedResNet(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        C = config.width
+        self.conv1 = nn.Sequential(conv(3, C, 3), nn.BatchNorm2d(C), nn.ReLU())
+        self.stages = []
+        for stage, count in enumerate(config.blocks):
+            blocks = []
+            for index in range(count):
+                stride = 2 if stage and not index else 1
+                K = config.width * 2**stage
+                blocks.append(ListedBlock(C, K, stride, config.bottleneck))
+                C = blocks[-1].out
+            self.stages.append(f"conv{stage + 2}_x")
+            self.add_module(self.stages[-1], nn.Sequential(*blocks))
+        self.fc = nn.Linear(C, config.num_classes)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        for stage in self.stages:
+            x = dict(self.named_children())[stage](x)
+        return self.fc(x.mean((2, 3)))
 
 
 class PreBottleneck(nn.Module):
@@ -220,6 +260,8 @@ BUILD = {
     "kuangliu, bottleneck": lambda c: ResNet(c, "shortcut", "linear"),
     "akamaster": lambda c: ResNet(c, "zeros on both sides", "linear"),
     "shortcut A, zeros at the end": lambda c: ResNet(c, "zeros", "fc"),
+    "weiaicunzai": ListedResNet,
+    "weiaicunzai, bottleneck": ListedResNet,
     "timm, ResNetV2": ResNetV2,
     "LeNet-5": LeNet,
     "AlexNet": alexnet,

@@ -95,6 +95,14 @@ def test_every_option_of_the_learning_rate_counts():
     assert "--lr-scheduler was constant, is step" in lines
 
 
+def test_where_a_run_began_does_not_count_later():
+    begun = recipe(init_from="net.pth", init_sha256="a" * 64)
+    assert begun.differences(recipe().to_dict()) == []
+    assert recipe().differences(begun.to_dict()) == []
+    with pytest.raises(TypeError, match="init_from must be text, got 3"):
+        recipe(init_from=3)
+
+
 def test_a_recipe_of_before_there_were_schedules_is_one_with_the_defaults():
     saved = {
         **{"model": "net", "dataset": "cifar10", "data_sha256": "a" * 64, "width": 8},
