@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from odyssey.weights.flushing import Flusher, flush_and_close, named
+
 fcntl: Any
 try:
     import fcntl
@@ -45,7 +47,7 @@ def fsync_directory(path: str | os.PathLike) -> None:
     except OSError as error:
         # Some network file systems cannot fsync directories.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise _named(error, path) from None
+            raise named(error, path) from None
     finally:
         os.close(descriptor)
 
@@ -85,16 +87,30 @@ def file_size(path: str | os.PathLike) -> int:
     return status.st_size
 
 
-def write_new_file(path: str | os.PathLike, *chunks: bytes | memoryview) -> None:
-    """Write ``chunks`` to a new file, and flush it to disk; refuse an existing file."""
+def write_new_file(
+    path: str | os.PathLike,
+    *chunks: bytes | memoryview,
+    flusher: Flusher | None = None,
+) -> None:
+    """Write ``chunks`` to a new file, and flush it to disk; refuse an existing file.
+
+    With ``flusher`` the file is on disk only when the context of that has ended.
+    """
     try:
-        with open(path, "xb") as file:
+        file = open(path, "xb")
+        try:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            raise
     except OSError as error:
-        raise _named(error, path) from None
+        raise named(error, path) from None
+    if flusher is None:
+        flush_and_close(file, path)
+    else:
+        flusher.add(file, path)
 
 
 def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes | memoryview) -> None:
@@ -261,10 +277,3 @@ def take_lock(descriptor: int, place: Path, *, wait: bool) -> bool:
 def _temporary_name(stem: str) -> str:
     """Return a name that no other writer uses or has used."""
     return f"{TEMPORARY}{stem}-{secrets.token_hex(8)}"
-
-
-def _named(error: OSError, path: str | os.PathLike) -> OSError:
-    """Return ``error`` with a file name, which errors of write and fsync lack."""
-    if error.filename is None:
-        error.filename = os.fspath(path)
-    return error

@@ -7,6 +7,7 @@ replaces an old one.
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from odyssey.weights.files import (
     fsync_directory,
     write_new_file,
 )
+from odyssey.weights.flushing import Flusher
 from odyssey.weights.hexfile import check_tensor, encode_tensor, read_tensor
 from odyssey.weights.manifest import (
     MANIFEST,
@@ -33,6 +35,9 @@ from odyssey.weights.manifest import (
     check_names,
     encode_manifest,
 )
+
+#: Bytes of tensors from which on it is worth while to flush several files at once.
+FLUSHED_AT_ONCE = 4 << 20
 
 
 def check_set(
@@ -72,16 +77,18 @@ def write_set(
     ``advance`` is called with the bytes of each tensor that is on disk.
     """
     entries = {}
-    for name, tensor in tensors.items():
-        chunks = encode_tensor(tensor, name)
-        write_new_file(directory / (name + SUFFIX), *chunks)
-        digest = hashlib.sha256()
-        for chunk in chunks:
-            digest.update(chunk)
-        size = sum(map(len, chunks))
-        entries[name] = _entry(name, tensor, size, digest.hexdigest())
-        if advance is not None:
-            advance(tensor.nbytes)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    with Flusher() if size > FLUSHED_AT_ONCE else nullcontext() as flusher:
+        for name, tensor in tensors.items():
+            chunks = encode_tensor(tensor, name)
+            write_new_file(directory / (name + SUFFIX), *chunks, flusher=flusher)
+            digest = hashlib.sha256()
+            for chunk in chunks:
+                digest.update(chunk)
+            size = sum(map(len, chunks))
+            entries[name] = _entry(name, tensor, size, digest.hexdigest())
+            if advance is not None:
+                advance(tensor.nbytes)
     write_new_file(directory / MANIFEST, encode_manifest(kind, header, entries))
     fsync_directory(directory)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from odyssey.weights import tensor_set
 from odyssey.weights.checkpoint import save_checkpoint
 from odyssey.weights.files import atomic_write_text
-from odyssey.weights.folder import save_folder
+from odyssey.weights.folder import load_folder, save_folder
 
 pytestmark = pytest.mark.skipif(
     not os.path.isdir("/proc/self/fd"), reason="needs /proc to name what is flushed"
@@ -73,6 +74,46 @@ def test_folder(tmp_path, calls):
         ("replace", f"{pending}/manifest.json", "run/manifest.json"),
         ("fsync", "run"),
     ]
+
+
+def test_files_flushed_at_once_are_on_disk_before_the_manifest(
+    tmp_path, calls, monkeypatch
+):
+    monkeypatch.setattr(tensor_set, "FLUSHED_AT_ONCE", 0)
+    tensors = {f"t{i}": np.full(3, i) for i in range(40)}
+    save_folder(tensors, tmp_path / "run", metadata={})
+    staging = "run/.tmp-weights"
+    assert sorted(calls[1:41]) == sorted(
+        ("fsync", f"{staging}/{name}.weights") for name in tensors
+    )
+    assert calls[41:44] == [
+        ("fsync", f"{staging}/manifest.json"),
+        ("fsync", staging),
+        ("rename", staging, "run/.new-weights"),
+    ]
+    assert load_folder(tmp_path / "run").tensors["t39"].tolist() == [39, 39, 39]
+
+
+@pytest.mark.parametrize("failing", [0, 39])
+def test_a_file_that_is_not_flushed_at_once_with_others_is_named(
+    tmp_path, monkeypatch, failing
+):
+    save_folder(TENSORS, tmp_path / "run", metadata={})
+
+    def fsync(descriptor):
+        if f"/t{failing}.weights" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(tensor_set, "FLUSHED_AT_ONCE", 0)
+    tensors = {f"t{i}": np.full(3, i) for i in range(40)}
+    opened = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="No space left") as error:
+        save_folder(tensors, tmp_path / "run", metadata={})
+    assert error.value.filename.endswith(f"/t{failing}.weights")
+    assert set(os.listdir("/proc/self/fd")) == opened
+    assert load_folder(tmp_path / "run").tensors.keys() == TENSORS.keys()
+    assert not [path for path in (tmp_path / "run").iterdir() if ".tmp" in path.name]
 
 
 def test_checkpoint_is_on_disk_before_an_old_one_goes(tmp_path, calls):
