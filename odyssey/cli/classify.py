@@ -23,6 +23,7 @@ from odyssey.cli.data_options import (
 from odyssey.cli.example import Example
 from odyssey.cli.image_meter import ImageMeter
 from odyssey.cli.next_steps import shown_program
+from odyssey.cli.normalization_options import corrected, normalization_options
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
@@ -132,12 +133,34 @@ def shown_on_a_terminal(items: Iterable, total: int | None = None) -> Iterable:
     )
 
 
+def refuse_other_size(
+    network: Network, model: LoadedWeights, shape: tuple[int, int, int]
+) -> None:
+    """Raise `InputError` unless a model takes images of this shape."""
+    dtype = next(iter(model.params.values())).dtype
+    try:
+        x = np.zeros((1, *shape), dtype)
+        network.forward(model.params, model.state, x, model.config, False)
+    except ValueError as error:
+        size = " x ".join(map(str, shape))
+        raise InputError(
+            f"{model.model} takes no images of {size} ({error})"
+        ) from error
+
+
 def classify(example: Example, options: SimpleNamespace) -> None:
     """Load model and data, and classify the images that the options choose."""
     network = in_precision(example.network, options.precision)
     model = open_model(network, options.weights_dir, options.allow_nonfinite)
     K = model.config.num_classes
-    origin = origin_of(model.metadata, K, options.weights_dir)
+    origin = corrected(
+        origin_of(model.metadata, K, options.weights_dir),
+        options.image_size,
+        options.mean,
+        options.std,
+    )
+    if options.image_size:
+        refuse_other_size(network, model, origin.image_shape)
     data: Dataset | None = None
     if options.recalibrate or not options.images:
         trained_on = origin.dataset
@@ -199,7 +222,8 @@ def classify_program(example: Example) -> click.Command:
         "PyTorch, safetensors or NumPy.",
     )
     @precision_option
-    @dataset_options  # --dataset, --data-dir
+    @dataset_options  # --dataset, --data-dir, --image-size
+    @normalization_options  # --mean, --std
     @option(
         "--batch-size",
         group=DATA,

@@ -115,7 +115,8 @@ DATASET_OPTIONS = [
         metavar="SIDE",
         show_default=f"{IMAGE_SIZE}, or that of the weights",
         help="Pixels a side of the images of --dataset folder: each is resized until "
-        "it just covers such a square, and its middle is kept.",
+        "it just covers such a square, and its middle is kept. In inference.py also of "
+        "--images.",
     ),
 ]
 
@@ -152,7 +153,8 @@ def dataset_options(command: Callable) -> Callable:
     def placed(*args: Any, **options: Any) -> Any:
         if options["data_dir"] is None:
             options["data_dir"] = usual_data_dir(options["dataset"])
-        if options["image_size"] is not None and options["dataset"] != FOLDER:
+        sized = options["dataset"] == FOLDER or options.get("images")
+        if options["image_size"] is not None and not sized:
             raise click.UsageError(
                 f"--image-size is for --dataset {FOLDER}; the images of "
                 f"{options['dataset']} have a size."

@@ -13,8 +13,9 @@ from odyssey.cli.command import Command
 from odyssey.cli.example import Example
 from odyssey.cli.find_example import example_of, load_example
 from odyssey.cli.next_steps import say_next
+from odyssey.cli.normalization_options import corrected, normalization_options
 from odyssey.cli.option import DATA, MODEL, debug_option, option
-from odyssey.cli.option_types import Channels, WholeNumber
+from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.program import exit_statuses
 from odyssey.errors import InputError
 from odyssey.output import say
@@ -49,24 +50,6 @@ def metadata_of(
         if isinstance(model.metadata.get(name), int):
             values[name] = str(model.metadata[name])
     return {name: value for name, value in values.items() if isinstance(value, str)}
-
-
-def corrected(
-    origin: Origin,
-    image_size: int | None,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
-) -> Origin:
-    """Return what is known of the training images, with what the user says instead."""
-    C, H, W = origin.image_shape
-    for name, values in (("--mean", mean), ("--std", std)):
-        if values is not None and len(values) != C:
-            raise InputError(f"{name}: {len(values)} numbers for {C} channels")
-    return origin._replace(
-        image_shape=(C, image_size or H, image_size or W),
-        mean=mean or origin.mean,
-        std=std or origin.std,
-    )
 
 
 def export(example: Example, weights_dir: str, path: Path, **options: Any) -> None:
@@ -207,22 +190,7 @@ def say_how(
     show_default="that of the training images, if it is known, else 32",
     help="Height and width of the images in pixels.",
 )
-@option(
-    "--mean",
-    group=DATA,
-    type=Channels(),
-    metavar="X,X,X",
-    show_default="that of the training images, if it is known, else CIFAR-10's",
-    help="Mean of each channel, on the scale 0 to 1.",
-)
-@option(
-    "--std",
-    group=DATA,
-    type=Channels(min=0, min_open=True),
-    metavar="X,X,X",
-    show_default="likewise",
-    help="Standard deviation of each channel, on the scale 0 to 1.",
-)
+@normalization_options  # --mean, --std
 @option(
     "--keep-batch-norm",
     is_flag=True,

@@ -7,9 +7,20 @@ import struct
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from lenet5_cifar10 import inference as lenet_inference
+from lenet5_cifar10.model import NETWORK as LENET
+from lenet5_cifar10.model import LeNetConfig
 from programs import SMALL, change_manifest, run_here
+from resnet18_cifar10.architecture import ResNetConfig, initialize
+from resnet18_cifar10.example import NETWORK
+from resnet18_cifar10.model import forward
 
 from odyssey.data.dataset import DataError
+from odyssey.data.image_files import read_image
+from odyssey.formats.files import write_tensors
+from odyssey.formats.names import from_odyssey
+from odyssey.ops.loss import softmax
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -290,3 +301,41 @@ def test_random_damage_is_an_error_that_names_the_file(tmp_path):
                 assert read_image(path).shape == (1, 3, 32, 32)
             except DataError as error:
                 assert str(error).startswith(f"{path}: ")
+
+
+def test_size_and_normalisation_of_another_tools_images(pictures, tmp_path):
+    config = ResNetConfig(width=2, blocks=(1, 1), num_classes=3, stem="imagenet")
+    params, state = initialize(config, 5)
+    theirs = from_odyssey(NETWORK, params | state, config)
+    write_tensors(tmp_path / "net.safetensors", theirs, {})
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    words = ["--weights-dir", tmp_path / "net.safetensors", "--threads", 1, "--json"]
+    words += ["--mean", ",".join(map(str, mean)), "--std", ",".join(map(str, std))]
+    words += ["--image-size", 48, "--images", pictures / "b.png"]
+    result = run_here("inference", *words)
+    assert result.exit_code == 0, result.output
+    x = read_image(pictures / "b.png", (3, 48, 48)) / np.float32(255)
+    x -= np.array(mean, np.float32)[:, None, None]
+    x /= np.array(std, np.float32)[:, None, None]
+    logits = forward(params, state, x, config, training=False)[0]
+    top = json.loads(result.stdout)["predictions"][0]["top"]
+    found = {row["label"]: row["probability"] for row in top}
+    wanted = softmax(logits)[0]
+    assert [found[k] for k in range(3)] == pytest.approx(list(wanted), abs=1e-5)
+    wrong = run_here("inference", *words, "--mean", "0.5")
+    assert wrong.exit_code == 2 and "--mean: 1 numbers for 3 channels" in wrong.output
+    words[0:2] = ["--weights-dir", tmp_path / "net.safetensors", "--dataset", "cifar10"]
+    words[words.index("--images") :] = []
+    wrong = run_here("inference", *words)
+    assert (
+        wrong.exit_code == 2 and "--image-size is for --dataset folder" in wrong.output
+    )
+
+
+def test_a_network_for_images_of_one_size(pictures, tmp_path):
+    write_tensors(tmp_path / "net.npz", LENET.initialize(LeNetConfig(), 0)[0], {})
+    words = ["--weights-dir", tmp_path / "net.npz", "--image-size", 48]
+    words += ["--threads", 1, "--images", pictures / "b.png"]
+    result = CliRunner().invoke(lenet_inference.main, [str(word) for word in words])
+    assert result.exit_code == 2
+    assert "Error: lenet5 takes no images of 3 x 48 x 48 (" in result.output
