@@ -9,7 +9,7 @@ from odyssey.pickle_machine import Call
 MAX_VALUES = 10_000
 MAX_TEXT = 10_000  # characters of a string
 MAX_DEPTH = 8
-DEVICE = ("torch", "device")
+DEVICE = ("torch", "device")  # which is text: "cuda:0"
 
 
 class _NotPlainError(Exception):

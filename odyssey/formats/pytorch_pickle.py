@@ -7,6 +7,7 @@ refers to.  Nothing here is imported or called: see `odyssey.pickle_machine`.
 
 from typing import Any, NamedTuple
 
+from odyssey.formats.plain import DEVICE
 from odyssey.pickle_machine import (
     MAX_INSTRUCTIONS,
     Call,
@@ -85,7 +86,6 @@ _ORDERED_DICT = ("collections", "OrderedDict")
 _COUNTER = ("collections", "Counter")  # milestones of a learning rate
 _SETS = {("__builtin__", "set"), ("builtins", "set")}
 _SIZE = ("torch", "Size")
-DEVICE = ("torch", "device")
 _LAYOUT = ("torch.serialization", "_get_layout")  # of a sparse tensor
 
 

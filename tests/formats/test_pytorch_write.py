@@ -136,6 +136,15 @@ def test_an_old_file_stays_if_the_new_one_cannot_be_written(tmp_path, monkeypatc
     assert path.read_text() == "old" and len(os.listdir(tmp_path)) == 1
 
 
+def test_memory_is_that_of_the_file(tmp_path, peak):
+    path, array = tmp_path / "out.pth", np.ones((1 << 18, 4), np.float32)
+    half, both = array[: 1 << 17], {"a": array, "b": array.T[:2]}
+    assert peak(lambda: write_pytorch(path, {"a": array, "b": half})) < 1 << 16
+    assert peak(lambda: read_pytorch(path)) < 1.05 * path.stat().st_size
+    write_pytorch(path, both)  # what is not in C order is copied
+    assert peak(lambda: read_pytorch(path)) < 1.05 * path.stat().st_size
+
+
 def test_pytorch_opens_it(tmp_path):
     torch = pytest.importorskip("torch")
     tensors = arrays()
