@@ -168,6 +168,8 @@ class ZipReader:
             if record.name in names:
                 raise FormatError(f"two records are called {_shown(record.name)}")
             names.add(record.name)
+        if not records:
+            raise FormatError("a zip file without records")
         records.sort(key=lambda record: record.start)
         ends = [record.start for record in records[1:]] + [start]
         for i, (record, end) in enumerate(zip(records, ends, strict=True)):

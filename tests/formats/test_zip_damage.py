@@ -87,6 +87,12 @@ def test_two_records_of_one_name(tmp_path):
     assert reason(tmp_path, raw) == "two records are called 'archive/data/0'"
 
 
+def test_no_records(tmp_path):
+    raw = golden("model.pth")
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0, 0, 0, len(raw), 0)
+    assert reason(tmp_path, raw + end) == "a zip file without records"
+
+
 def test_more_records_than_any_checkpoint_has(tmp_path, monkeypatch):
     monkeypatch.setattr(zip_reader, "MAX_RECORDS", 5)
     assert reason(tmp_path, golden("model.pth")).endswith("expected at most 5")
