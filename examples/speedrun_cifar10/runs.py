@@ -187,8 +187,15 @@ def make_recipe(
     options: SimpleNamespace, data: Dataset, model_options: dict[str, Any]
 ) -> Recipe:
     """Return the recipe of a run."""
-    names = ("epochs", "batch_size", "precision", "seed", "val_split")
-    names += ("dataset", "image_size")
+    names = (
+        "epochs",
+        "batch_size",
+        "precision",
+        "seed",
+        "val_split",
+        "dataset",
+        "image_size",
+    )
     return Recipe(
         model=options.model,
         model_options=model_options,

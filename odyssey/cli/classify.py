@@ -195,9 +195,9 @@ def classify(example: Example, options: SimpleNamespace) -> None:
             mean=origin.mean,
             std=origin.std,
         )
-        if options.as_json:  # without it a line is printed for each file
-            results = shown_on_a_terminal(results)
-        print_files(results, options.as_json, origin.classes)
+        # Without --json a line is printed for each file, which needs no bar.
+        shown = shown_on_a_terminal(results) if options.as_json else results
+        print_files(shown, options.as_json, origin.classes)
         return
     assert data is not None  # read above
     test = data.test_images[: options.limit], data.test_labels[: options.limit]

@@ -127,7 +127,7 @@ def print_files(
             click.echo(f"{result['file']}: {', '.join(best)}")
     right = right_by_folder(predictions, classes)
     if as_json:
-        values = {"predictions": predictions, "errors": errors}
+        values: dict[str, Any] = {"predictions": predictions, "errors": errors}
         if right is not None:
             values |= {"correct": right[0], "total": right[1]}
         click.echo(json.dumps(values))

@@ -155,7 +155,8 @@ def convert(
         tensors, widened = _widened(file.tensors) if folder else (file.tensors, [])
         notes += [*widened, *write_tensors(target, tensors, file.metadata)]
         return Converted(None, tensors, KEPT, notes)
-    names, tensors = _named(file, known, names)
+    names, called = _named(file, known, names)
+    tensors = dict(called)
     own = file.metadata.get(ODYSSEY, {})
     own = dict(own) if isinstance(own, dict) else {}
     other = {k: v for k, v in file.metadata.items() if k != ODYSSEY}

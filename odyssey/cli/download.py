@@ -31,8 +31,8 @@ from odyssey.data.download import (
     WrongArchiveError,
     download,
 )
+from odyssey.data.observer import Observer
 from odyssey.data.sets import usual_data_dir
-from odyssey.data.transfer import Observer
 from odyssey.errors import InputError, Interrupted, ProgramError
 from odyssey.output import goes_on_unheard, is_terminal, progress_bar
 from odyssey.training.progress import duration

@@ -78,8 +78,8 @@ def find_class_folders(
     )
     finder = _Finder(root)
     if train is None:
-        if val or test:
-            raise DataError(f"{root}: has {(val or test).name}/, but no train/")
+        if other := val or test:
+            raise DataError(f"{root}: has {other.name}/, but no train/")
         found = {"train": finder.by_folder(root)}
         inner = [root / name for name in found["train"]]
         if len(inner) == 1 and _part(inner[0], TRAIN_NAMES):

@@ -22,13 +22,8 @@ from odyssey.data.cifar import CifarSet
 from odyssey.data.cifar10 import CIFAR10
 from odyssey.data.cifar100 import CIFAR100
 from odyssey.data.dataset import DataError, Dataset
-from odyssey.data.transfer import (
-    Observer,
-    Session,
-    SourceError,
-    WrongContentError,
-    fetch,
-)
+from odyssey.data.observer import Observer
+from odyssey.data.transfer import Session, SourceError, WrongContentError, fetch
 from odyssey.weights.files import directory_lock, fsync_directory, make_directory
 
 

@@ -75,7 +75,8 @@ def load_folder(
         part: np.array([image.label for image in files.get(part, [])], np.int64)
         for part in PARTS
     }
-    mean, std = CIFAR10_MEAN, CIFAR10_STD
+    mean: tuple[float, ...] = CIFAR10_MEAN
+    std: tuple[float, ...] = CIFAR10_STD
     if "train" in parts:
         mean, std = channel_statistics(images["train"])
     for line in _description(data_dir, found, files, count / seconds):
@@ -87,7 +88,7 @@ def load_folder(
         observer.say(
             "red, green, blue of training: mean {}, deviation {}".format(*numbers)
         )
-    validation = (images["val"], labels["val"]) if len(labels["val"]) else (None, None)
+    has_validation = len(labels["val"]) > 0
     return Dataset(
         images["train"],
         labels["train"],
@@ -96,7 +97,8 @@ def load_folder(
         found.classes,
         mean,
         std,
-        *validation,
+        images["val"] if has_validation else None,
+        labels["val"] if has_validation else None,
         fit,
     )
 

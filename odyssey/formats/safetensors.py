@@ -224,7 +224,7 @@ def _read_tensor(
     elements = np.empty(entry["shape"], DTYPES[entry["dtype"]])
     bits = elements.reshape(-1).view(np.uint8)
     file.seek(start + entry["data_offsets"][0])
-    if file.readinto(bits.data) != bits.size:
+    if file.readinto(bits.data) != bits.size:  # type: ignore[attr-defined]
         raise FormatError(f"{path}: {name}: cut short while it was read")
     if entry["dtype"] == "BOOL" and (bits > 1).any():
         raise FormatError(f"{path}: {name}: BOOL holds a byte that is not 0 or 1")

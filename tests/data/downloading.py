@@ -3,7 +3,7 @@
 from archives import md5_of
 
 from odyssey.data.download import download_cifar10
-from odyssey.data.transfer import Observer
+from odyssey.data.observer import Observer
 
 
 class News(Observer):

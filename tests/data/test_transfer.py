@@ -5,7 +5,7 @@ from fetching import BODY, KEPT, OTHER, fetch
 from http_server import Server, bare, chunked, cut, hang, ranged, status, whole
 
 from odyssey.data import transfer
-from odyssey.data.transfer import Observer
+from odyssey.data.observer import Observer
 
 
 @pytest.fixture
