@@ -76,6 +76,8 @@ def task(name: str, source: Path, target: Path) -> Callable[[], Tensors]:
     if name.startswith("torch"):
         import torch
 
+        torch.set_num_threads(1)  # as here: others only wait for each other
+
         def with_torch() -> Tensors:
             read = torch.load(source, weights_only=True)
             copy = {key: tensor.clone() for key, tensor in read.items()}

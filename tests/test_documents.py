@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.data.folder import load_folder
+from odyssey.formats.files import WRITERS
 from odyssey.report.page import write_report
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import verify_folder
@@ -193,6 +194,19 @@ def test_the_first_look_of_the_readme():
     assert names["out"].shape == (2, 4, 8, 8)
     assert names["grad_bias"].shape == (4,)
     assert names["grad_input"].shape == names["x"].shape
+
+
+def test_the_page_on_formats_writes_and_reads_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names, _ = run(python_of("docs/formats.md"))
+    assert names["notes"] == ()
+    assert capsys.readouterr().out == "safetensors {'made by': 'hand'} ()\n"
+
+
+def test_the_page_on_formats_has_all_that_are_written():
+    table = (ROOT / "docs/formats.md").read_text("utf-8").partition("\n\n    python")[0]
+    suffixes = [suffix for group in WRITERS for suffix in group]
+    assert [suffix for suffix in suffixes if f"`{suffix}`" not in table] == [""]
 
 
 def test_the_exercises_of_the_reading_order(capsys):
