@@ -15,6 +15,7 @@ import numpy as np
 
 from odyssey.data.file_kinds import HEAD_BYTES, kind_of
 from odyssey.formats import hex_folder, npz, pytorch, safetensors
+from odyssey.formats.elements import is_unicode
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.weights.files import dead_link, file_size
 from odyssey.weights.strict_json import parse_json
@@ -105,6 +106,8 @@ def write_tensors(
     """
     if not tensors:
         raise FormatError(f"{path}: no tensors to write")
+    if wrong := [name for name in tensors if not is_unicode(name)]:
+        raise FormatError(f"{path}: half a character in the name {wrong[0]!a}")
     module, function = WRITERS[_suffixes(path)]
     writer = getattr(importlib.import_module(f"odyssey.formats.{module}"), function)
     notes: tuple[str, ...] = writer(path, tensors, metadata)

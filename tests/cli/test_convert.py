@@ -1,6 +1,7 @@
 """``odyssey convert``: every format into every other, and the names of tensors."""
 
 import shlex
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -284,6 +285,24 @@ def test_progress_is_shown_on_a_terminal(tmp_path, checkpoint, monkeypatch):
     assert second.done == sum(tensor.nbytes for tensor in TENSORS.values())
     convert(checkpoint, "--to", tmp_path / "c", "--no-progress")
     assert len(shown) == 2
+
+
+@pytest.mark.parametrize("target", ["x.pth", "x.safetensors", "x.npz", "x"])
+def test_memory_is_little_more_than_the_file(tmp_path, target):
+    config = CONFIG._replace(width=16)
+    params, state = NETWORK.initialize(config, 0)
+    source = tmp_path / "a.pth"
+    write_tensors(source, from_odyssey(NETWORK, {**params, **state}, config), {})
+    del params, state
+    tracemalloc.start()
+    try:
+        file, known = conversion.open_source(str(source))
+        conversion.convert(file, known, str(source), str(tmp_path / target))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = source.stat().st_size
+    assert 0.9 * size < peak < 2.2 * size
 
 
 def test_an_example_of_one_s_own_can_be_named(tmp_path, checkpoint):

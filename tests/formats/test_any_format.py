@@ -62,6 +62,15 @@ def test_a_file_without_a_tensor_is_not_written(tmp_path, suffix):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_name_that_is_no_text_is_not_written(tmp_path, suffix):
+    reason = reason_of(
+        write_tensors, tmp_path / f"x{suffix}", {"a\ud800": np.ones(2)}, {}
+    )
+    assert reason == f"{tmp_path}/x{suffix}: half a character in the name 'a\\ud800'"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "content, name, what",
     [
