@@ -32,6 +32,15 @@ def test_arrays_of_any_memory_and_dtype_come_back(tmp_path, memory):
         assert same(found[name], as_read(x)) and is_as_read(found[name])
 
 
+def test_another_tool_s_odyssey_key_is_not_taken_for_a_manifest(tmp_path):
+    write_hex_folder(tmp_path / "w", {"a": np.ones(2)}, {"odyssey": "1", "epoch": 3})
+    assert load_folder(tmp_path / "w").manifest["other_metadata"] == {
+        "odyssey": "1",
+        "epoch": 3,
+    }
+    assert read_hex_folder(tmp_path / "w").metadata == {"odyssey": "1", "epoch": 3}
+
+
 def test_a_folder_without_a_manifest_is_read_with_a_note(tmp_path):
     save_tensor(numbers("float32"), tmp_path / "a.weights")
     assert read_hex_folder(tmp_path).notes == (

@@ -127,6 +127,11 @@ def test_dtypes_that_the_format_lacks_are_refused_by_name(tmp_path, x, reason):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_name_of_the_metadata_is_no_tensor_s(tmp_path):
+    with pytest.raises(FormatError, match="__metadata__: a name that the format keeps"):
+        write_safetensors(tmp_path / "x", {"__metadata__": np.zeros(1)}, {})
+
+
 @pytest.mark.parametrize(
     "code",
     ["F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "C64", "f32", "", 3, None],

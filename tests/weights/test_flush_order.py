@@ -2,6 +2,8 @@
 
 import os
 import re
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,7 @@ def test_a_file_that_is_not_flushed_at_once_with_others_is_named(
     def fsync(descriptor):
         if f"/t{failing}.weights" in os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(28, "No space left on device")
+        time.sleep(0.02)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(tensor_set, "FLUSHED_AT_ONCE", 0)
@@ -111,6 +114,7 @@ def test_a_file_that_is_not_flushed_at_once_with_others_is_named(
     with pytest.raises(OSError, match="No space left") as error:
         save_folder(tensors, tmp_path / "run", metadata={})
     assert error.value.filename.endswith(f"/t{failing}.weights")
+    assert not [t for t in threading.enumerate() if "odyssey-flush" in t.name]
     assert set(os.listdir("/proc/self/fd")) == opened
     assert load_folder(tmp_path / "run").tensors.keys() == TENSORS.keys()
     assert not [path for path in (tmp_path / "run").iterdir() if ".tmp" in path.name]
