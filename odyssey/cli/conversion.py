@@ -15,7 +15,7 @@ from odyssey.cli.next_steps import program
 from odyssey.errors import InputError
 from odyssey.formats.files import is_folder, read_tensors, write_tensors
 from odyssey.formats.hex_folder import KIND, OTHER_METADATA
-from odyssey.formats.names import find_network, from_odyssey, to_odyssey
+from odyssey.formats.names import NamesError, find_network, from_odyssey, to_odyssey
 from odyssey.formats.renaming import COUNTERS
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.network import Config
@@ -150,7 +150,11 @@ def convert(
             if asked:
                 raise
             names = KEPT
-            notes = [f"names are kept: no model of Odyssey's: {error}"]
+            reason = "" if isinstance(error, NamesError) else f": {error}"
+            notes = [
+                f"names are kept, as no example has such a model{reason}; --model NAME "
+                "lists what does not fit"
+            ]
     if known is None:
         tensors, widened = _widened(file.tensors) if folder else (file.tensors, [])
         notes += [*widened, *write_tensors(target, tensors, file.metadata)]

@@ -125,7 +125,10 @@ def test_the_tensors_of_an_unknown_model_go_into_a_folder_as_they_are(tmp_path):
     }
     write_tensors(tmp_path / "a.pt", tensors, {"epoch": 3})
     lines = convert(tmp_path / "a.pt", "--to", tmp_path / "b").stdout.splitlines()
-    assert lines[1].startswith("note: names are kept: no model of Odyssey's: ")
+    assert lines[1] == (
+        "note: names are kept, as no example has such a model; --model NAME lists what "
+        "does not fit"
+    )
     assert lines[2:4] == [
         "note: 2 tensors of 16 bits are widened to float32, which is exact",
         f"{tmp_path}/b: 3 tensors, 10 numbers",
@@ -134,6 +137,14 @@ def test_the_tensors_of_an_unknown_model_go_into_a_folder_as_they_are(tmp_path):
     found = read_tensors(tmp_path / "b")
     assert same(found.tensors, {k: v.astype(np.float32) for k, v in tensors.items()})
     assert found.metadata == {"epoch": 3}
+
+
+def test_why_a_model_is_not_possible_is_said(tmp_path):
+    tensors = {**FOREIGN, "module.fc.bias": FOREIGN["fc.bias"]}
+    write_tensors(tmp_path / "a.pt", tensors, {})
+    lines = convert(tmp_path / "a.pt", "--to", tmp_path / "b").stdout.splitlines()
+    assert lines[1].startswith("note: names are kept, as no example has such a model: ")
+    assert "fc.bias and module.fc.bias are both fc.bias; --model NAME" in lines[1]
 
 
 @pytest.mark.parametrize("names", ["encoder.0.weight", "weights"])
