@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from odyssey.formats.elements import is_unicode
-from odyssey.formats.plain import plain_items
+from odyssey.formats.plain import ARRAYS, plain_items
 from odyssey.formats.pytorch_pickle import (
     Fields,
     Storage,
@@ -72,7 +72,7 @@ def choose(root: Any) -> Chosen:
         beside = {other: value for other, value in part.items() if other != key}
         path.append(str(key))
         metadata |= _metadata(beside)
-        notes += _left_out(beside, tree)
+        notes += _left_out(beside, tree) + _arrays_left_out(beside)
         part = part[key]
     if path:
         notes.insert(0, f"the tensors of {shown('.'.join(path))} are taken")
@@ -97,6 +97,8 @@ def choose(root: Any) -> Chosen:
             records[name] = tensor_record(value)
         except UnpickleError as error:
             raise FormatError(f"{shown(name)}: {error}") from None
+    if isinstance(part, dict):
+        notes += _arrays_left_out(part)
     if not records:
         raise FormatError("holds no tensors")
     return Chosen(records, metadata, tuple(notes))
@@ -139,8 +141,22 @@ def _left_out(parts: dict[Any, Any], tree: "_Tree") -> list[str]:
     """Return a note on the tensors that are not taken."""
     counts = {key: tree.count(value) for key, value in parts.items()}
     found = [f"{shown(str(key))} ({n})" for key, n in counts.items() if n]
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return [f"tensors left out: {', '.join(found[:5])}{more}"] if found else []
+    return [f"tensors left out: {_first(found)}"] if found else []
+
+
+def _arrays_left_out(parts: dict[Any, Any]) -> list[str]:
+    """Return a note on arrays of NumPy, which are not taken for tensors."""
+    found = [
+        shown(str(key))
+        for key, value in parts.items()
+        if isinstance(value, Call) and value.key in ARRAYS
+    ]
+    return [f"arrays of NumPy left out: {_first(found)}"] if found else []
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 class _Tree:

@@ -7,7 +7,7 @@ refers to.  Nothing here is imported or called: see `odyssey.pickle_machine`.
 
 from typing import Any, NamedTuple
 
-from odyssey.formats.plain import DEVICE
+from odyssey.formats.plain import BESIDE
 from odyssey.pickle_machine import (
     MAX_INSTRUCTIONS,
     Call,
@@ -84,6 +84,7 @@ TENSORS = frozenset(
 
 _ORDERED_DICT = ("collections", "OrderedDict")
 _COUNTER = ("collections", "Counter")  # milestones of a learning rate
+_DEFAULT_DICT = ("collections", "defaultdict")
 _SETS = {("__builtin__", "set"), ("builtins", "set")}
 _SIZE = ("torch", "Size")
 _LAYOUT = ("torch.serialization", "_get_layout")  # of a sparse tensor
@@ -116,7 +117,9 @@ class CheckpointMachine(PickleMachine):
     allowed = frozenset(
         TENSORS
         | _SETS
-        | {_ORDERED_DICT, _COUNTER, _SIZE, DEVICE, _LAYOUT, ("_codecs", "encode")}
+        | BESIDE
+        | {_ORDERED_DICT, _DEFAULT_DICT, _COUNTER, _SIZE, _LAYOUT}
+        | {("_codecs", "encode")}
         | {("torch", name) for name in (*STORAGES, *DTYPES, UNTYPED, "Tensor")}
         | {("torch", "per_tensor_affine"), ("torch", "per_channel_affine")}
         | {("torch.storage", UNTYPED)}
@@ -131,6 +134,8 @@ class CheckpointMachine(PickleMachine):
         """Return a dict or tuple for those of PyTorch and Python, else a record."""
         if name.key in (_ORDERED_DICT, _COUNTER):
             return self._fields(*args)
+        if name.key == _DEFAULT_DICT:
+            return self._fields(*args[1:])
         if name.key in _SETS or name.key == _SIZE:
             (items,) = args or ((),)
             if not isinstance(items, list | tuple):
