@@ -211,10 +211,10 @@ def recognise(
         manifest=own if isinstance(own, dict) and model is None else None,
     )
     notes = list(renamed.notes)
-    counters = [n for n in file.tensors if n.rpartition(".")[2] in COUNTERS]
-    if counters:
-        kind = counters[0].rpartition(".")[2]
-        notes.append(f"{len(counters)} counters are left out ({kind})")
+    kinds = [n.rpartition(".")[2] for n in file.tensors]
+    counts = {kind: kinds.count(kind) for kind in COUNTERS if kind in kinds}
+    if counters := sum(counts.values()):
+        notes.append(f"{counters} counters are left out ({', '.join(counts)})")
     return Known(renamed.tensors, example, renamed.config), notes
 
 

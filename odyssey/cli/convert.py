@@ -107,6 +107,7 @@ def main(
                     known,
                     source,
                     target,
+                    example=example,
                     model=model,
                     names=names,
                     advance=advance,

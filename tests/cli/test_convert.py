@@ -157,6 +157,14 @@ def test_a_folder_of_an_unknown_model_becomes_a_file(tmp_path, names):
     assert found.metadata == {"epoch": 3, "odyssey": {"model": "mine"}}
 
 
+def test_counters_of_two_kinds_are_both_named(tmp_path):
+    counters = dict.fromkeys(("n_averaged", "bn1.num_batches_tracked"), np.array(7))
+    write_tensors(tmp_path / "a.pth", {**FOREIGN, **counters}, {})
+    lines = convert(tmp_path / "a.pth", "--to", tmp_path / "b").stdout.splitlines()
+    kinds = "num_batches_tracked, n_averaged"
+    assert lines[1] == f"note: 2 counters are left out ({kinds})"
+
+
 def test_half_precision_of_a_known_model_is_widened(tmp_path):
     halves = {name: t.astype(ml_dtypes.bfloat16) for name, t in FOREIGN.items()}
     write_tensors(tmp_path / "a.safetensors", halves, {})
@@ -317,9 +325,18 @@ def test_memory_is_little_more_than_the_file(tmp_path, target):
 
 
 def test_an_example_of_one_s_own_can_be_named(tmp_path, checkpoint):
-    folder = EXAMPLE.folder
-    convert(checkpoint, "--to", tmp_path / "b", "--example", folder)
-    assert same(load_weights(NETWORK, tmp_path / "b").params, PARAMS)
+    own = tmp_path / "my_resnet"
+    own.mkdir()
+    text = "from resnet18_cifar10.example import EXAMPLE, NETWORK\n"
+    text += "models = {'mine': NETWORK.models['resnet18']}\n"
+    text += "network = NETWORK._replace(models=models, model_name=lambda _: 'mine')\n"
+    text += "EXAMPLE = EXAMPLE._replace(network=network)\n"
+    (own / "example.py").write_text(text)
+    lines = convert(checkpoint, "--to", tmp_path / "b", "--example", own).stdout
+    assert f"{tmp_path}/b: mine of width 2, 102 tensors" in lines
+    assert load_folder(tmp_path / "b").manifest["model"] == "mine"
+    convert(checkpoint, "--to", tmp_path / "d", "--example", own, "--model", "mine")
+    assert load_folder(tmp_path / "d").manifest["model"] == "mine"
     words = (checkpoint, "--to", tmp_path / "c", "--example", tmp_path)
     assert "no example: it has no example.py" in convert(*words, status=2).stderr
 
