@@ -43,7 +43,7 @@ USUAL = (
 ATTRIBUTE = "odyssey_metadata"
 MAX_DEPTH = 64
 MAX_NAME = 500  # characters of the name of a tensor
-MAX_NAMES = 1 << 26  # characters of all names together
+MAX_NAMES = 1 << 24  # characters of all names together
 MAX_TENSORS = 50_000  # a pickle may name one of them again and again
 
 

@@ -23,6 +23,7 @@ from pytorch_goldens import (
     text,
 )
 
+from odyssey.formats.pytorch import read_pytorch
 from odyssey.formats.tensor_file import FormatError
 
 FREE = 16 << 20  # bytes that may always be taken, see odyssey/formats/pytorch.py
@@ -130,6 +131,22 @@ def test_many_small_expanded_tensors_are_too_much_together(tmp_path, peak):
     parts = b"".join(text(f"w{i}") + one for i in range(10))
     raw = of_pickle(b"}(" + parts + b"u")
     assert peak(lambda: assert_far_larger(tmp_path, raw)) < FREE + (1 << 20)
+
+
+def test_storages_are_let_go_once_their_last_tensor_is_copied(tmp_path, peak):
+    """As of a whole network in channels-last memory: twice the file is not taken."""
+    count, size = 8, 1 << 18
+    sizes = b"(" + long(4) + long(size // 4) + b"t"
+    parts, records = b"", {}
+    for i in range(count):
+        parts += text(f"w{i}") + tensor(
+            sizes, b"K\1K\4\x86", b"K\0", long(size), f"s{i}"
+        )
+        records[f"x/data/s{i}"] = bytes(4 * size)
+    raw = of_pickle(b"}(" + parts + b"u", **records)
+    (tmp_path / "file.pth").write_bytes(raw)
+    most = peak(lambda: read_pytorch(tmp_path / "file.pth"))
+    assert most < (count + 1.2) * 4 * size
 
 
 def test_a_storage_of_two_types_or_sizes(tmp_path):
