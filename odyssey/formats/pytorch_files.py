@@ -221,5 +221,5 @@ def open_content(file: BinaryIO, size: int, allowance: Allowance) -> Content:
     except UnpickleError as error:
         refused = str(error).endswith("refused")
         hint = ": only tensors and plain containers are read" if refused else ""
-        raise FormatError(f"its pickle {error}{hint}") from error
+        raise FormatError(f"its pickle: {error}{hint}") from error
     raise FormatError("not a file of PyTorch")

@@ -111,7 +111,7 @@ TENSORS = {
     ),
     "negative count": (
         dict(count=b"J\xff\xff\xff\xff"),
-        "its pickle refers to a storage in an unknown way",
+        "its pickle: refers to a storage in an unknown way",
     ),
     "missing storage": (dict(key="1"), "w: its storage '1' is missing"),
     "storage elsewhere": (dict(key="../x"), "w: its storage '../x' is missing"),
@@ -152,7 +152,7 @@ def test_storages_are_let_go_once_their_last_tensor_is_copied(tmp_path, peak):
 def test_a_storage_of_two_types_or_sizes(tmp_path):
     parts = text("a") + tensor() + text("b") + tensor(count=b"K\5")
     said = reason(tmp_path, of_pickle(b"}(" + parts + b"u"))
-    assert said == "its pickle has storage '0' in two types or sizes"
+    assert said == "its pickle: has storage '0' in two types or sizes"
 
 
 def test_a_bool_of_another_byte(tmp_path):
@@ -186,4 +186,4 @@ def test_the_head_of_the_older_format(tmp_path):
     said = reason(tmp_path, raw.replace(b"M\xe9\x03", b"M\xea\x03", 1))
     assert said == "its version is not 1001"
     said = reason(tmp_path, b"\x80\x02N0" + raw[2:])
-    assert said == "its pickle instruction POP is refused; protocols 2 to 5 are read"
+    assert said == "its pickle: instruction POP is refused; protocols 2 to 5 are read"

@@ -42,7 +42,7 @@ def test_nothing_that_the_file_says_is_run(protocol, tmp_path):
     ):
         raw = pickle.dumps(value, protocol)
         said = reason(tmp_path, of_pickle(raw[2:-1]))
-        assert said.startswith("its pickle asks for ") and "which is refused" in said
+        assert said.startswith("its pickle: asks for ") and "which is refused" in said
     assert not marker.exists()
 
 
@@ -64,7 +64,7 @@ def test_nothing_that_the_file_says_is_run(protocol, tmp_path):
     ],
 )
 def test_other_names_are_refused(module, name, tmp_path):
-    said = f"its pickle asks for {module}.{name}, which is refused: only tensors and "
+    said = f"its pickle: asks for {module}.{name}, which is refused: only tensors and "
     raw = of_pickle(f"c{module}\n{name}\n".encode())
     assert reason(tmp_path, raw).startswith(said)
     raw = of_pickle(text(module) + text(name) + b"\x93")
@@ -102,7 +102,7 @@ PAIRS = b"](" + b"".join(b"(" + text(f"{i}") + b"Nt" for i in range(100)) + b"eq
 NESTED = "nested more than 64 deep"
 NAMES = "names are too long, such as "
 BOMBS = {
-    "many lists": (b"]" * 1_000_010, "its pickle more than 1000000 instructions"),
+    "many lists": (b"]" * 1_000_010, "its pickle: more than 1000000 instructions"),
     "deep lists": (b"]" * 40_000 + b"a" * 39_999, NESTED),
     "deep dicts": (W * 20_000 + b"N" + b"s" * 20_000, NESTED),
     "deep tuples": (b")" + b"\x85" * 40_000, NESTED),
@@ -127,22 +127,22 @@ BOMBS = {
         NAMES + "0.nnn"),
     "pairs again": (
         b"ccollections\nOrderedDict\nq\1" + PAIRS + b"\x85R" + b"h\1h\0\x85R" * 10_000,
-        "its pickle more than 1000000 pairs"),
+        "its pickle: more than 1000000 pairs"),
     "encoded again": (
         b"c_codecs\nencode\nq\1" + text("x" * 10_000) + text("latin1") + b"\x86q\0R"
-        + b"h\1h\0R" * 100, "its pickle makes more bytes than it holds"),
+        + b"h\1h\0R" * 100, "its pickle: makes more bytes than it holds"),
     "numbers of one hash as keys": (
         b"}" + b"\x8a\x09" + (9 * (2**61 - 1)).to_bytes(9, "little") + b"Ns",
-        "its pickle has a key that is too large a number"),
+        "its pickle: has a key that is too large a number"),
     "tuple as a key": (
-        b"})" + b"q\0h\0\x86" * 60 + b"K\1s", "its pickle has a key that is none of"),
+        b"})" + b"q\0h\0\x86" * 60 + b"K\1s", "its pickle: has a key that is none of"),
     "a key twice": (
         b"}(" + (text("w") + tensor()) * 2 + b"u",
-        "its pickle has a key twice in one dict"),
-    "8-byte length": (b"\x8e" + b"\xff" * 7 + b"\x0f", "its pickle damaged pickle"),
-    "long string": (b"X\xff\xff\xff\xff", "its pickle damaged pickle"),
+        "its pickle: has a key twice in one dict"),
+    "8-byte length": (b"\x8e" + b"\xff" * 7 + b"\x0f", "its pickle: damaged pickle"),
+    "long string": (b"X\xff\xff\xff\xff", "its pickle: damaged pickle"),
     "memo index": (b"}r\xff\xff\xff\x7f", "holds no tensors"),
-    "endless number": (b"I" + b"9" * 100_000 + b"\n", "its pickle damaged pickle"),
+    "endless number": (b"I" + b"9" * 100_000 + b"\n", "its pickle: damaged pickle"),
     "deep device": (
         W + b"ctorch\ndevice\n" + b"]" * 10_000 + b"a" * 9_999 + b"\x85Rs",
         "holds no tensors"),

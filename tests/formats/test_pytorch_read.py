@@ -173,9 +173,9 @@ REFUSED = {
     "sparse": "layer.weight: a sparse tensor, which is refused",
     "quantised": "layer.weight: a quantised tensor, which is refused",
     "meta": "layer.weight: a tensor without its numbers, which is refused",
-    "subclass": "its pickle asks for __main__.Tagged, which is refused: only tensors "
+    "subclass": "its pickle: asks for __main__.Tagged, which is refused: only tensors "
     "and plain containers are read",
-    "module": "its pickle asks for torch.nn.modules.container.Sequential, which is "
+    "module": "its pickle: asks for torch.nn.modules.container.Sequential, which is "
     "refused: only tensors and plain containers are read",
 }
 
