@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from operator import mul
 from statistics import mean
 
@@ -12,7 +13,7 @@ from odyssey.report.page import build_page
 from odyssey.report.stored import evaluated, metrics, recipe
 
 RUNS = sorted(path.parent for path in (EXAMPLE / "results").glob("*/recipe.yml"))
-SEARCH = sorted((EXAMPLE / "results" / "search_8epochs").iterdir())
+SEARCH = sorted((EXAMPLE / "results").glob("search_*/*/"))
 SERIES = sorted(path.parent for path in (EXAMPLE / "results").glob("*/results.csv"))
 
 
@@ -21,6 +22,16 @@ def table_line(name):
     lines = (EXAMPLE / "results" / "README.md").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"| {name} |"))
     return line
+
+
+def minutes_to(bar, rows):
+    """Return the minutes of training until an epoch ended with an accuracy."""
+    minutes = 0
+    for row in rows:
+        minutes += 50_000 / row["images_per_second"] / 60
+        if row["test_accuracy"] >= bar:
+            return minutes
+    raise AssertionError(f"{bar} is not reached")
 
 
 def test_there_are_runs():
@@ -53,6 +64,36 @@ def test_what_is_said_of_a_run_is_what_it_measured(run):
     line = table_line(run.name)
     assert f"| {accuracy} |" in line and f"| {last['train_loss']:.4f} |" in line
     assert f"**{accuracy}**" in (ROOT / "README.md").read_text()
+
+
+def test_what_is_said_of_mirrored_images_is_what_was_seen():
+    run = EXAMPLE / "results" / "resnet18_94"
+    seen = json.loads((run / "mirrored.json").read_text())
+    assert seen["total"] == 10_000 and seen["accuracy"] == seen["correct"] / 10_000
+    accuracy = f"{100 * seen['accuracy']:.2f} %"
+    assert f"| {accuracy} |" in table_line(run.name)
+    front = (ROOT / "README.md").read_text()
+    single = f"{100 * metrics(run)[-1]['test_accuracy']:.2f} %"
+    assert f"| **{single}** ({accuracy}) |" in front
+
+
+def test_the_times_to_an_accuracy_are_those_of_the_logs():
+    front = (ROOT / "README.md").read_text()
+    rows = metrics(EXAMPLE / "results" / "resnet18_94")
+    (rate,) = re.findall(r"trains at ([0-9.]+) images/s \(60 steps\)", front)
+    minutes = [
+        next(row["epoch"] for row in rows if row["test_accuracy"] >= bar)
+        * (50_000 / 60 / float(rate))
+        for bar in (0.90, 0.92, 0.94)
+    ]
+    said = " | ".join(f"{each:.0f}" for each in minutes)
+    assert f"| ResNet-18, `resnet18_94`, 16 epochs | {said} |" in front
+    series = ROOT / "examples" / "speedrun_cifar10" / "results" / "seeds_9epochs"
+    runs = [metrics(run) for run in sorted(series.glob("seed*/"))]
+    said = " | ".join(
+        f"{mean(minutes_to(bar, run) for run in runs):.1f}" for bar in (0.90, 0.92)
+    )
+    assert f"| speed run, 9 epochs | {said} |" in front
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
