@@ -60,7 +60,14 @@ class Converted(NamedTuple):
 
 
 def refuse_target(source: str, target: str, force: bool) -> None:
-    """Raise if the target is the source, or is there already and not to be replaced."""
+    """Raise if a target is the source, not to be replaced, or cannot be made."""
+    folder, parent = Path(target), os.path.dirname(os.path.abspath(target))
+    if is_folder(target) and folder.exists() and not folder.is_dir():
+        raise InputError(
+            f"{target}: is a file; a folder of hex files cannot take its place"
+        )
+    if not is_folder(target) and not os.path.isdir(parent):
+        raise InputError(f"{target}: there is no folder {parent}")
     if not os.path.lexists(target):
         return
     if os.path.exists(target) and os.path.samefile(source, target):
@@ -69,7 +76,6 @@ def refuse_target(source: str, target: str, force: bool) -> None:
         return
     if not is_folder(target):
         raise InputError(f"{target}: is there already; --force replaces it")
-    folder = Path(target)
     if folder.is_dir() and (has_manifest(folder) or weight_files(folder)):
         raise InputError(f"{target}: holds weights already; --force replaces them")
 

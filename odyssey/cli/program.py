@@ -25,7 +25,7 @@ from odyssey.errors import (
 )
 from odyssey.output import goes_on_unheard
 from odyssey.threads import available_cores, default_threads, start
-from odyssey.training.signals import handling
+from odyssey.training.signals import SIGNALS, handling
 from odyssey.weights.files import WeightsError
 
 
@@ -76,9 +76,21 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
         Print the traceback too, and warnings with file and line.
     """
     prefix = "Error: "
+    others = [signum for signum in SIGNALS if signum != signal.SIGINT]
+    signums: list[int] = []
+
+    def stop(signum: int, frame: object) -> None:
+        signums.append(signum)
+        raise KeyboardInterrupt  # so that unfinished files are removed
+
     try:
         ctrl_c_raises = handling(signal.default_int_handler, signal.SIGINT)
-        with ctrl_c_raises, warnings.catch_warnings(), reporting(Counter()):
+        with (
+            ctrl_c_raises,
+            handling(stop, *others),
+            warnings.catch_warnings(),
+            reporting(Counter()),
+        ):
             if not debug:
                 warnings.showwarning = lambda message, *place: warn(str(message))
             yield
@@ -86,6 +98,9 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         message, status = "stopped by Ctrl-C", 130
+        if signums:
+            stopped = Interrupted(signums[0])
+            message, status, prefix = str(stopped), stopped.exit_status, ""
     except (DataError, WeightsError) as error:
         message, status = str(error), EXIT_USAGE
     except Interrupted as error:

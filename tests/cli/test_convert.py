@@ -274,10 +274,26 @@ def test_a_suffix_of_no_format_is_refused_before_anything_is_read(tmp_path):
     assert reason.startswith("Error: b.onnx: no format is known for .onnx: .pth, ")
 
 
+def test_a_target_that_cannot_be_made_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "a").write_bytes(b"nothing")
+    words = (tmp_path / "a", "--to", tmp_path / "none" / "x.npz")
+    assert convert(*words, status=2).stderr == (
+        f"Error: {tmp_path}/none/x.npz: there is no folder {tmp_path}/none\n"
+    )
+    (tmp_path / "file").write_bytes(b"")
+    for target in ("file", "file/"):
+        words = (tmp_path / "a", "--to", f"{tmp_path}/{target}", "--force")
+        assert convert(*words, status=2).stderr == (
+            f"Error: {tmp_path}/{target}: is a file; a folder of hex files cannot take "
+            "its place\n"
+        )
+
+
 def test_a_target_that_cannot_be_written_is_a_failure(tmp_path, checkpoint):
-    words = (checkpoint, "--to", tmp_path / "none" / "x.npz")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "none" / "x.npz")
+    words = (checkpoint, "--to", tmp_path / "link.npz", "--force")
     assert convert(*words, status=1).stderr == (
-        f"Error: {tmp_path}/none/x.npz: No such file or directory\n"
+        f"Error: {tmp_path}/link.npz: No such file or directory\n"
     )
 
 

@@ -1,4 +1,5 @@
 import errno
+import os
 import re
 import signal
 import sys
@@ -24,6 +25,7 @@ from odyssey.info import environment
 from odyssey.threads import available_cores
 from odyssey.training.progress import Progress, duration
 from odyssey.training.state import TrainingState
+from odyssey.weights.files import atomic_write_bytes
 from odyssey.weights.hexfile import WeightsError
 
 
@@ -87,6 +89,28 @@ def test_ctrl_c_inside_and_the_handler_before_it_afterwards(capsys):
         signal.signal(signal.SIGINT, previous)
     assert stopped.value.code == 130
     assert caught == ["outside"]
+
+
+@pytest.mark.parametrize(
+    "signum, status", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_leaves_no_unfinished_file(
+    signum, status, tmp_path, monkeypatch, capsys
+):
+    def stopped_here(descriptor):
+        assert len(list(tmp_path.iterdir())) == 2  # the old file and the new one
+        signal.raise_signal(signum)
+
+    monkeypatch.setattr(os, "fsync", stopped_here)
+    path = tmp_path / "model.pth"
+    path.write_bytes(b"before")
+    before = signal.getsignal(signum)
+    with pytest.raises(SystemExit) as stopped, exit_statuses():
+        atomic_write_bytes(path, b"after")
+    assert stopped.value.code == status
+    assert signal.getsignal(signum) == before
+    assert capsys.readouterr().err == f"stopped by {signum.name}\n"
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"before"
 
 
 @pytest.mark.parametrize(
