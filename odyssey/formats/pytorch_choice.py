@@ -159,6 +159,11 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
+def all_tensors(root: Any) -> Iterator[tuple[str, Call]]:
+    """Yield every tensor with its dotted path, also those that are not weights."""
+    return _Tree().tensors(root)
+
+
 class _Tree:
     """Walk containers within containers, with one limit for all walks."""
 

@@ -8,12 +8,20 @@ machine, the object and the keys of the storages.  Then, for each key, the numbe
 elements as int64, and the elements.  They are little-endian on every machine.
 """
 
+import contextlib
 import struct
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from odyssey.formats.pytorch_pickle import CheckpointMachine, Storage, is_count
+from odyssey.formats.pytorch_choice import all_tensors
+from odyssey.formats.pytorch_pickle import (
+    CheckpointMachine,
+    Storage,
+    is_count,
+    tensor_record,
+)
+from odyssey.formats.pytorch_tensors import shown
 from odyssey.formats.tensor_file import FormatError
 from odyssey.formats.zip_reader import (
     LOCAL,
@@ -189,19 +197,28 @@ class LegacyContent:
             raw = self._file.read(8)
             count = struct.unpack("<q", raw)[0] if len(raw) == 8 else None
             if count is None:
-                raise FormatError(f"the file ends before storage {key[:80]!r}")
+                raise FormatError(f"the file ends before {self._of(key)}")
             if not is_count(count) or count != storages[key].length:
                 raise FormatError(
-                    f"storage {key[:80]!r} has {count} elements, its tensors say "
+                    f"{self._of(key)} has {count} elements, its tensors say "
                     f"{storages[key].length}"
                 )
             places[key] = place + 8
             place += 8 + count * storages[key].item_size
             if place > size:
-                raise FormatError(f"the file ends within storage {key[:80]!r}")
+                raise FormatError(f"the file ends within {self._of(key)}")
         if place != size:
             raise FormatError(f"{size - place} bytes after its end")
         return places
+
+    def _of(self, key: str) -> str:
+        """Return a storage as a message shows it, after a tensor that has it."""
+        storage = f"storage {key[:80]!r}"
+        for name, value in all_tensors(self.root):
+            with contextlib.suppress(UnpickleError):  # of a kind that is refused
+                if tensor_record(value).storage.key == key:
+                    return f"{shown(name)} ({storage})"
+        return storage
 
 
 def open_content(file: BinaryIO, size: int, allowance: Allowance) -> Content:

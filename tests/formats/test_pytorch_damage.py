@@ -174,11 +174,22 @@ def test_the_list_of_storages_in_the_older_format(tmp_path):
         damaged = bytearray(raw)
         struct.pack_into("<q", damaged, first, count)
         said = reason(tmp_path, damaged)
-        assert f"has {count} elements, its tensors say 54" in said
+        assert said.startswith("conv.weight (storage '")
+        assert said.endswith(f"') has {count} elements, its tensors say 54")
     assert reason(tmp_path, raw + b"more") == "4 bytes after its end"
     key = re.search(rb"ctorch\nFloatStorage\nq.X.\0\0\0(\d+)", raw, re.DOTALL)[1]
     other = raw.replace(key, b"0" * len(key), 1)  # in the pickle, not in the list
     assert reason(tmp_path, other) == "its list of storages is not that of its tensors"
+
+
+def test_the_older_format_cut_off_is_said_with_the_tensor(tmp_path):
+    raw = golden("model_legacy.pth")
+    weight = raw.index(numbers("model")["conv.weight"].tobytes())
+    for end, said in ((weight + 9, "within"), (weight - 3, "before")):
+        message = reason(tmp_path, raw[:end])
+        assert message.startswith(f"the file ends {said} conv.weight (storage '")
+    for end in range(len(raw)):  # nothing but errors of ours, which name the file
+        reason(tmp_path, raw[:end])
 
 
 def test_the_head_of_the_older_format(tmp_path):
