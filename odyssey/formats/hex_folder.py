@@ -12,7 +12,7 @@ from odyssey.weights.checkpoint import CHECKPOINTS
 from odyssey.weights.files import WeightsError
 from odyssey.weights.folder import has_manifest, read_folder, save_folder
 from odyssey.weights.hexfile import DTYPES, load_tensor_with_name
-from odyssey.weights.manifest import CHECKSUM, MANIFEST, RESERVED
+from odyssey.weights.manifest import CHECKSUM, MANIFEST, RESERVED, check_names
 from odyssey.weights.tensor_set import weight_files
 
 KIND, KIND_OF_FILE = "folder of hex files", "hex file"
@@ -72,6 +72,7 @@ def write_hex_folder(
     FormatError
         If a name cannot be that of a file, or a hex file does not have the dtype.
     """
+    check_names(tensors, os.fspath(path))
     held, notes = {}, []
     for name, tensor in tensors.items():
         if tensor.dtype == np.bool_:

@@ -1,7 +1,7 @@
 """What keeps a file's tensors from being a network's, with the names most like it."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from odyssey.formats.renaming import Origins, Renamed, their_name
@@ -9,7 +9,7 @@ from odyssey.formats.tensor_file import FormatError
 from odyssey.network import Config, Network
 from odyssey.output import say
 
-MOST_COMPARED = 200  # names that a similar one is looked for among
+MOST_COMPARED = 200  # names that get a similar one, and that it is looked for among
 
 
 class NamesError(FormatError):
@@ -64,8 +64,8 @@ class Misfits(NamedTuple):
         written = _written(network, found.config, origins.layers)
         missing = [written(name) for name in self.missing]
         return [
-            *(f"{n} is missing{_nearest(n, self.unexpected)}" for n in missing),
-            *(f"{n} is unexpected{_nearest(n, missing)}" for n in self.unexpected),
+            *_with_nearest(missing, "missing", self.unexpected),
+            *_with_nearest(self.unexpected, "unexpected", missing),
             *(f"{name} {wrong}" for name, wrong in self.misshapen.items()),
         ]
 
@@ -114,7 +114,9 @@ def _written(
     return lambda name: their_name(name, likest)
 
 
-def _nearest(name: str, others: list[str]) -> str:
-    """Return the name most like this one as text to follow it, "" if none is."""
-    near = difflib.get_close_matches(name, others[:MOST_COMPARED], 1)
-    return f" (like it: {near[0]})" if near else ""
+def _with_nearest(names: list[str], what: str, others: list[str]) -> Iterator[str]:
+    """Yield a line for each name; the first ones with the name most like each."""
+    among = others[:MOST_COMPARED]
+    for i, name in enumerate(names):
+        near = difflib.get_close_matches(name, among, 1) if i < MOST_COMPARED else []
+        yield f"{name} is {what}{f' (like it: {near[0]})' if near else ''}"

@@ -80,7 +80,8 @@ def test_a_folder_of_something_else_is_said_to_be_that(tmp_path, files, reason):
 def test_what_a_folder_cannot_hold_is_refused(tmp_path, tensors, reason):
     with pytest.raises(WeightsError) as error:
         write_hex_folder(tmp_path / "w", tensors, {})
-    assert reason in str(error.value)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path}/w: ") and reason in message
     assert list(tmp_path.iterdir()) == []
 
 

@@ -189,6 +189,18 @@ def test_all_that_does_not_fit_is_said_at_once(golden):
     assert all(problem in str(error.value) for problem in error.value.problems)
 
 
+def test_of_very_many_names_only_the_first_are_compared(golden):
+    """Each comparison takes 10 us or more, and a file may hold any number of names."""
+    tensors = state_dict(shapes_of(golden, "torchvision, basic"))
+    extra = {f"layer4.{i}.conv1.weight": np.zeros(0) for i in range(2, 2002)}
+    del tensors["layer4.1.conv1.weight"]
+    with pytest.raises(NamesError) as error:
+        to_odyssey(RESNET, {**tensors, **extra}, "net.pth", model="resnet18")
+    unexpected = [p for p in error.value.problems if " is unexpected" in p]
+    assert len(unexpected) == 2000
+    assert ["like it" in line for line in unexpected] == [True] * 200 + [False] * 1800
+
+
 def test_what_is_missing_is_named_as_in_the_file(golden):
     tensors = state_dict(shapes_of(golden, "kuangliu"))
     del tensors["linear.weight"], tensors["layer2.0.shortcut.0.weight"]
