@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.network import Config
 from odyssey.training.saved_model import load_model
 from odyssey.weights.checkpoint import is_checkpoint, list_checkpoints
+from odyssey.weights.files import WeightsError
 from odyssey.weights.folder import has_manifest
 from odyssey.weights.manifest import CHECKSUM, RESERVED
 from odyssey.weights.model import save_weights
@@ -152,7 +153,7 @@ def convert(
     if known is None and (asked or names != KEPT):
         try:
             known, notes = recognise(file, source, example, model)
-        except FormatError as error:
+        except WeightsError as error:
             if asked:
                 raise
             names = KEPT
@@ -197,24 +198,24 @@ def recognise(
 
     Raises
     ------
-    FormatError
+    WeightsError
         If they are of no model of an example, or not of ``model``; says all that is
         missing, unexpected or of another shape.
     """
+    own = file.metadata.get(ODYSSEY)
+    if not isinstance(own, dict) or model is not None:
+        own = None
     if example is None and model is not None:
         example = find_example(model, "--model")
+    if example is None and own and "model" in own:
+        example = _example_named(own["model"], source)
     if example is None:
         examples = list(all_examples())
         networks = [known.network for known in examples]
         network = find_network(networks, file.tensors, source)
         example = examples[[n is network for n in networks].index(True)]
-    own = file.metadata.get(ODYSSEY)
     renamed = to_odyssey(
-        example.network,
-        file.tensors,
-        source,
-        model=model,
-        manifest=own if isinstance(own, dict) and model is None else None,
+        example.network, file.tensors, source, model=model, manifest=own
     )
     notes = list(renamed.notes)
     kinds = [n.rpartition(".")[2] for n in file.tensors]
@@ -222,6 +223,16 @@ def recognise(
     if counters := sum(counts.values()):
         notes.append(f"{counters} counters are left out ({', '.join(counts)})")
     return Known(renamed.tensors, example, renamed.config), notes
+
+
+def _example_named(model: Any, source: str) -> Example:
+    """Return the example of the model that a file says it is of."""
+    for example in all_examples():
+        if model in (*example.network.models, example.network.family):
+            return example
+    raise FormatError(
+        f"{source}: weights of the model {model!r:.80}, which no example has"
+    )
 
 
 def _named(

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from odyssey.errors import one_line
 from odyssey.formats.renaming import Origins, Renamed, their_name
 from odyssey.formats.tensor_file import FormatError
 from odyssey.network import Config, Network
@@ -30,7 +31,7 @@ def said_apart(error: NamesError) -> FormatError:
     if len(error.problems) < 2:
         return error
     for problem in error.problems:
-        say(problem, err=True)
+        say(one_line(problem), err=True)
     return FormatError(f"{error.summary}, all listed above")
 
 

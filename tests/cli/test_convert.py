@@ -195,6 +195,35 @@ def test_all_that_does_not_fit_the_model_is_said_and_nothing_written(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+def test_control_characters_in_names_are_escaped(tmp_path):
+    tensors = {**FOREIGN, "a\x1b[31m\nb": np.ones(2, np.float32)}
+    write_tensors(tmp_path / "a.safetensors", tensors, {})
+    del tensors["fc.bias"]
+    write_tensors(tmp_path / "c.safetensors", tensors, {})
+    for name in "ac":
+        words = (tmp_path / f"{name}.safetensors", "--to", f"{tmp_path}/b/")
+        lines = convert(*words, "--model", "resnet18", status=2).stderr.splitlines()
+        assert any(r"a\x1b[31m b is unexpected" in line for line in lines)
+        assert not any("\x1b" in line for line in lines)
+
+
+def test_the_model_that_a_file_names_counts(tmp_path):
+    """With all but one tensor missing, the shapes are likest those of LeNet-5."""
+    about = {"model": "resnet18", **CONFIG._asdict()}
+    write_tensors(tmp_path / "a.npz", {"x": np.ones(2)}, {"odyssey": about})
+    words = (tmp_path / "a.npz", "--to", tmp_path / "b.pth", "--names", "odyssey")
+    last = convert(*words, status=2).stderr.splitlines()[-1]
+    assert "a.npz: not the tensors of resnet18 of width 2: 102 missing, 1 un" in last
+    about = {"model": "mine", "width": 3}
+    write_tensors(tmp_path / "c.npz", {"x": np.ones(2)}, {"odyssey": about})
+    lines = convert(tmp_path / "c.npz", "--to", tmp_path / "d").stdout.splitlines()
+    assert lines[1].startswith(
+        f"note: names are kept, as no example has such a model: {tmp_path}/c.npz: "
+        "weights of the model 'mine', which no example has"
+    )
+    assert load_folder(tmp_path / "d").manifest["model"] == "mine"
+
+
 def test_a_model_that_there_is_not_is_an_error_of_the_option(tmp_path, checkpoint):
     words = (checkpoint, "--to", tmp_path / "b", "--model", "resnet_18")
     reason = convert(*words, status=2).stderr

@@ -226,6 +226,7 @@ def test_dtypes_that_are_not_read_are_refused_by_name(tmp_path, code):
         (b"{} x", 0, "damaged header: Extra data"),
         (b"{\xff}", 0, "damaged header: not UTF-8"),
         (b'{"a": NaN}', 0, "damaged header: NaN is no JSON"),
+        (b'{"a": -1e999}', 0, "damaged header: -1e999 is too large a number"),
         (
             b'{"a": {}, "a": {}}',
             0,

@@ -54,7 +54,7 @@ def test_steps_as_they_were_written():
         (step(2)[:-9], "not JSON: Unterminated string"),
         (step(2) + "}", "not JSON: Extra data"),
         (step(2).replace("0.1", "NaN"), "NaN is no JSON"),
-        (step(2).replace("0.1", "1e999"), "lr is inf, not a finite number"),
+        (step(2).replace("0.1", "1e999"), "1e999 is too large a number"),
         (step(2, lr=True), "lr is True, not a finite number"),
         (step(2, lr="0.1"), "lr is '0.1', not a finite number"),
         (step(2, lr=10**400), "lr is huge, not a finite number"),
