@@ -314,6 +314,12 @@ def test_size_and_normalisation_of_another_tools_images(pictures, tmp_path):
     words += ["--image-size", 48, "--images", pictures / "b.png"]
     result = run_here("inference", *words)
     assert result.exit_code == 0, result.output
+    assert "Warning" not in result.stderr
+    first = words[:5] + words[-2:]
+    assert (
+        "Warning: the weights do not say for what images they are: 32 x 32 pixels and "
+        "CIFAR-10's mean and deviation where --image-size, --mean, --std are not given"
+    ) in run_here("inference", *first).stderr
     x = read_image(pictures / "b.png", (3, 48, 48)) / np.float32(255)
     x -= np.array(mean, np.float32)[:, None, None]
     x /= np.array(std, np.float32)[:, None, None]
