@@ -83,7 +83,7 @@ def load_model(network: Network, directory: Path) -> LoadedWeights:
     """
     if is_checkpoint(directory):
         return _model_of_checkpoint(network, load_checkpoint(directory))
-    if directory.is_file() or _has_other_names(directory):
+    if _is_file(directory) or _has_other_names(directory):
         return _model_of_file(network, directory)
     if has_manifest(directory) or weight_files(directory):
         model = load_weights(network, directory)
@@ -142,7 +142,7 @@ def model_in(weights_dir: str) -> ModelName:
     with _opening(weights_dir):
         directory = Path(weights_dir)
         directory.stat()  # FileNotFoundError rather than "holds no weights"
-        if directory.is_file() or _has_other_names(directory):
+        if _is_file(directory) or _has_other_names(directory):
             file, manifest = _read_file(directory)
             return ModelName((manifest or {}).get("model"), file.tensors)
         manifest = read_manifest(directory)
@@ -174,6 +174,11 @@ def _manifest_of_a_checkpoint(directory: Path) -> dict[str, Any]:
 def _run_of(directory: Path) -> Path:
     """Return the folder of a run, of which perhaps the checkpoints' is given."""
     return directory.parent if directory.resolve().name == CHECKPOINTS else directory
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether it is no folder: a pipe is refused as a file, by its reader."""
+    return path.exists() and not path.is_dir()
 
 
 def _nothing_in(directory: Path) -> WeightsError:

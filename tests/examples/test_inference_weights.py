@@ -87,6 +87,13 @@ def test_what_cannot_be_used_is_named(infer, weights, damage, named):
     assert last_line.startswith(f"Error: {weights}") and named in last_line
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_weights_that_are_a_pipe(infer, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    output = infer(weights_dir=tmp_path / "pipe", status=2)
+    assert output == f"Error: {tmp_path}/pipe: not a regular file\n"
+
+
 def test_weights_that_are_a_file(infer, weights):
     file = weights / "fc_bias.weights"
     said = infer(weights_dir=file, status=2)
