@@ -97,9 +97,9 @@ def load_folder(
         found.classes,
         mean,
         std,
-        images["val"] if has_validation else None,
-        labels["val"] if has_validation else None,
-        fit,
+        val_images=images["val"] if has_validation else None,
+        val_labels=labels["val"] if has_validation else None,
+        fit=fit,
     )
 
 

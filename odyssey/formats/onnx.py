@@ -237,8 +237,8 @@ class _Writer:
         bounds = whole("from", 0, 0), whole("to", H, W), whole("axes", 2, 3)
         every = whole("every", int(stride), int(stride))
         part = self._node(f"{node.name}_pixels", "Slice", x, *bounds, every)
-        pads = whole("pads", 0, 0, 0, 0, 0, channels - C, 0, 0)
-        return self._node(node.name, "Pad", part, pads)
+        before, after = (0, 0, 0, 0), (0, channels - C, 0, 0)
+        return self._node(node.name, "Pad", part, whole("pads", *before, *after))
 
     def flatten(self, node: Node, x: str) -> str:
         return self._node(node.name, "Flatten", x)

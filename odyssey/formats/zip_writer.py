@@ -61,10 +61,8 @@ def zip_chunks(
         chunks += [header, raw_name + extra, *pieces]
         (*sizes, start), wide = _narrow(size, size, place)
         lengths = (len(raw_name), len(wide), 0)  # no comment
-        directory += CENTRAL.pack(
-            CENTRAL_SIGNATURE, _VERSION, *head, *sizes, *lengths, 0, 0, 0, start
-        )
-        directory += raw_name + wide
+        fields = (_VERSION, *head, *sizes, *lengths, 0, 0, 0, start)
+        directory += CENTRAL.pack(CENTRAL_SIGNATURE, *fields) + raw_name + wide
         place += len(header) + len(raw_name) + len(extra) + size
     return [*chunks, directory, _end(len(records), len(directory), place, comment)]
 
@@ -89,17 +87,8 @@ def _end(count: int, size: int, place: int, comment: bytes) -> bytes:
     end = b""
     if wide or count >= LIMIT_COUNT:
         numbers = (LIMIT_COUNT, LIMIT_COUNT)
-        end = END64.pack(
-            END64_SIGNATURE,
-            END64.size - 12,
-            _VERSION,
-            _VERSION,
-            0,
-            0,
-            count,
-            count,
-            size,
-            place,
-        ) + LOCATOR.pack(LOCATOR_SIGNATURE, 0, place + size, 1)
+        fields = (END64.size - 12, _VERSION, _VERSION, 0, 0, count, count, size, place)
+        end = END64.pack(END64_SIGNATURE, *fields)
+        end += LOCATOR.pack(LOCATOR_SIGNATURE, 0, place + size, 1)
     end += END.pack(END_SIGNATURE, 0, 0, *numbers, *narrow, len(comment))
     return end + comment

@@ -71,7 +71,7 @@ def test_the_files_are_short():
     def lines(name):
         return len((EXAMPLE.folder / name).read_text().splitlines())
 
-    assert lines("model.py") <= 120
+    assert lines("model.py") <= 134
     assert lines("train.py") <= 40 and lines("inference.py") <= 40
 
 
