@@ -3,27 +3,31 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from odyssey import bfloat16
 from odyssey.cli.example import Example
-from odyssey.cli.find_example import all_examples, example_of, find_example
+from odyssey.cli.find_example import (
+    example_named,
+    example_of,
+    find_example,
+    most_like,
+)
 from odyssey.cli.next_steps import ODYSSEY as ODYSSEY_COMMAND
 from odyssey.cli.next_steps import program
 from odyssey.errors import InputError
 from odyssey.formats.files import is_folder, read_tensors, write_tensors
-from odyssey.formats.hex_folder import KIND, OTHER_METADATA
-from odyssey.formats.names import NamesError, find_network, from_odyssey, to_odyssey
+from odyssey.formats.hex_folder import KIND, OTHER_METADATA, metadata_of
+from odyssey.formats.names import NamesError, from_odyssey, to_odyssey
 from odyssey.formats.renaming import COUNTERS
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.network import Config
-from odyssey.training.saved_model import load_model
+from odyssey.training.saved_model import has_other_names, load_model
 from odyssey.weights.checkpoint import is_checkpoint, list_checkpoints
 from odyssey.weights.files import WeightsError
 from odyssey.weights.folder import has_manifest
-from odyssey.weights.manifest import CHECKSUM, RESERVED
 from odyssey.weights.model import save_weights
 from odyssey.weights.tensor_set import summary, weight_files
 
@@ -92,12 +96,11 @@ def open_source(
     known : its model, if it is a folder that ``example`` wrote, or one of Odyssey's
     """
     folder = Path(source)
-    files = weight_files(folder) if folder.is_dir() else []
-    if any("." in path.stem for path in files) and not is_checkpoint(folder):
-        return read_tensors(source), None  # names of another tool
-    if not folder.is_dir() or not (
-        files or has_manifest(folder) or list_checkpoints(folder)
-    ):
+    if not folder.is_dir():
+        return read_tensors(source), None
+    if has_other_names(folder) and not is_checkpoint(folder):
+        return read_tensors(source), None
+    if not (weight_files(folder) or has_manifest(folder) or list_checkpoints(folder)):
         return read_tensors(source), None
     try:
         example = example or example_of(source)
@@ -105,12 +108,8 @@ def open_source(
         return read_tensors(source), None
     loaded = load_model(example.network, folder)
     tensors = {**loaded.params, **(loaded.state if loaded.has_statistics else {})}
-    manifest = dict(loaded.metadata)
-    other = manifest.pop(OTHER_METADATA, {})
-    for key in (*RESERVED, CHECKSUM):
-        manifest.pop(key, None)
-    metadata = {**(other if isinstance(other, dict) else {}), ODYSSEY: manifest}
-    return TensorFile(KIND, tensors, metadata), Known(tensors, example, loaded.config)
+    file = TensorFile(KIND, tensors, metadata_of(loaded.metadata))
+    return file, Known(tensors, example, loaded.config)
 
 
 def convert(
@@ -166,8 +165,7 @@ def convert(
         tensors, widened = _widened(file.tensors) if folder else (file.tensors, [])
         notes += [*widened, *write_tensors(target, tensors, file.metadata)]
         return Converted(None, tensors, KEPT, notes)
-    names, called = _named(file, known, names)
-    tensors = dict(called)
+    names, tensors = _named(file, known, names)
     own = file.metadata.get(ODYSSEY, {})
     own = dict(own) if isinstance(own, dict) else {}
     other = {k: v for k, v in file.metadata.items() if k != ODYSSEY}
@@ -208,12 +206,14 @@ def recognise(
     if example is None and model is not None:
         example = find_example(model, "--model")
     if example is None and own and "model" in own:
-        example = _example_named(own["model"], source)
+        name = own["model"]
+        example = example_named(name)
+        if example is None:
+            raise FormatError(
+                f"{source}: weights of the model {name!r:.80}, which no example has"
+            )
     if example is None:
-        examples = list(all_examples())
-        networks = [known.network for known in examples]
-        network = find_network(networks, file.tensors, source)
-        example = examples[[n is network for n in networks].index(True)]
+        example = most_like(file.tensors, source)
     renamed = to_odyssey(
         example.network, file.tensors, source, model=model, manifest=own
     )
@@ -225,19 +225,9 @@ def recognise(
     return Known(renamed.tensors, example, renamed.config), notes
 
 
-def _example_named(model: Any, source: str) -> Example:
-    """Return the example of the model that a file says it is of."""
-    for example in all_examples():
-        if model in (*example.network.models, example.network.family):
-            return example
-    raise FormatError(
-        f"{source}: weights of the model {model!r:.80}, which no example has"
-    )
-
-
 def _named(
     file: TensorFile, known: Known, names: str | None
-) -> tuple[str, Mapping[str, np.ndarray]]:
+) -> tuple[str, dict[str, np.ndarray]]:
     """Return tensors under the names that are wanted, and what these are called.
 
     None means the usual style of the network.

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from odyssey.cli.copy_example import examples
 from odyssey.cli.example import Example
 from odyssey.cli.meant import did_you_mean
 from odyssey.errors import InputError
+from odyssey.foreign import Tensors
 from odyssey.formats.names import find_network
 from odyssey.network import Network
 from odyssey.training.saved_model import model_in
@@ -83,25 +85,43 @@ def example_of(weights_dir: str) -> Example:
         If the files are damaged.
     """
     found = model_in(weights_dir)
-    shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
-    loaded = []
-    for example in all_examples():
-        network = example.network
-        if found.name in (*network.models, network.family):
+    if found.name is not None:
+        what = f"{found.name!r}"
+        if example := example_named(found.name):
             return example
-        if found.name is None and _has_shapes(network, shapes):
-            return example
-        loaded.append(example)
-    if found.name is None and any("." in name for name in shapes):
-        networks = [example.network for example in loaded]
-        return loaded[
-            networks.index(find_network(networks, found.tensors, weights_dir))
-        ]
-    what = "a model of these shapes" if found.name is None else f"{found.name!r}"
+    else:
+        what = "a model of these shapes"
+        shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
+        for example in all_examples():
+            if _has_shapes(example.network, shapes):
+                return example
+        if any("." in name for name in shapes):
+            return most_like(found.tensors, weights_dir)
     raise InputError(
         f"{weights_dir}: no example of Odyssey has {what}; --example names the folder "
         "of your own"
     )
+
+
+def example_named(name: Any) -> Example | None:
+    """Return the example that has a model or a family of this name, if there is one."""
+    for example in all_examples():
+        if name in (*example.network.models, example.network.family):
+            return example
+    return None
+
+
+def most_like(tensors: Tensors, where: str) -> Example:
+    """Return the example whose networks a file's tensors fit best; see `find_network`.
+
+    Parameters
+    ----------
+    tensors : by their names in the file
+    where : the file, for messages
+    """
+    loaded = list(all_examples())
+    network = find_network([example.network for example in loaded], tensors, where)
+    return next(example for example in loaded if example.network is network)
 
 
 def _has_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -15,7 +15,7 @@ from odyssey.errors import one_line
 from odyssey.formats.tensor_file import TensorFile
 
 MOST_METADATA = 300  # characters of one value that are shown
-#: The file's own fields in JSON; a TensorFile has these and its tensors.
+#: What is said of each tensor: columns of the table, keys in JSON.
 _ENTRY = ("name", "dtype", "shape", "bytes")
 
 

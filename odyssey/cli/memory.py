@@ -1,15 +1,12 @@
 """``odyssey memory``: what a step of training occupies, by part, before it runs."""
 
 import json
-from types import SimpleNamespace
-from typing import Any
 
 import click
 
 from odyssey.cli.command import Command
-from odyssey.cli.example import Example
 from odyssey.cli.find_example import find_example
-from odyssey.cli.model_options import chosen_config, model_options
+from odyssey.cli.named_model import SETTINGS, config_of_words, named_model
 from odyssey.cli.next_steps import program, say_next
 from odyssey.cli.option import DATA, LOGGING, debug_option, option
 from odyssey.cli.option_types import WholeNumber
@@ -30,28 +27,13 @@ PARTS = {
 }
 
 
-def options_of(
-    ctx: click.Context, example: Example, model: str, rest: tuple[str, ...]
-) -> SimpleNamespace:
-    """Return the values of the model's own options, given by the words ``rest``."""
-
-    @click.command(ctx.info_name or "memory", cls=Command)
-    @model_options(example)
-    def own(**options: Any) -> None:
-        """Hold the options."""
-
-    words = ["--model", model, *rest]
-    return SimpleNamespace(**own.make_context(ctx.info_name, words, ctx.parent).params)
-
-
 @click.command(
     "memory",
     cls=Command,
     short_help="Predict the memory that training needs.",
-    context_settings={"ignore_unknown_options": True},
+    context_settings=SETTINGS,
 )
-@click.argument("model")
-@click.argument("rest", metavar="[MODEL'S OPTIONS]", nargs=-1, type=click.UNPROCESSED)
+@named_model
 @option(
     "--batch-size",
     group=DATA,
@@ -98,7 +80,7 @@ def main(
 
     example = find_example(model)
     check_recompute(example.network, recompute)
-    config = chosen_config(example, options_of(ctx, example, model, rest))
+    config = config_of_words(ctx, example, model, rest)
     with exit_statuses(debug):
         network = in_precision(example.network, precision)
         found = footprint(network, config, batch_size, recompute=recompute)

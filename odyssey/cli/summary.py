@@ -6,8 +6,7 @@ import click
 
 from odyssey.cli.command import Command
 from odyssey.cli.find_example import find_example
-from odyssey.cli.memory import options_of
-from odyssey.cli.model_options import chosen_config
+from odyssey.cli.named_model import SETTINGS, config_of_words, named_model
 from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
@@ -63,10 +62,9 @@ def print_totals(
     "summary",
     cls=Command,
     short_help="List the layers of a network and their costs.",
-    context_settings={"ignore_unknown_options": True},
+    context_settings=SETTINGS,
 )
-@click.argument("model")
-@click.argument("rest", metavar="[MODEL'S OPTIONS]", nargs=-1, type=click.UNPROCESSED)
+@named_model
 @option(
     "--image-size",
     group=DATA,
@@ -103,7 +101,7 @@ def main(
     """  # noqa: D301  (click wants the backspace itself)
     example = find_example(model)
     network = example.network
-    config = chosen_config(example, options_of(ctx, example, model, rest))
+    config = config_of_words(ctx, example, model, rest)
     with exit_statuses(debug):
         try:
             graph = network.graph(config, (3, image_size, image_size))

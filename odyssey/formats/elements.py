@@ -16,6 +16,12 @@ NO_ML_DTYPES = (
 )
 
 
+#: NumPy's codes, without the order of bytes, of bool, integers and floats.
+CODES = frozenset(
+    {"b1", "f2", "f4", "f8", *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8))}
+)
+
+
 def as_bfloat16(bits: np.ndarray) -> np.ndarray:
     """Return uint16 bits as bfloat16, or as float32 if there is no ml_dtypes.
 

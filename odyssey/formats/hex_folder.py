@@ -41,10 +41,18 @@ def read_hex_folder(path: str | os.PathLike) -> TensorFile:
     if manifest is None:
         note = f"no {MANIFEST}: whether these are all tensors cannot be checked"
         return TensorFile(KIND, tensors, {}, (note,))
+    return TensorFile(KIND, tensors, metadata_of(manifest))
+
+
+def metadata_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says besides its tensors, as `write_hex_folder` takes it.
+
+    What it says of a model is under "odyssey", if there is anything.
+    """
     kept = {k: v for k, v in manifest.items() if k not in (*RESERVED, CHECKSUM)}
     other = kept.pop(OTHER_METADATA, {})
     metadata = dict(other) if isinstance(other, dict) else {}
-    return TensorFile(KIND, tensors, metadata | ({ODYSSEY: kept} if kept else {}))
+    return metadata | ({ODYSSEY: kept} if kept else {})
 
 
 def read_hex_file(path: str | os.PathLike) -> TensorFile:
@@ -104,5 +112,5 @@ def _why_no_weights(path: Path) -> str:
     return (
         f"holds no hex files; name a file in it: {files[0]}"
         if files
-        else ("holds no weights")
+        else "holds no weights"
     )

@@ -18,12 +18,18 @@ import numpy as np
 
 from odyssey import bfloat16
 from odyssey.formats.elements import (
+    CODES,
     in_native_order,
     little_endian,
     why_no_shape,
 )
 from odyssey.formats.tensor_file import FormatError, TensorFile
-from odyssey.formats.zip_reader import MAX_COMMENT, Allowance, ZipReader
+from odyssey.formats.zip_reader import (
+    MAX_COMMENT,
+    Allowance,
+    ZipReader,
+    first_name,
+)
 from odyssey.formats.zip_writer import zip_chunks
 from odyssey.weights.files import atomic_write_bytes, file_size
 from odyssey.weights.strict_json import parse_json
@@ -31,8 +37,6 @@ from odyssey.weights.strict_json import parse_json
 KIND = "NumPy (npz)"
 SUFFIX = ".npy"
 _MAGIC = b"\x93NUMPY"
-#: Kinds of elements that are read: bool, integers, floats, each in its sizes.
-_DTYPES = {"b1", *(f"{k}{n}" for k in "iu" for n in (1, 2, 4, 8)), "f2", "f4", "f8"}
 #: Deflate packs zeros a thousandfold.  Beyond the first number of bytes, the arrays may
 #: be at most that many times as large as the file; weights are never packed so small.
 FREE_BYTES, MAX_INFLATION = 64 << 20, 8
@@ -57,8 +61,7 @@ _REFUSED = {
 
 def is_npz(head: bytes) -> bool:
     """Return whether a file that begins with ``head`` is a zip archive of arrays."""
-    length = int.from_bytes(head[26:28], "little")
-    return head[:4] == b"PK\3\4" and head[30 : 30 + length].endswith(b".npy")
+    return (first_name(head) or "").endswith(SUFFIX)
 
 
 def read_npz(path: str | os.PathLike) -> TensorFile:
@@ -117,7 +120,7 @@ def write_npz(
             tensor = bfloat16.widen(tensor)
             widened.append(name)
         code = tensor.dtype.newbyteorder("<").str
-        if code[1:] not in _DTYPES:
+        if code[1:] not in CODES:
             raise FormatError(f"{path}: {name}: {tensor.dtype} is not possible in npz")
         members[name + SUFFIX] = (
             _npy_header(code, tensor.shape),
@@ -184,7 +187,7 @@ def _parse_header(text: str) -> tuple[str, bool, tuple[int, ...]]:
 
 
 def _dtype(descr: str) -> np.dtype:
-    if descr[:1] in ("<", ">", "|", "=") and descr[1:] in _DTYPES:
+    if descr[:1] in ("<", ">", "|", "=") and descr[1:] in CODES:
         return np.dtype(descr)
     kind = "a table of columns" if descr.startswith("[") else None
     if code := _CODE.fullmatch(descr):

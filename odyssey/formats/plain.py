@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from odyssey.formats.elements import is_unicode
+from odyssey.formats.elements import CODES, is_unicode
 from odyssey.pickle_machine import Call
 
 MAX_VALUES = 10_000
@@ -33,13 +33,6 @@ BESIDE = frozenset(
         for module in ("__builtin__", "builtins")
         for name in ("dict", "list", "int", "float")
     }
-)
-_CODES = (
-    "b1",
-    "f2",
-    "f4",
-    "f8",
-    *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)),
 )
 
 
@@ -97,6 +90,6 @@ def _number(dtype: Call, raw: bytes) -> Any:
             key=key,
             args=(str() as code, *_),
             state=(_, "<" | ">" | "|" as order, *_),
-        ) if key == _DTYPE and code in _CODES and len(raw) == int(code[1]):
+        ) if key == _DTYPE and code in CODES and len(raw) == int(code[1]):
             return np.frombuffer(raw, order + code)[0].item()
     raise _NotPlainError

@@ -24,10 +24,10 @@ from odyssey.formats.pytorch_pickle import (
 from odyssey.formats.pytorch_tensors import shown
 from odyssey.formats.tensor_file import FormatError
 from odyssey.formats.zip_reader import (
-    LOCAL,
-    LOCAL_SIGNATURE,
     Allowance,
     ZipReader,
+    first_name,
+    is_zip,
     read_summed,
 )
 from odyssey.pickle_machine import PickleMachine, UnpickleError
@@ -53,11 +53,6 @@ class Content(Protocol):
         """Return what is to be said of what has been read."""
 
 
-def is_zip(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is a zip file."""
-    return head.startswith(LOCAL_SIGNATURE)
-
-
 def is_legacy(head: bytes) -> bool:
     """Return whether a file that begins with ``head`` is of the older format."""
     return head[:1] == b"\x80" and _MAGIC_PICKLE in head[:32]
@@ -65,10 +60,9 @@ def is_legacy(head: bytes) -> bool:
 
 def is_pytorch_zip(head: bytes) -> bool:
     """Return whether the first record of a zip file is one of those of PyTorch."""
-    if not is_zip(head) or len(head) < LOCAL.size:
+    first = first_name(head)
+    if first is None:
         return False
-    length = LOCAL.unpack_from(head)[-2]
-    first = head[LOCAL.size : LOCAL.size + length].decode("latin-1")
     folder, slash, name = first.partition("/")
     if not slash:
         return folder in _ITS_RECORDS

@@ -37,6 +37,22 @@ MAX_COMMENT = 65_535
 _PIECE = 1 << 18  # bytes read and summed at a time: they are still in the cache
 
 
+def first_name(head: bytes) -> str | None:
+    """Return the name of the first record, None if ``head`` begins no zip file.
+
+    ``head`` are the first bytes of a file; a name that goes beyond them is cut off.
+    """
+    if not is_zip(head) or len(head) < LOCAL.size:
+        return None
+    length = LOCAL.unpack_from(head)[-2]
+    return head[LOCAL.size : LOCAL.size + length].decode("latin-1")
+
+
+def is_zip(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is a zip file."""
+    return head.startswith(LOCAL_SIGNATURE)
+
+
 class Allowance:
     """Count the bytes that are made beyond those of the file, up to a limit."""
 

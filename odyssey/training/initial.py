@@ -20,7 +20,7 @@ from odyssey.training.state import Tensors
 from odyssey.weights.changed_files import listed
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.files import WeightsError
-from odyssey.weights.manifest import MANIFEST, decode_manifest, read_manifest_bytes
+from odyssey.weights.folder import read_manifest
 from odyssey.weights.model import LoadedWeights
 
 
@@ -107,10 +107,7 @@ def origin_in_run(directory: Path) -> dict[str, Any] | None:
     """
     for path in reversed(list_checkpoints(directory)):
         try:
-            manifest = decode_manifest(
-                read_manifest_bytes(path / MANIFEST), path / MANIFEST
-            )
-            recipe = manifest["metadata"]["recipe"]
+            recipe = (read_manifest(path) or {})["metadata"]["recipe"]
             return {name: recipe.get(name) for name in BEGINNING}
         except (WeightsError, OSError, LookupError, TypeError, AttributeError):
             continue

@@ -83,7 +83,7 @@ def load_model(network: Network, directory: Path) -> LoadedWeights:
     """
     if is_checkpoint(directory):
         return _model_of_checkpoint(network, load_checkpoint(directory))
-    if _is_file(directory) or _has_other_names(directory):
+    if _is_file(directory) or has_other_names(directory):
         return _model_of_file(network, directory)
     if has_manifest(directory) or weight_files(directory):
         model = load_weights(network, directory)
@@ -95,7 +95,7 @@ def load_model(network: Network, directory: Path) -> LoadedWeights:
     return _model_of_checkpoint(network, newest)
 
 
-def _has_other_names(directory: Path) -> bool:
+def has_other_names(directory: Path) -> bool:
     """Tell whether tensors in a folder have other tools' names: conv1.weight."""
     return any("." in path.stem for path in weight_files(directory))
 
@@ -142,7 +142,7 @@ def model_in(weights_dir: str) -> ModelName:
     with _opening(weights_dir):
         directory = Path(weights_dir)
         directory.stat()  # FileNotFoundError rather than "holds no weights"
-        if _is_file(directory) or _has_other_names(directory):
+        if _is_file(directory) or has_other_names(directory):
             file, manifest = _read_file(directory)
             return ModelName((manifest or {}).get("model"), file.tensors)
         manifest = read_manifest(directory)

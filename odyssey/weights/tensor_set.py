@@ -77,8 +77,8 @@ def write_set(
     ``advance`` is called with the bytes of each tensor that is on disk.
     """
     entries = {}
-    size = sum(tensor.nbytes for tensor in tensors.values())
-    with Flusher() if size > FLUSHED_AT_ONCE else nullcontext() as flusher:
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    with Flusher() if total > FLUSHED_AT_ONCE else nullcontext() as flusher:
         for name, tensor in tensors.items():
             chunks = encode_tensor(tensor, name)
             write_new_file(directory / (name + SUFFIX), *chunks, flusher=flusher)

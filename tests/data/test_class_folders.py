@@ -12,17 +12,6 @@ from odyssey.data.dataset import DataError
 pytest.importorskip("PIL")
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(*names, content=b""):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-    return write
-
-
 def said_of(root, **options):
     """Return the error of a folder, without the path."""
     with pytest.raises(DataError) as caught:

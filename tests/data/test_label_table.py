@@ -10,17 +10,6 @@ from odyssey.data.dataset import DataError
 pytest.importorskip("PIL")
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(*names, content=b""):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-    return write
-
-
 def named(root, labelled):
     """Return the images as a set of path below the root and label."""
     return {(os.path.relpath(path, root), label) for path, label in labelled}
