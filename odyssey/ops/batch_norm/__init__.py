@@ -15,3 +15,4 @@ from odyssey.ops.batch_norm.forward import batch_norm2d as batch_norm2d
 from odyssey.ops.batch_norm.forward import batch_norm_again as batch_norm_again
 from odyssey.ops.batch_norm.statistics import BatchStatistics as BatchStatistics
 from odyssey.ops.batch_norm.statistics import batch_statistics as batch_statistics
+from odyssey.ops.batch_norm.statistics import merge_statistics as merge_statistics

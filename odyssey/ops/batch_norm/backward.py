@@ -26,10 +26,17 @@ grad_rstd = gamma * grad_gamma / rstd, is
 The two subtracted terms are the paths through mean and variance, which depend on every
 x_i.  In inference mean and var are constants, and only gamma * rstd * g_i is left.
 
+Where x is a part of the batch, as in data-parallel training, (1) and (2) sum over the
+whole batch, and so do the two sums in grad_input: ``exchange`` adds up those of all
+parts.  Then M is the whole batch's too, ``statistics.count``.  grad_gamma and grad_beta
+stay those of this part, which add up to the batch's as all gradients of parameters do.
+``docs/derivations/synchronized_batch_norm.md``.
+
 A relu after (5) lets g_i through only where out_i > 0: with ``relu=True`` the g_i
 above are those that have passed the relu, and nothing else changes.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -46,9 +53,13 @@ from odyssey.ops.batch_norm.statistics import (
     affine,
     check_statistics,
     normalizing_statistics,
+    values_per_channel,
 )
 
 __all__ = ["batch_norm2d_backward"]
+
+#: Returns the sums over all parts of a batch, (2, C), from those over one part.
+Exchange = Callable[[np.ndarray], np.ndarray]
 
 
 def batch_norm2d_backward(
@@ -64,6 +75,7 @@ def batch_norm2d_backward(
     *,
     relu: bool = False,
     statistics: BatchStatistics | None = None,
+    exchange: Exchange | None = None,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of ``batch_norm2d`` in training or in inference mode.
@@ -80,6 +92,10 @@ def batch_norm2d_backward(
         ``relu_backward(grad_output, out)``.
     statistics : BatchStatistics, optional
         As given to the forward.
+    exchange : callable, optional
+        In training with the statistics of a batch of which ``x`` is a part: takes this
+        part's sums of the gradient and of its products with x - mean, (2, C) in
+        float64, and returns those of the whole batch.
     out : array like ``grad_output``, optional
         Where to write grad_input; ``grad_output`` or ``x`` itself, if it is not needed
         later.
@@ -92,16 +108,18 @@ def batch_norm2d_backward(
     Raises
     ------
     TypeError, ValueError
-        As the forward, and if ``grad_output`` has not the shape of ``x``, or ``out``
-        overlaps an argument in part.
+        As the forward, and if ``grad_output`` has not the shape of ``x``, ``out``
+        overlaps an argument in part, or ``exchange`` is missing or has no use.
     """
     op = "batch_norm2d_backward"
     running = {"running_mean": running_mean, "running_var": running_var}
     parameters = {"gamma": gamma, "beta": beta, **running}
-    check_arguments(op, x, parameters, training, momentum, eps)
+    check_arguments(op, x, parameters, training, momentum, eps, statistics)
     _check_gradient(op, grad_output, x, gamma, out)
     used = normalizing_statistics(op, x, **running, training=training, given=statistics)
+    _check_exchange(op, used, exchange)
     return _backward(
+        op,
         grad_output,
         x,
         gamma,
@@ -110,6 +128,7 @@ def batch_norm2d_backward(
         training=training,
         eps=eps,
         relu=relu,
+        exchange=exchange,
         out=out,
     )
 
@@ -123,6 +142,7 @@ def batch_norm_training_backward(
     *,
     eps: float = 1e-5,
     relu: bool = False,
+    exchange: Exchange | None = None,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of ``batch_norm2d`` in training, where its mode is known.
@@ -131,10 +151,13 @@ def batch_norm_training_backward(
     does not use.
     """
     op = "batch_norm_training_backward"
-    check_arguments(op, x, {"gamma": gamma, "beta": beta}, training=True, eps=eps)
+    parameters = {"gamma": gamma, "beta": beta}
+    check_arguments(op, x, parameters, training=True, eps=eps, statistics=statistics)
     check_statistics(op, statistics, x)
+    _check_exchange(op, statistics, exchange)
     _check_gradient(op, grad_output, x, gamma, out)
     return _backward(
+        op,
         grad_output,
         x,
         gamma,
@@ -143,11 +166,13 @@ def batch_norm_training_backward(
         training=True,
         eps=eps,
         relu=relu,
+        exchange=exchange,
         out=out,
     )
 
 
 def _backward(
+    op: str,
     grad_output: np.ndarray,
     x: np.ndarray,
     gamma: np.ndarray,
@@ -157,6 +182,7 @@ def _backward(
     training: bool,
     eps: float,
     relu: bool,
+    exchange: Exchange | None,
     out: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients, of arguments that are checked."""
@@ -166,7 +192,7 @@ def _backward(
     images = as_nhwc(x)
     matrix = images.reshape(-1, C)  # (M, C)
     gradient = as_nhwc(grad_output).reshape(-1, C)
-    M = matrix.shape[0]
+    M = values_per_channel(x, statistics)
     rstd = 1 / np.sqrt(statistics.var + eps)
     mean, scale, shift = affine(statistics, gamma, beta, eps, training, sums)
     with np.errstate(invalid="ignore"):
@@ -180,15 +206,21 @@ def _backward(
     with np.errstate(invalid="ignore"):
         products += rounding * grad_beta
     grad_gamma = products * rstd  # sum(g * xhat)
+    sum_g, sum_g_xhat = grad_beta, grad_gamma
+    if exchange is not None:  # x is a part: both sums are those of the whole batch
+        totals = exchange(np.stack((grad_beta, products)))
+        check_shape(op, "exchange(sums)", totals, (2, C))
+        sum_g, products = totals
+        sum_g_xhat = products * rstd
 
-    # in training grad_input = gamma * rstd * (g - grad_beta/M - xhat * grad_gamma/M),
+    # in training grad_input = gamma * rstd * (g - sum_g/M - xhat * sum_g_xhat/M),
     # in inference mean and rstd are constants: grad_input = gamma * rstd * g
     factor = widen(gamma) * rstd
     offset = slope = np.empty(0)
     if training:
-        slope = factor * rstd * grad_gamma / M
+        slope = factor * rstd * sum_g_xhat / M
         with np.errstate(invalid="ignore"):
-            offset = factor * grad_beta / M + rounding * slope
+            offset = factor * sum_g / M + rounding * slope
     if out is not None and is_block(out, (0, 2, 3, 1)):
         target, grad_input = as_nhwc(out).reshape(-1, C), out
     else:
@@ -222,6 +254,22 @@ def _check_gradient(
     check_shape(op, "grad_output", grad_output, x.shape)
     if out is not None and out is not x:
         check_out(op, out, grad_output, {"x": x, "gamma": gamma})
+
+
+def _check_exchange(
+    op: str, statistics: BatchStatistics, exchange: Exchange | None
+) -> None:
+    """Check that the sums are over the values that the statistics are of."""
+    if exchange is None and statistics.count is not None:
+        raise ValueError(
+            f"{op}: exchange must be given, because the statistics are those of "
+            f"{statistics.count} values, of which x has a part"
+        )
+    if exchange is not None and statistics.count is None:
+        raise ValueError(
+            f"{op}: exchange must be given with statistics that have a count, in "
+            "training, and not otherwise"
+        )
 
 
 def kernel_calls(dtype: DTypeLike) -> list[partial]:

@@ -34,6 +34,7 @@ from odyssey.ops.batch_norm.statistics import (
     affine,
     check_statistics,
     normalizing_statistics,
+    values_per_channel,
 )
 
 __all__ = ["batch_norm2d"]
@@ -75,7 +76,8 @@ def batch_norm2d(
         ``relu(batch_norm2d(x) + addend)`` in one pass over memory rather than three.
     statistics : BatchStatistics, optional
         ``batch_statistics(x)``, if the caller has them: in training they are needed
-        here and in the backward.  In inference they play no part.
+        here and in the backward.  In inference they play no part.  Where ``x`` is a
+        part of the batch, `merge_statistics` gives those of the whole.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def batch_norm2d(
     op = "batch_norm2d"
     running = {"running_mean": running_mean, "running_var": running_var}
     parameters = {"gamma": gamma, "beta": beta, **running}
-    dtype = check_arguments(op, x, parameters, training, momentum, eps)
+    dtype = check_arguments(op, x, parameters, training, momentum, eps, statistics)
     sums = sum_dtype(dtype)
     if addend is not None:
         check_activations(op, x=x, addend=addend)
@@ -106,7 +108,7 @@ def batch_norm2d(
     out = _scale_shift(x, factors, addend, relu)
     if not training:
         return out, native(widen(running_mean)), native(widen(running_var))
-    M = x.size // x.shape[1]
+    M = values_per_channel(x, used)
     unbiased = used.var * (M / (M - 1))
     new_mean = (1 - momentum) * widen(running_mean) + momentum * used.mean
     new_var = (1 - momentum) * widen(running_var) + momentum * unbiased
@@ -128,7 +130,8 @@ def batch_norm_again(
     Where that has not been kept: this is one pass over memory.
     """
     op = "batch_norm_again"
-    dtype = check_arguments(op, x, {"gamma": gamma, "beta": beta}, True, eps=eps)
+    parameters = {"gamma": gamma, "beta": beta}
+    dtype = check_arguments(op, x, parameters, True, eps=eps, statistics=statistics)
     check_statistics(op, statistics, x)
     factors = affine(statistics, gamma, beta, eps, True, sum_dtype(dtype))
     return _scale_shift(x, factors, None, relu)
@@ -159,6 +162,7 @@ def check_arguments(
     training: bool,
     momentum: float = 0.0,
     eps: float = 1e-5,
+    statistics: BatchStatistics | None = None,
 ) -> np.dtype:
     """Check what the forward was given; return its dtype."""
     dtype = check_activations(op, x=x)
@@ -171,7 +175,7 @@ def check_arguments(
         check_shape(op, name, parameter, (C,), "one value per channel of x")
     check_number(op, "momentum", momentum, 0, 1)
     check_number(op, "eps", eps, 0, low_open=True)
-    if training and N * H * W < 2:
+    if training and (N * H * W == 0 or values_per_channel(x, statistics) < 2):
         raise ValueError(
             f"{op}: x must have more than one value per channel in training, "
             f"got shape {x.shape}"

@@ -5,6 +5,9 @@
 over the M = N*H*W values of a channel.  Forward and backward both need them, and
 finding them reads all of x: a caller of both finds them once and hands them to each.
 In inference, running statistics take their place.
+
+In data-parallel training each rank has a part of the batch: `merge_statistics` finds
+those of the whole batch from those of its parts.
 """
 
 from typing import NamedTuple
@@ -12,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odyssey.bfloat16 import widen
-from odyssey.checks import check_activations, check_ndim, check_shape
+from odyssey.checks import check_activations, check_int, check_ndim, check_shape
 from odyssey.kernels import batch_norm as kernels
 from odyssey.layout import as_nhwc
 
@@ -20,10 +23,15 @@ __all__ = ["batch_statistics"]
 
 
 class BatchStatistics(NamedTuple):
-    """Mean and biased variance of each channel, (C,) in float64."""
+    """Mean and biased variance of each channel, (C,) in float64.
+
+    ``count`` is the number of values of a channel that they are of, if the values of x
+    are a part of these, as a rank's are of all ranks'; None if they are all.
+    """
 
     mean: np.ndarray
     var: np.ndarray
+    count: int | None = None  # type: ignore[assignment]  # instead of tuple.count
 
 
 def batch_statistics(x: np.ndarray) -> BatchStatistics:
@@ -54,6 +62,46 @@ def batch_statistics(x: np.ndarray) -> BatchStatistics:
     return BatchStatistics(mean, var)
 
 
+def merge_statistics(
+    means: np.ndarray, variances: np.ndarray, counts: np.ndarray
+) -> BatchStatistics:
+    """Compute the statistics of a batch from those of its parts.
+
+    The parts are summed in their order, so that everyone who merges the same has the
+    same bits.  Chan, Golub & LeVeque 1983, as derived in
+    ``docs/derivations/synchronized_batch_norm.md``.
+
+    Parameters
+    ----------
+    means, variances : (parts, C), float64
+        Mean and biased variance of each part's channels.
+    counts : (parts,)
+        Values of a channel in each part.
+
+    Returns
+    -------
+    BatchStatistics
+        With ``count``, the number of values of a channel in all parts.
+    """
+    total = counts.sum()
+    mean, squares = np.zeros((2, *means.shape[1:]))
+    with np.errstate(invalid="ignore"):  # Inf in x makes NaN, without a word
+        # from the first mean: where all are the same, nothing is rounded
+        for part, count in zip(means, counts, strict=True):
+            mean += count * (part - means[0])
+        mean = means[0] + mean / total
+        for part, var, count in zip(means, variances, counts, strict=True):
+            squares += count * (var + (part - mean) ** 2)
+    return BatchStatistics(mean, squares / total, int(total))
+
+
+def values_per_channel(x: np.ndarray, statistics: BatchStatistics | None) -> int:
+    """Return how many values of a channel the statistics of ``x`` are of."""
+    if isinstance(statistics, BatchStatistics) and statistics.count is not None:
+        return statistics.count
+    return x.size // x.shape[1]
+
+
 def check_statistics(op: str, statistics: BatchStatistics, x: np.ndarray) -> None:
     """Check statistics that a caller gives for ``x`` (N, C, H, W)."""
     if not isinstance(statistics, BatchStatistics):
@@ -61,8 +109,10 @@ def check_statistics(op: str, statistics: BatchStatistics, x: np.ndarray) -> Non
             f"{op}: statistics must be what batch_statistics returns, "
             f"got {type(statistics).__name__}"
         )
-    for name, values in statistics._asdict().items():
-        check_shape(op, f"statistics.{name}", values, x.shape[1:2])
+    check_shape(op, "statistics.mean", statistics.mean, x.shape[1:2])
+    check_shape(op, "statistics.var", statistics.var, x.shape[1:2])
+    if statistics.count is not None:
+        check_int(op, "statistics.count", statistics.count, x.size // x.shape[1])
 
 
 def normalizing_statistics(
