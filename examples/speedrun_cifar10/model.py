@@ -34,11 +34,11 @@ import numpy as np
 
 from odyssey.graph import Graph
 from odyssey.layers.context import Tensors
+from odyssey.layers.synchronized import statistics_over_ranks, sums_over_ranks
 from odyssey.ops.batch_norm import (
     BatchStatistics,
     batch_norm2d,
     batch_norm_training_backward,
-    batch_statistics,
 )
 from odyssey.ops.conv import conv2d, conv2d_backward
 from odyssey.ops.conv.convolution import OptionalGradient
@@ -81,7 +81,7 @@ def run_unit(
     """Run a unit in training; replaces its running statistics in ``state``."""
     conv = conv2d(x, params[f"{unit.conv}_kernel"], padding=1)  # (N, K, H, W)
     before = maxpool2d(conv, 2) if unit.pooled else conv  # (N, K, P, Q)
-    beta, statistics = params[f"{unit.norm}_beta"], batch_statistics(before)
+    beta, statistics = params[f"{unit.norm}_beta"], statistics_over_ranks(before)
     mean, var = f"{unit.norm}_running_mean", f"{unit.norm}_running_var"
     normed, state[mean], state[var] = batch_norm2d(
         before,
@@ -112,7 +112,14 @@ def run_unit_backward(
     # forward: normed = batch_norm2d(before, ones, beta, ...)
     ones = np.ones_like(params[beta])
     grad, _, grads[beta] = batch_norm_training_backward(
-        grad, c.before, ones, params[beta], c.statistics, eps=BN_EPS, out=grad
+        grad,
+        c.before,
+        ones,
+        params[beta],
+        c.statistics,
+        eps=BN_EPS,
+        exchange=sums_over_ranks(c.statistics),
+        out=grad,
     )
     # forward: before = maxpool2d(conv, 2), or conv
     if unit.pooled:

@@ -2,6 +2,7 @@
 
     context.py      `Context`, for forwards, and `Gradients`, which backwards fill
     norm.py         batch norm with the relu after it
+    synchronized.py batch norm over the values of all ranks, in data-parallel training
     conv_norm.py    convolution, batch norm, relu, and the addition that ends a branch
     shortcut.py     the shortcut of a residual block
     linear_relu.py  a hidden linear layer with relu and dropout

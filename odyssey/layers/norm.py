@@ -6,6 +6,7 @@ import numpy as np
 
 from odyssey.layers.context import Context, Gradients, Tensors
 from odyssey.layers.names import named
+from odyssey.layers.synchronized import statistics_over_ranks, sums_over_ranks
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.activation import relu_backward
 from odyssey.ops.batch_norm import (
@@ -13,7 +14,6 @@ from odyssey.ops.batch_norm import (
     batch_norm2d,
     batch_norm_again,
     batch_norm_training_backward,
-    batch_statistics,
 )
 
 BN_MOMENTUM = 0.1  # weight of the batch in the new running statistics
@@ -46,7 +46,7 @@ def batch_norm(
     """Return relu(batch norm of x in training, plus addend), and a cache."""
     params, state, new = context.params, context.state, context.new_state
     mean, var = f"{norm}_running_mean", f"{norm}_running_var"
-    statistics = context.statistics.get(norm) or batch_statistics(x)
+    statistics = context.statistics.get(norm) or statistics_over_ranks(x)
     context.statistics[norm] = statistics
     out, new[mean], new[var] = batch_norm2d(
         x,
@@ -101,6 +101,7 @@ def norm_backward(
         grads.params[beta],
         cache.statistics,
         relu=cache.relu,
+        exchange=sums_over_ranks(cache.statistics),
         out=reuse,
     )
     return grad_input
