@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import Any
 
+from odyssey.distributed.launcher import speaks
+
 #: Most characters of a message: enough for paths and a reason.
 MAX_MESSAGE = 1000
 
@@ -79,5 +81,6 @@ def reason(error: Exception) -> str:
 
 
 def warn(message: str) -> None:
-    """Print a warning on stderr."""
-    print(f"Warning: {one_line(message)}", file=sys.stderr, flush=True)
+    """Print a warning on stderr; of several ranks only rank 0 does."""
+    if speaks():
+        print(f"Warning: {one_line(message)}", file=sys.stderr, flush=True)

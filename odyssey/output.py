@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from odyssey.distributed.launcher import speaks
 from odyssey.errors import EXIT_FAILURE, os_reason
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def show(text: str) -> None:
-    """Write to stderr without a line end, and flush it."""
-    print(text, end="", file=sys.stderr, flush=True)
+    """Write to stderr without a line end, and flush it; of ranks only rank 0 does."""
+    if speaks():
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 class Stream:
@@ -96,11 +98,13 @@ def is_terminal(stream: Any) -> bool:
 def progress_bar(**options: Any) -> "tqdm":
     """Return tqdm's bar on stderr, removed at its end; ``options`` are tqdm's.
 
-    Without a size tqdm draws nothing on a terminal that does not report its own.
+    Without a size tqdm draws nothing on a terminal that does not report its own.  Of
+    several ranks only rank 0 draws.
     """
     from tqdm import tqdm
 
     columns, rows = shutil.get_terminal_size()
+    options["disable"] = options.get("disable", False) or not speaks()
     return tqdm(file=sys.stderr, ncols=columns, nrows=rows, leave=False, **options)
 
 

@@ -33,6 +33,7 @@ from numba.np.ufunc import parallel
 
 from odyssey import forks
 from odyssey.cpu_quota import cores_of_quota, cpu_quota
+from odyssey.distributed import placement
 
 #: Turns of GNU OpenMP's waiting loop before a thread sleeps; its default is 300,000.
 #: On an idle machine this is as fast, see docs/PERFORMANCE.md.
@@ -94,11 +95,15 @@ def available_cores() -> int:
 def default_threads() -> int:
     """Return the default number of threads: as many as the quota allows, or all.
 
+    A rank that has joined others gets its share of the CPUs that it may use.
+
     NUMBA_NUM_THREADS was set by the user, so it takes precedence over the quota.
     """
     cores = available_cores()
     if "NUMBA_NUM_THREADS" in os.environ:
         return cores
+    if share := placement.share():
+        return min(share, cores)
     return cores_of_quota(cpu_quota(), cores)
 
 

@@ -18,6 +18,7 @@ STOREYS = (
         "output",
         "lazy",
         "cpu_quota",
+        "distributed",
         "forks",
         "pickle_machine",
         "processor",

@@ -4,6 +4,8 @@ All programs are made of these classes, so all of them have these features.
 """
 
 import contextlib
+import io
+import sys
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,7 @@ from odyssey import __version__
 from odyssey.cli import other_tools
 from odyssey.cli.meant import did_you_mean
 from odyssey.cli.option import GROUPS, RUN, Option, option_names
+from odyssey.distributed.failure import Failure, guarded
 from odyssey.errors import one_line
 
 SWITCHED = ("true", "false", "yes", "no", "on", "off")
@@ -28,6 +31,20 @@ class _Shared(click.Command):
         super().__init__(*args, **attrs)
         self.context_settings = {"show_default": True, **self.context_settings}
         self.params.append(_version())
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run as a program; on several ranks, errors are left to be printed once."""
+        if not guarded() or not more.get("standalone_mode", True):
+            return super().main(*args, **more)
+        try:
+            status = super().main(*args, **{**more, "standalone_mode": False})
+        except click.ClickException as error:
+            text = io.StringIO()
+            error.show(text)
+            raise Failure(text.getvalue().rstrip(), error.exit_code) from None
+        except click.Abort:
+            raise Failure("Aborted!", 1) from None
+        sys.exit(status if isinstance(status, int) else 0)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Read the command line; errors are one line of readable length."""

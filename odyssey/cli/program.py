@@ -14,9 +14,12 @@ from odyssey.cli.option import option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.compiling import Counter, reporting
 from odyssey.data.dataset import DataError
+from odyssey.distributed.failure import Failure, guarded
+from odyssey.distributed.launcher import launched
 from odyssey.errors import (
     EXIT_FAILURE,
     EXIT_USAGE,
+    InputError,
     Interrupted,
     ProgramError,
     one_line,
@@ -42,8 +45,8 @@ def threads_option(command: Callable) -> Callable:
     return option(
         "--threads",
         type=WholeNumber(1, available_cores()),
-        default=default_threads(),
-        show_default="all cores, or those that a container is granted",
+        default=lambda: default_threads(),  # when it runs: ranks have joined by then
+        show_default="all cores, or those that a container or a rank is granted",
         expose_value=False,
         callback=_use_threads,
         help="Number of CPU threads; results do not depend on it.",
@@ -51,10 +54,11 @@ def threads_option(command: Callable) -> Callable:
 
 
 @contextlib.contextmanager
-def exit_statuses(debug: bool = False) -> Iterator[None]:
+def exit_statuses(debug: bool = False, *, ranks: bool = False) -> Iterator[None]:
     """Turn an error into a short message and an exit status.
 
-    Warnings become short messages too.
+    Warnings become short messages too.  On several ranks the message is left to
+    `odyssey.distributed.failure.together`, so that it is printed once.
 
     ====== ==================================================================
     status cause
@@ -74,6 +78,8 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
     ----------
     debug : bool
         Print the traceback too, and warnings with file and line.
+    ranks : bool
+        Whether the program knows what to do on several ranks; the others refuse.
     """
     prefix = "Error: "
     others = [signum for signum in SIGNALS if signum != signal.SIGINT]
@@ -93,6 +99,8 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
         ):
             if not debug:
                 warnings.showwarning = lambda message, *place: warn(str(message))
+            if not ranks:
+                _refuse_ranks()
             yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
@@ -116,8 +124,19 @@ def exit_statuses(debug: bool = False) -> Iterator[None]:
         status = EXIT_FAILURE
     else:
         return
+    text = f"{prefix}{one_line(message)}"
+    if debug:
+        text = traceback.format_exc() + text
+    if guarded():
+        raise Failure(text, status)
     with goes_on_unheard():
-        if debug:
-            traceback.print_exc()
-        click.echo(f"{prefix}{one_line(message)}", err=True)
+        click.echo(text, err=True)
     sys.exit(status)
+
+
+def _refuse_ranks() -> None:
+    if guarded() and (found := launched()):
+        raise InputError(
+            "this program runs as one process, training runs on several: start it "
+            f"without {found.launcher}"
+        )

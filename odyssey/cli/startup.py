@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from odyssey.distributed import launcher
+
 _previous: dict[int, Any] = {}  # handlers, by signal
 
 
@@ -36,6 +38,7 @@ def prepare() -> None:
             # After `2>&-` the next file opened would get stderr's descriptor, and every
             # message would be written into it.
             setattr(sys, name, open(os.devnull, mode))
+    launcher.end_job_at_uncaught()
     check_environment()
 
 
@@ -53,19 +56,22 @@ def check_environment() -> None:
         pass
     from odyssey.errors import EXIT_USAGE
 
-    print(
+    launcher.fail(
         f"Error: NUMBA_NUM_THREADS must be a whole number from 1, got {value!r}",
-        file=sys.stderr,
+        EXIT_USAGE,
     )
-    sys.exit(EXIT_USAGE)
 
 
 def run(main: Callable[[], object]) -> None:
-    """Run the program, then restore the signal handlers of before."""
+    """Run the program, then restore the signal handlers of before.
+
+    Under mpiexec the ranks are joined before, and fail together.
+    """
+    from odyssey.distributed.failure import together
     from odyssey.output import ends_unheard
 
     try:
-        with ends_unheard():
+        with ends_unheard(), together():
             main()
     finally:
         while _previous:
@@ -74,4 +80,5 @@ def run(main: Callable[[], object]) -> None:
 
 def _quit(signum: int, frame: FrameType | None) -> None:
     # An exception raised within an import could be lost, or be printed.
-    os._exit(128 + signum)
+    failure = sys.modules.get("odyssey.distributed.failure")
+    getattr(failure, "leave", launcher.quit_job)(128 + signum)

@@ -5,9 +5,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TypeVar
+
+from odyssey.distributed.failure import leave
+from odyssey.distributed.launcher import launched, speaks
 
 #: Sent by Ctrl-C, by `kill`, for a lost connection or closed terminal, and by a batch
 #: system shortly before its time limit; Windows lacks the last two.
@@ -20,6 +24,10 @@ SIGNALS = tuple(
 #: Environment variable: if it is set, the end of standard input acts as a SIGTERM.  So
 #: a run stops when the program at the other end of that pipe ends, however it ends.
 STOP_WITH_STDIN = "ODYSSEY_STOP_WITH_STDIN"
+
+#: Seconds within which a rank takes signals for one wish: a batch system or `timeout`
+#: sends its signal to all processes, and mpiexec passes its own on to the same ranks.
+ONE_WISH = 1.0
 
 _NOTICE = b"\nstopping at the next batch; a second signal quits at once\n"
 
@@ -57,7 +65,8 @@ class StopFlag:
     """Sets a flag at the first of `SIGNALS`; ends the process at the second.
 
     The first signal only sets the flag, so it leaves no file half written; files are
-    replaced atomically, so the second one is safe too.
+    replaced atomically, so the second one is safe too.  Under mpiexec the second ends
+    the whole job, and it counts only a second after the first.
 
     Attributes
     ----------
@@ -67,11 +76,12 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._since = 0.0
 
     def __enter__(self: Flag) -> Flag:
         self._handlers = handling(self._handle, *SIGNALS)
         self._handlers.__enter__()
-        if os.environ.get(STOP_WITH_STDIN):
+        if os.environ.get(STOP_WITH_STDIN) and speaks():  # only rank 0 has a stdin
             threading.Thread(target=self._wait_for_stdin, daemon=True).start()
         return self
 
@@ -82,8 +92,12 @@ class StopFlag:
         if self.signum is not None:
             if signum == signal.SIGINT and hasattr(sys, "ps1"):
                 raise KeyboardInterrupt  # do not end an interactive session
-            os._exit(128 + signum)
-        self.signum = signum
+            if launched() and time.monotonic() - self._since < ONE_WISH:
+                return
+            leave(128 + signum)
+        self.signum, self._since = signum, time.monotonic()
+        if not speaks():
+            return
         try:
             # os.write, because a handler may interrupt a print of the main program.
             os.write(2, _NOTICE)
