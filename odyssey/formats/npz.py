@@ -31,7 +31,7 @@ from odyssey.formats.zip_reader import (
     first_name,
 )
 from odyssey.formats.zip_writer import zip_chunks
-from odyssey.weights.files import atomic_write_bytes, file_size
+from odyssey.weights.files import atomic_write_chunks, file_size
 from odyssey.weights.strict_json import parse_json
 
 KIND = "NumPy (npz)"
@@ -132,7 +132,7 @@ def write_npz(
     if len(comment) > MAX_COMMENT:
         notes.append(f"metadata left out: {len(comment)} bytes, over {MAX_COMMENT}")
         comment = b""
-    atomic_write_bytes(path, *zip_chunks(members, comment))
+    atomic_write_chunks(path, zip_chunks(members, comment))
     return tuple(notes)
 
 

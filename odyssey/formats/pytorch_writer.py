@@ -24,7 +24,7 @@ from odyssey.formats.pytorch_pickle import DTYPES, STORAGES, UNTYPED
 from odyssey.formats.pytorch_tensors import shown
 from odyssey.formats.tensor_file import FormatError
 from odyssey.formats.zip_writer import ALIGNMENT, zip_chunks
-from odyssey.weights.files import atomic_write_bytes
+from odyssey.weights.files import atomic_write_chunks
 
 _STORAGES = {letters: name for name, letters in STORAGES.items() if letters}
 _DTYPES = {letters: name for name, letters in DTYPES.items() if letters}
@@ -64,7 +64,7 @@ def write_pytorch(
         records = _records(tensors, metadata)
     except FormatError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
-    atomic_write_bytes(path, *zip_chunks(records))
+    atomic_write_chunks(path, zip_chunks(records))
     return ()
 
 

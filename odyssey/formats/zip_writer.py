@@ -6,7 +6,7 @@ records give the same bytes: there are no dates.
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from odyssey.formats.zip_reader import (
     CENTRAL,
@@ -35,8 +35,10 @@ _VERSION = 45  # of the format: the first with records beyond 4 GiB
 
 def zip_chunks(
     records: Mapping[str, Piece | Sequence[Piece]], comment: bytes = b""
-) -> list[Piece]:
-    """Return the file as chunks to write one after the other; contents are not copied.
+) -> Iterator[Piece]:
+    """Yield the file as chunks to write one after the other; contents are not copied.
+
+    While a record is written, the checksums of those after it are made in a thread.
 
     Parameters
     ----------
@@ -45,26 +47,40 @@ def zip_chunks(
     comment
         On the whole file, of at most 65,535 bytes.
     """
-    chunks: list[Piece] = []
+    from concurrent.futures import ThreadPoolExecutor  # seldom needed
+
     directory = b""
     place = 0
-    for name, content in records.items():
-        pieces = [content] if isinstance(content, Piece) else content
-        raw_name, size, checksum = name.encode(), sum(map(len, pieces)), 0
-        for piece in pieces:
-            checksum = zlib.crc32(piece, checksum)
-        sizes, wide = _narrow(size, size)
-        padding = -(place + LOCAL.size + len(raw_name) + len(wide) + 4) % ALIGNMENT
-        extra = wide + struct.pack("<2H", _PADDING_FIELD, padding) + b"Z" * padding
-        head = (_VERSION, _UTF8, STORED, 0, 0, checksum)
-        header = LOCAL.pack(LOCAL_SIGNATURE, *head, *sizes, len(raw_name), len(extra))
-        chunks += [header, raw_name + extra, *pieces]
-        (*sizes, start), wide = _narrow(size, size, place)
-        lengths = (len(raw_name), len(wide), 0)  # no comment
-        fields = (_VERSION, *head, *sizes, *lengths, 0, 0, 0, start)
-        directory += CENTRAL.pack(CENTRAL_SIGNATURE, *fields) + raw_name + wide
-        place += len(header) + len(raw_name) + len(extra) + size
-    return [*chunks, directory, _end(len(records), len(directory), place, comment)]
+    with ThreadPoolExecutor(1, "odyssey-checksum") as pool:
+        checksums = pool.map(_checksum, records.values())
+        for (name, content), checksum in zip(records.items(), checksums, strict=True):
+            raw_name, size = name.encode(), sum(map(len, _pieces(content)))
+            sizes, wide = _narrow(size, size)
+            padding = -(place + LOCAL.size + len(raw_name) + len(wide) + 4) % ALIGNMENT
+            extra = wide + struct.pack("<2H", _PADDING_FIELD, padding) + b"Z" * padding
+            head = (_VERSION, _UTF8, STORED, 0, 0, checksum)
+            lengths = (len(raw_name), len(extra))
+            header = LOCAL.pack(LOCAL_SIGNATURE, *head, *sizes, *lengths)
+            yield header + raw_name + extra
+            yield from _pieces(content)
+            (*sizes, start), wide = _narrow(size, size, place)
+            fields = (_VERSION, *head, *sizes, len(raw_name), len(wide))
+            fields += (0, 0, 0, 0, start)  # no comment
+            directory += CENTRAL.pack(CENTRAL_SIGNATURE, *fields) + raw_name + wide
+            place += len(header) + len(raw_name) + len(extra) + size
+    yield directory
+    yield _end(len(records), len(directory), place, comment)
+
+
+def _pieces(content: Piece | Sequence[Piece]) -> Sequence[Piece]:
+    return [content] if isinstance(content, Piece) else content
+
+
+def _checksum(content: Piece | Sequence[Piece]) -> int:
+    checksum = 0
+    for piece in _pieces(content):
+        checksum = zlib.crc32(piece, checksum)
+    return checksum
 
 
 def _narrow(*values: int) -> tuple[list[int], bytes]:

@@ -13,7 +13,7 @@ import shutil
 import stat
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,14 @@ def write_new_file(
 
     With ``flusher`` the file is on disk only when the context of that has ended.
     """
+    _write_flushed(path, chunks, flusher)
+
+
+def _write_flushed(
+    path: str | os.PathLike,
+    chunks: Iterable[bytes | memoryview],
+    flusher: Flusher | None,
+) -> None:
     try:
         file = open(path, "xb")
         try:
@@ -114,6 +122,13 @@ def write_new_file(
 
 
 def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes | memoryview) -> None:
+    """Write ``chunks`` to a file; see `atomic_write_chunks`."""
+    atomic_write_chunks(path, chunks)
+
+
+def atomic_write_chunks(
+    path: str | os.PathLike, chunks: Iterable[bytes | memoryview]
+) -> None:
     """Replace the content of a file; a crash leaves either the old or the new content.
 
     After a failure the temporary file is removed and the old content is still there.
@@ -124,7 +139,7 @@ def atomic_write_bytes(path: str | os.PathLike, *chunks: bytes | memoryview) -> 
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     temporary = target.with_name(_temporary_name(target.name[:50]))
     try:
-        write_new_file(temporary, *chunks)
+        _write_flushed(temporary, chunks, None)
         os.replace(temporary, target)
     except BaseException as error:
         if not isinstance(error, FileExistsError):  # that file is another writer's

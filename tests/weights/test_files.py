@@ -9,6 +9,7 @@ import pytest
 from odyssey.weights import files
 from odyssey.weights.files import (
     atomic_write_bytes,
+    atomic_write_chunks,
     directory_lock,
     make_directory,
     temporary_directory,
@@ -57,6 +58,19 @@ def test_threads_that_write_the_same_file(tmp_path):
     assert errors == []
     assert (tmp_path / "x").read_bytes() in contents
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_chunks_that_end_in_an_error_leave_the_old_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"old")
+
+    def chunks():
+        yield b"new"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        atomic_write_chunks(tmp_path / "x", chunks())
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_bytes() == b"old"
 
 
 def test_name_of_the_longest_kind(tmp_path):
