@@ -200,7 +200,9 @@ def test_the_page_on_formats_writes_and_reads_a_file(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     names, _ = run(python_of("docs/formats.md"))
     assert names["notes"] == ()
-    assert capsys.readouterr().out == "safetensors {'made by': 'hand'} ()\n"
+    assert capsys.readouterr().out == (
+        "safetensors {'format': 'pt', 'made by': 'hand'} ()\n"
+    )
 
 
 def test_the_page_on_formats_has_all_that_are_written():

@@ -37,6 +37,8 @@ from odyssey.weights.strict_json import parse_json
 
 KIND = "safetensors"
 METADATA = "__metadata__"
+#: Without it Hugging Face's loaders refuse a file that has other metadata.
+FORMAT = {"format": "pt"}
 #: Names of dtypes in a header, with NumPy's; bfloat16 is read as its bits.
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -97,7 +99,8 @@ def write_safetensors(
     ----------
     path : the file to write; its directory must exist
     tensors : by name, of any strides and byte order
-    metadata : JSON by key; the format has only text, so other values become JSON text
+    metadata : JSON by key; the format has only text, so other values become JSON text.
+        If there is any, it begins with "format", "pt" unless it says another
 
     Returns
     -------
@@ -110,7 +113,8 @@ def write_safetensors(
     """
     header: dict[str, Any] = {}
     if metadata:
-        header[METADATA] = {key: _as_text(value) for key, value in metadata.items()}
+        texts = {key: _as_text(value) for key, value in metadata.items()}
+        header[METADATA] = {**FORMAT, **texts}
     views = {}
     for name, tensor in tensors.items():
         code = _CODES.get(tensor.dtype.newbyteorder("=").name)

@@ -85,7 +85,7 @@ def test_order_and_metadata_are_kept_and_elements_are_aligned(tmp_path):
         "a": numbers("float64", (2,)),
         "é.1": numbers("int16", (1,)),
     }
-    metadata = {"format": "pt", "epoch": 3, "classes": ["ä", "b"]}
+    metadata = {"epoch": 3, "classes": ["ä", "b"]}
     write_safetensors(tmp_path / "x", tensors, metadata)
     _, found, text, _ = read_safetensors(tmp_path / "x")
     assert list(found) == list(tensors)
@@ -98,6 +98,21 @@ def test_order_and_metadata_are_kept_and_elements_are_aligned(tmp_path):
     assert [header[n]["data_offsets"] for n in tensors] == [[18, 21], [0, 16], [16, 18]]
     with safetensors.safe_open(tmp_path / "x", "numpy") as file:
         assert file.metadata() == text
+
+
+def test_metadata_says_pt_as_loaders_of_hugging_face_want_unless_it_says_another(
+    tmp_path,
+):
+    tensors = {"a": np.ones(2)}
+    for said, found in (
+        ({}, {}),  # taken without
+        ({"odyssey": {"step": 3}}, {"format": "pt", "odyssey": '{"step": 3}'}),
+        ({"epoch": 3, "format": "np"}, {"format": "np", "epoch": "3"}),
+    ):
+        write_safetensors(tmp_path / "x", tensors, said)
+        assert read_safetensors(tmp_path / "x").metadata == found
+        with safetensors.safe_open(tmp_path / "x", "numpy") as file:
+            assert (file.metadata() or {}) == found
 
 
 def test_bfloat16_is_widened_without_ml_dtypes(tmp_path, monkeypatch):
