@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 from odyssey.cli.classify_output import print_evaluation, print_files
 from odyssey.cli.command import Command
@@ -153,8 +154,11 @@ def classify(example: Example, options: SimpleNamespace) -> None:
     network = in_precision(example.network, options.precision)
     model = open_model(network, options.weights_dir, options.allow_nonfinite)
     K = model.config.num_classes
+    metadata = model.metadata
+    if metadata.get("classes") == [] and options.dataset_given in PUBLISHED:
+        metadata = {"dataset": options.dataset}  # of another tool's weights
     origin = corrected(
-        origin_of(model.metadata, K, options.weights_dir),
+        origin_of(metadata, K, options.weights_dir),
         options.image_size,
         options.mean,
         options.std,
@@ -251,7 +255,9 @@ def classify_program(example: Example) -> click.Command:
         group=DATA,
         multiple=True,
         metavar="FILE...",
-        help="Classify these image files, or all in a folder, instead of the test set.",
+        help="Classify these image files, or all in a folder, instead of the test set. "
+        "They are resized: as a whole for weights that are for CIFAR's images, else "
+        "their middle square.",
     )
     @option(
         "--recalibrate",
@@ -272,6 +278,9 @@ def classify_program(example: Example) -> click.Command:
             raise click.UsageError(
                 f"Got unexpected extra argument; to classify images: --images {files}"
             )
+        source = click.get_current_context().get_parameter_source("dataset")
+        given = source is ParameterSource.COMMANDLINE
+        options["dataset_given"] = options["dataset"] if given else None
         with exit_statuses(debug):
             classify(example, SimpleNamespace(**options))
 

@@ -22,8 +22,10 @@ from odyssey.formats.files import is_folder, read_tensors, write_tensors
 from odyssey.formats.hex_folder import KIND, OTHER_METADATA, metadata_of
 from odyssey.formats.names import NamesError, from_odyssey, to_odyssey
 from odyssey.formats.renaming import COUNTERS
+from odyssey.formats.safetensors import FORMAT
 from odyssey.formats.tensor_file import ODYSSEY, FormatError, TensorFile
 from odyssey.network import Config
+from odyssey.training.origin import UNKNOWN_IMAGES
 from odyssey.training.saved_model import has_other_names, load_model
 from odyssey.weights.checkpoint import is_checkpoint, list_checkpoints
 from odyssey.weights.files import WeightsError
@@ -149,6 +151,7 @@ def convert(
     if names is None:
         names = OURS if folder else usual if known or asked else KEPT
     notes: list[str] = []
+    another_tool_s = known is None
     if known is None and (asked or names != KEPT):
         try:
             known, notes = recognise(file, source, example, model)
@@ -168,7 +171,11 @@ def convert(
     names, tensors = _named(file, known, names)
     own = file.metadata.get(ODYSSEY, {})
     own = dict(own) if isinstance(own, dict) else {}
+    if another_tool_s and not own:
+        own = dict(UNKNOWN_IMAGES)
     other = {k: v for k, v in file.metadata.items() if k != ODYSSEY}
+    if all(other.get(key) == value for key, value in FORMAT.items()):
+        other = {k: v for k, v in other.items() if k not in FORMAT}  # is written anew
     network, config = known.example.network, known.config
     if folder and names == OURS:
         header = {**own, **({OTHER_METADATA: other} if other else {})}

@@ -40,6 +40,7 @@ def metadata_of(
         "mean": json.dumps(origin.mean),
         "std": json.dumps(origin.std),
         "image_shape": json.dumps(origin.image_shape),
+        "image_fit": origin.fit,
         "dataset": origin.dataset,
         "recipe": recipe_beside(weights_dir),
     }

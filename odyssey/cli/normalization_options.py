@@ -49,7 +49,8 @@ def corrected(
     if unsaid and not known:
         warn(
             f"the weights do not say for what images they are: {H} x {W} pixels and "
-            f"CIFAR-10's mean and deviation where {', '.join(unsaid)} are not given"
+            f"CIFAR-10's mean and deviation where {', '.join(unsaid)} are not given; "
+            "their classes have no names"
         )
     return origin._replace(
         image_shape=(C, image_size or H, image_size or W),

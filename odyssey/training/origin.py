@@ -9,11 +9,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, FITS, STRETCH, Dataset
+from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD, CROP, FITS, STRETCH, Dataset
 from odyssey.data.sets import PUBLISHED
 from odyssey.errors import InputError
 
 IMAGE_SHAPE = (3, 32, 32)  # CIFAR's
+#: That part of a manifest of another tool's weights: they need not be for CIFAR-10's
+#: classes, and torchvision and timm cut the middle out of a photo.
+UNKNOWN_IMAGES: dict[str, Any] = {"classes": [], "image_fit": CROP}
 MAX_SIDE = 65_536  # pixels; a manifest with more is refused
 
 

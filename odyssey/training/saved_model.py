@@ -21,6 +21,7 @@ from odyssey.formats.tensor_file import ODYSSEY, TensorFile
 from odyssey.network import Network
 from odyssey.output import say
 from odyssey.training.finite import refuse_nonfinite
+from odyssey.training.origin import UNKNOWN_IMAGES
 from odyssey.training.recipe import with_lists
 from odyssey.training.state import Tensors, learned_tensors
 from odyssey.weights.checkpoint import (
@@ -121,6 +122,8 @@ def _model_of_file(network: Network, path: Path) -> LoadedWeights:
         options = with_lists(config._asdict())
         known = {"model": network.name_of(config), **options}
     model = model_of(network, renamed.tensors, known, path)
+    if manifest is None:
+        model = model._replace(metadata={**model.metadata, **UNKNOWN_IMAGES})
     say(f"{path}: {file.kind}, {model.model}", err=True)
     for note in (*file.notes, *renamed.notes):
         say(f"{path}: {note}", err=True)

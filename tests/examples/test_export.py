@@ -84,6 +84,7 @@ def test_what_the_file_and_the_program_say(run, tmp_path):
         "mean": "[0.5, 0.4, 0.3]",
         "std": "[0.2, 0.25, 0.3]",
         "image_shape": "[3, 32, 32]",
+        "image_fit": "stretch",
         "recipe": "model: resnet18\nlr: 0.1\n",
         "step": "12",
         "epoch": "3",

@@ -16,7 +16,8 @@ from resnet18_cifar10.architecture import ResNetConfig, initialize
 from resnet18_cifar10.example import NETWORK
 from resnet18_cifar10.model import forward
 
-from odyssey.data.dataset import DataError
+from odyssey.cli.main import main as odyssey
+from odyssey.data.dataset import CIFAR10_CLASSES, DataError
 from odyssey.data.image_files import read_image
 from odyssey.formats.files import write_tensors
 from odyssey.formats.names import from_odyssey
@@ -303,6 +304,34 @@ def test_random_damage_is_an_error_that_names_the_file(tmp_path):
                 assert str(error).startswith(f"{path}: ")
 
 
+def test_another_tools_classes_have_names_only_if_the_data_set_is_named(
+    pictures, tmp_path
+):
+    """A network of 10 classes may be for digits, or one's own photos."""
+    config = ResNetConfig(width=2, blocks=(1, 1))
+    params, state = initialize(config, 5)
+    theirs = from_odyssey(NETWORK, params | state, config)
+    file, folder, copy = tmp_path / "net.npz", tmp_path / "net", tmp_path / "net.pth"
+    write_tensors(file, theirs, {})
+    for source, target in ((file, folder), (folder, copy)):
+        words = ["convert", str(source), "--to", str(target)]
+        assert CliRunner().invoke(odyssey, words).exit_code == 0
+
+    def classes(weights, *more):
+        words = ["--weights-dir", weights, "--threads", 1, "--json", *more]
+        result = run_here("inference", *words, "--images", pictures / "b.png")
+        top = json.loads(result.stdout)["predictions"][0]["top"]
+        return {row["label"]: row["class"] for row in top}, result.stderr
+
+    warning = "are not given; their classes have no names\n"
+    for weights in (file, folder, copy):
+        found, said = classes(weights)
+        assert found == {label: f"class {label}" for label in found} and warning in said
+        found, said = classes(weights, "--dataset", "cifar10")
+        assert found == {label: CIFAR10_CLASSES[label] for label in found}
+        assert "Warning" not in said
+
+
 def test_size_and_normalisation_of_another_tools_images(pictures, tmp_path):
     config = ResNetConfig(width=2, blocks=(1, 1), num_classes=3, stem="imagenet")
     params, state = initialize(config, 5)
@@ -320,7 +349,7 @@ def test_size_and_normalisation_of_another_tools_images(pictures, tmp_path):
         "Warning: the weights do not say for what images they are: 32 x 32 pixels and "
         "CIFAR-10's mean and deviation where --image-size, --mean, --std are not given"
     ) in run_here("inference", *first).stderr
-    x = read_image(pictures / "b.png", (3, 48, 48)) / np.float32(255)
+    x = read_image(pictures / "b.png", (3, 48, 48), "crop") / np.float32(255)
     x -= np.array(mean, np.float32)[:, None, None]
     x /= np.array(std, np.float32)[:, None, None]
     logits = forward(params, state, x, config, training=False)[0]
