@@ -30,7 +30,12 @@ from odyssey.kernel_cache import can_keep, kernel_modules
 from odyssey.output import is_terminal, progress_bar, say
 
 #: Modules besides the operations that use kernels.
-OTHERS = ("odyssey.optim", "odyssey.muon", "odyssey.data.augment")
+OTHERS = (
+    "odyssey.optim",
+    "odyssey.muon",
+    "odyssey.data.augment",
+    "odyssey.distributed.wire",
+)
 #: Modules that use no kernels on bfloat16: what they do is done in float32.
 WITHOUT_BFLOAT16 = ("odyssey.ops.dropout", "odyssey.ops.loss", *OTHERS)
 

@@ -178,6 +178,9 @@ WITHOUT_BFLOAT16 = {
     "update.sum_of_squares",
     "winograd_kernel.kernel_to_places",
     "winograd_kernel.totals_to_kernel",
+    "wire.round_to_bfloat16",
+    "wire.sum_of_bfloat16",
+    "wire.widen_bfloat16",
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from odyssey.cli.option import option, with_options
-from odyssey.cli.option_types import WholeNumber
+from odyssey.cli.option_types import FiniteFloat, WholeNumber
 
 _OPTIONS = [
     option(
@@ -23,6 +23,12 @@ _OPTIONS = [
         type=WholeNumber(1),
         default=2,
         help="Number of newest checkpoints to keep.",
+    ),
+    option(
+        "--checkpoint-minutes",
+        type=FiniteFloat(min=0.0),
+        default=10.0,
+        help="Also save one within an epoch when the newest is this old; 0 for none.",
     ),
     option(
         "--max-steps",

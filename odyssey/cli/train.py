@@ -23,7 +23,7 @@ from odyssey.cli.data_options import (
     subset_options,
 )
 from odyssey.cli.example import Example
-from odyssey.cli.init_option import begun, init_option
+from odyssey.cli.init_option import init_option
 from odyssey.cli.log_options import log_options, make_observers
 from odyssey.cli.lr_options import lr_options
 from odyssey.cli.model_options import (
@@ -37,11 +37,16 @@ from odyssey.cli.option import DATA, debug_option, option
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
+from odyssey.cli.rank_options import data_parallel, rank_options
 from odyssey.cli.run_options import run_options
+from odyssey.cli.run_start import begin_together, begun_together, open_folder
 from odyssey.cli.update_options import update_options
 from odyssey.data.dataset import Dataset
 from odyssey.data.loader import BatchLoader
 from odyssey.data.sets import make_eval_loader, make_train_loader, usual_data_dir
+from odyssey.distributed.data_parallel import SOLO, DataParallel
+from odyssey.distributed.join import join
+from odyssey.distributed.ranks import ALONE, Ranks
 from odyssey.info import environment
 from odyssey.network import Config, Network
 from odyssey.output import goes_on_unheard
@@ -53,7 +58,6 @@ from odyssey.training.model import Model, StepResult
 from odyssey.training.observers import Observer
 from odyssey.training.origin import origin_metadata
 from odyssey.training.recipe import Recipe, data_digest
-from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag
 from odyssey.training.state import TrainingState
@@ -111,7 +115,9 @@ def check_recompute(network: Network, recompute: bool) -> None:
         )
 
 
-def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
+def train(
+    example: Example, options: SimpleNamespace, stop: StopFlag, ranks: Ranks = ALONE
+) -> None:
     """Train with these options, from the beginning or from a checkpoint."""
     network = example.network
     check_recompute(network, options.recompute)
@@ -120,12 +126,15 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
     if options.image_size:  # the user's choice
         check_image_shape(network, config, data)
     recipe = build_recipe(network, options, data, config)
-    with RunFolder(options.weights_dir) as folder:
+    with open_folder(ranks, options.weights_dir) as folder:
         tensors = network.initialize(config, recipe.seed)
-        recipe = begun(network, config, recipe, tensors, options, folder.path)
-        observers = make_observers(options, recipe, data)
+        recipe = begun_together(
+            ranks, network, config, recipe, tensors, options, folder
+        )
+        observers = make_observers(options, recipe, data) if ranks.first else []
         state = TrainingState.fresh(*tensors, recipe.ema_decay > 0)
-        checkpoint = begin(
+        checkpoint = begin_together(
+            ranks,
             folder,
             state,
             recipe,
@@ -147,7 +156,7 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
             num_classes=config.num_classes,
             **loader_options(recipe),
             **normalization_of(data),
-        )
+        ).part_of(ranks.rank, ranks.size)
         trainer = make_trainer(
             network,
             config,
@@ -161,6 +170,7 @@ def train(example: Example, options: SimpleNamespace, stop: StopFlag) -> None:
             step=step,
             loader=loader,
             stop=stop,
+            parallel=data_parallel(ranks, loader, options),
             observers=observers,
         )
         click.echo(
@@ -197,15 +207,17 @@ def make_trainer(
     step: Callable[..., StepResult],
     loader: BatchLoader,
     stop: StopFlag,
+    parallel: DataParallel = SOLO,
     observers: Sequence[Observer] = (),
     evaluation_batch: int = BATCH_SIZE,
 ) -> Trainer:
     """Return the trainer of a run, which saves to its folder.
 
-    ``step`` is its step of training, ``loader`` its batches; what is ``held_out`` of
-    the data is evaluated in batches of ``evaluation_batch`` images.
+    ``step`` is its step of training, which takes ``parallel`` by this name; ``loader``
+    has its batches, on each rank the rows of that one; what is ``held_out`` of the data
+    is evaluated in batches of ``evaluation_batch`` images.
     """
-    origin = origin_metadata(recipe.dataset, data)
+    origin, ranks = origin_metadata(recipe.dataset, data), parallel.ranks
 
     def save(state: TrainingState) -> None:
         position = {"step": state.step, "epoch": state.epoch}
@@ -223,7 +235,13 @@ def make_trainer(
     keepsakes = Keepsakes(folder.path, step, held_out, data.class_names)
     return Trainer(
         recipe,
-        Model(train_step=step, predictor=predict, save=save, origin=origin),
+        Model(
+            train_step=partial(step, parallel=parallel),
+            predictor=predict,
+            save=save,
+            origin=origin,
+            step_alone=step,
+        ),
         state,
         folder,
         loader,
@@ -233,8 +251,10 @@ def make_trainer(
         max_steps=options.max_steps,
         keep=options.keep,
         log_interval=options.log_interval,
-        bar=False if options.no_progress else None,
-        observers=[keepsakes, *observers],
+        checkpoint_minutes=options.checkpoint_minutes or None,
+        bar=None if ranks.first and not options.no_progress else False,
+        observers=[keepsakes, *observers] if ranks.first else [],
+        parallel=parallel,
     )
 
 
@@ -296,6 +316,7 @@ def train_program(example: Example) -> click.Command:
     @subset_options  # --limit-train, --limit-test, --val-split
     @data_options  # --augment, --flip, --mixup-alpha ...
     @run_options(example.weights_dir)  # --weights-dir, --resume, --keep ...
+    @rank_options  # --sync-batch-norm ...
     @log_options  # --log-interval, --tensorboard ...
     @threads_option
     @debug_option
@@ -303,6 +324,6 @@ def train_program(example: Example) -> click.Command:
         if options["resume"] and options["overwrite"]:
             raise click.UsageError("--resume and --overwrite exclude each other.")
         with goes_on_unheard(), exit_statuses(debug), StopFlag() as stop:
-            train(example, SimpleNamespace(**options), stop)
+            train(example, SimpleNamespace(**options), stop, join())
 
     return main

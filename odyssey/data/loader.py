@@ -6,6 +6,7 @@ of (seed, epoch, number of the batch).  So training that stopped at batch 200 of
 can continue there without replaying the batches before.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from odyssey.data.batching import compute_num_batches
 from odyssey.data.dataset import CIFAR10_MEAN, CIFAR10_STD
 from odyssey.data.mixing import check_classes, mix_batch
 from odyssey.data.streams import SHUFFLE_STREAM, as_counter, as_word, random_words
+from odyssey.distributed.rows import rows_of
 from odyssey.layout import as_nhwc
 
 
@@ -106,6 +108,7 @@ class BatchLoader:
         self._batch_size = check_int(op, "batch_size", batch_size, minimum=1)
         self._seed, self._shuffle, self._dtype = seed, shuffle, np.dtype(dtype)
         self._drop_last = drop_last
+        self._rank, self._size = 0, 1
         self._options: dict[str, Any] = {
             "seed": seed,
             "padding": padding,
@@ -136,6 +139,27 @@ class BatchLoader:
             self._refuse_unused(op)
             self._options |= {"padding": 0, "flip": False}
 
+    def part_of(self, rank: int, size: int) -> "BatchLoader":
+        """Return the loader of one rank of ``size`` that share the batches.
+
+        Batches, their order, augmentation and mixing stay those of all ranks together;
+        of each batch it yields the rows `odyssey.distributed.rows.rows_of`.
+        """
+        size = check_int("BatchLoader.part_of", "size", size, minimum=1)
+        rank = check_int("BatchLoader.part_of", "rank", rank, minimum=0)
+        if rank >= size:
+            raise ValueError(
+                f"BatchLoader.part_of: rank must be less than size, {size}, got {rank}"
+            )
+        part = copy.copy(self)
+        part._rank, part._size = rank, size
+        return part
+
+    def images_in(self, batch: int) -> int:
+        """Return how many images a batch has, on all ranks together."""
+        left = len(self._labels) - batch * self._batch_size
+        return min(self._batch_size, left)
+
     @property
     def num_batches(self) -> int:
         """Number of batches in an epoch, a short last one included unless dropped."""
@@ -151,7 +175,7 @@ class BatchLoader:
         return permutation(N, seed=self._seed, stream=SHUFFLE_STREAM, epoch=epoch)
 
     def epoch(
-        self, epoch: int, start_batch: int = 0
+        self, epoch: int, start_batch: int = 0, every: int = 1
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Return an iterator over the batches of an epoch, from ``start_batch`` on.
 
@@ -159,6 +183,7 @@ class BatchLoader:
         ----------
         epoch : number of the epoch, at least 0
         start_batch : number of batches to skip, 0 to ``num_batches``
+        every : 2 yields every second batch from there on, and so forth
 
         Yields
         ------
@@ -168,33 +193,43 @@ class BatchLoader:
         op = "BatchLoader.epoch"
         epoch = check_int(op, "epoch", epoch, minimum=0)
         start_batch = check_int(op, "start_batch", start_batch, minimum=0)
+        every = check_int(op, "every", every, minimum=1)
         if start_batch > self.num_batches:
             raise ValueError(
                 f"{op}: start_batch must be at most {self.num_batches}, "
                 f"got {start_batch}"
             )
         # The generator is another function, so that the checks run now, not at next().
-        return self._batches(self.order(epoch), epoch, start_batch)
+        return self._batches(self.order(epoch), epoch, start_batch, every)
 
     def _batches(
-        self, order: np.ndarray, epoch: int, start_batch: int
+        self, order: np.ndarray, epoch: int, start_batch: int, every: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         size = self._batch_size
-        for batch in range(start_batch, self.num_batches):
+        for batch in range(start_batch, self.num_batches, every):
             yield self._batch(order[batch * size : (batch + 1) * size], epoch, batch)
 
     def _batch(
         self, indices: np.ndarray, epoch: int, batch: int
     ) -> tuple[np.ndarray, np.ndarray]:
         _, C, H, W = self._images.shape
-        x = np.empty((len(indices), H, W, C), self._dtype).transpose(0, 3, 1, 2)
-        augment_batch(self._images, indices, x, epoch=epoch, **self._options)
-        labels = self._labels[indices]
-        if not self._mixes or self._num_classes is None:
+        rows = rows_of(len(indices), self._rank, self._size)
+        mixes = self._mixes and self._num_classes is not None
+        # an image is mixed with the one before it, so that one is needed too
+        neighbour = mixes and rows.stop - rows.start < len(indices)
+        own = indices[rows]
+        if neighbour:
+            own = np.concatenate([indices[[rows.start - 1]], own])
+        x = np.empty((len(own), H, W, C), self._dtype).transpose(0, 3, 1, 2)
+        augment_batch(self._images, own, x, epoch=epoch, **self._options)
+        labels = self._labels[own]
+        if not mixes:
             return x, labels
-        return mix_batch(
+        assert self._num_classes is not None  # it mixes
+        mixed, targets = mix_batch(
             x, labels, self._num_classes, epoch=epoch, batch=batch, **self._mixing
         )
+        return (mixed[1:], targets[1:]) if neighbour else (mixed, targets)
 
     def _refuse_unused(self, op: str) -> None:
         """Raise for options that have no effect without augmentation."""

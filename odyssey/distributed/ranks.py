@@ -9,6 +9,7 @@ A process that was not started by mpiexec is `ALONE`: one rank, and nothing is i
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class Ranks:
         self.comm = comm
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
+        #: Whether this is the first rank of its machine, which compiles for the others.
+        self.first_of_node = comm is None or _node(comm).Get_rank() == 0
 
     @property
     def first(self) -> bool:
@@ -49,6 +52,59 @@ class Ranks:
             self.comm.Allgather(values, every)
         return every
 
+    def begin_gather(self, values: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin what `gather` does; return the function that ends it.
+
+        ``values`` must not change until then.
+        """
+        if self.comm is None:
+            return lambda: self.gather(values)
+        every = np.empty((self.size, *values.shape), values.dtype)
+        request = self.comm.Iallgather(values, every)
+
+        def end() -> np.ndarray:
+            request.Wait()
+            return every
+
+        return end
+
+    def exchange(self, values: np.ndarray) -> np.ndarray:
+        """Send row r of ``values`` (size, k) to rank r; return the rows for this one.
+
+        The result is (size, k): its row r is what rank r sent.
+        """
+        received = np.empty_like(values)
+        if self.comm is None:
+            received[...] = values
+        else:
+            self.comm.Alltoall(values, received)
+        return received
+
+    def sum_inplace(self, x: np.ndarray) -> None:
+        """Replace ``x`` (n,), C-contiguous, by its sum, in an order that MPI chooses.
+
+        The order depends on the library and on n, but not on the run.
+        """
+        if self.comm is not None:
+            self.comm.Allreduce(_in_place(), x)
+
+    def begin_sum(self, x: np.ndarray) -> Any:
+        """Begin what `sum_inplace` does; return a request, to ``Test`` and ``Wait``."""
+        return self.comm.Iallreduce(_in_place(), x)
+
+    def from_first(self, value: Any) -> Any:
+        """Return the picklable value of rank 0."""
+        return value if self.comm is None else self.comm.bcast(value)
+
+    def copy_from_first(self, x: np.ndarray) -> None:
+        """Replace ``x``, of any memory order, by that of rank 0, in place."""
+        if self.comm is None:
+            return
+        values = np.ascontiguousarray(x)  # MPI would mix up another order silently
+        self.comm.Bcast(values)
+        if values is not x:
+            np.copyto(x, values)
+
     def gather_objects(self, value: Any) -> list[Any]:
         """Return a small picklable value of each rank, in their order."""
         return [value] if self.comm is None else self.comm.allgather(value)
@@ -60,6 +116,19 @@ class Ranks:
         request = self.comm.Ibarrier()
         while not request.Test():
             time.sleep(PATIENCE)
+
+
+def _node(comm: Any) -> Any:
+    """Return the communicator of the ranks on this machine."""
+    from mpi4py import MPI
+
+    return comm.Split_type(MPI.COMM_TYPE_SHARED)
+
+
+def _in_place() -> Any:
+    from mpi4py import MPI
+
+    return MPI.IN_PLACE
 
 
 #: A process that was not started by mpiexec.

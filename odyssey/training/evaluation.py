@@ -1,6 +1,6 @@
 """Loss, accuracy and confusion matrix of a model on labelled images."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +49,15 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, K: int) -> np.nd
     return np.bincount(cells, minlength=K * K).reshape(K, K)
 
 
+class BatchResult(NamedTuple):
+    """The result of a batch of an evaluation."""
+
+    loss_sum: float  # over its images
+    confusion: np.ndarray  # (K, K), as in `Evaluation`
+    predicted: np.ndarray  # (n,)
+    probability: np.ndarray  # (n,)
+
+
 def evaluate(
     predict: Callable[[np.ndarray], np.ndarray],
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
@@ -62,22 +71,40 @@ def evaluate(
     batches : at least one pair of images and labels (N,), which are 0 to K - 1
     before_batch : called before each batch; may raise to stop
     """
-    loss_sum, predicted, probability = 0.0, [], []
-    confusion: Any = 0  # an array from the first batch on
+    results = []
     for images, labels in batches:
         before_batch()
-        logits = predict(images)
-        K = logits.shape[1]
-        loss_sum += cross_entropy(logits, labels) * len(labels)
-        predicted.append(logits.argmax(axis=1))
-        probability.append(softmax(logits).max(axis=1))
-        confusion = confusion + confusion_matrix(labels, predicted[-1], K)
+        results.append(evaluate_batch(predict, images, labels))
+    return combine(results)
+
+
+def evaluate_batch(
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, labels: np.ndarray
+) -> BatchResult:
+    """Evaluate a model on one batch, see `evaluate`."""
+    logits = predict(images)
+    predicted = logits.argmax(axis=1)
+    return BatchResult(
+        cross_entropy(logits, labels) * len(labels),
+        confusion_matrix(labels, predicted, logits.shape[1]),
+        predicted,
+        softmax(logits).max(axis=1),
+    )
+
+
+def combine(results: Sequence[BatchResult]) -> Evaluation:
+    """Return the evaluation of batches from their results, in their order."""
+    loss_sum = 0.0
+    confusion: Any = 0  # an array from the first batch on
+    for result in results:
+        loss_sum += result.loss_sum
+        confusion = confusion + result.confusion
     total = int(confusion.sum())
     return Evaluation(
         loss_sum / total,
         int(np.trace(confusion)),
         total,
         confusion,
-        np.concatenate(predicted),
-        np.concatenate(probability),
+        np.concatenate([result.predicted for result in results]),
+        np.concatenate([result.probability for result in results]),
     )

@@ -139,6 +139,21 @@ class MetricsLog(AppendLog):
         self.sync()
 
 
+class NoLog:
+    """The log of a rank that keeps none."""
+
+    warning = None
+
+    def append(self, *line: object) -> None:
+        """Do nothing."""
+
+    def sync(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def set_aside(path: Path, content: bytes) -> Path:
     """Write ``content`` to ``NAME.old`` beside ``path``, and return that path.
 

@@ -1,14 +1,17 @@
 """The training loop: epochs of batches, evaluated, logged and saved.
 
-The loop knows a model only as the three functions of `Model`.  It writes to the disk in
+The loop knows a model only as the functions of `Model`.  It writes to the disk in
 a fixed order: the lines of the logs, then the weights, then the checkpoint.  So
 everything before a checkpoint is on the disk, and a resume removes the lines logged
 after it and repeats those steps.  Only then is the epoch printed and passed to the
 observers, because an error there must not lose what was learned.  If the run is killed
 in between, the next session passes the epoch to the observers that missed it.
+
+Several ranks run the same loop (`odyssey.distributed`), and only rank 0 writes.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +20,16 @@ import numpy as np
 
 import odyssey
 from odyssey.data.loader import BatchLoader
+from odyssey.distributed.agreement import AgreedStop, refuse_different
+from odyssey.distributed.data_parallel import SOLO, DataParallel
+from odyssey.distributed.evaluation import evaluate_together
 from odyssey.errors import Interrupted, NonFiniteError, os_reason, remedy, warn
 from odyssey.output import goes_on_unheard, say
 from odyssey.training.clock import Stopwatch
 from odyssey.training.crowded import Crowd
 from odyssey.training.evaluation import Evaluation, evaluate
 from odyssey.training.finite import nonfinite_names
-from odyssey.training.logs import MetricsLog, StepLog, naming
+from odyssey.training.logs import MetricsLog, NoLog, StepLog, naming
 from odyssey.training.model import Model, StepResult
 from odyssey.training.observers import Observer, Observers
 from odyssey.training.progress import Progress
@@ -33,7 +39,7 @@ from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
 from odyssey.training.state import TrainingState
 from odyssey.weights.changed_files import listed
-from odyssey.weights.checkpoint import save_checkpoint
+from odyssey.weights.checkpoint import checkpoint_folder, save_checkpoint
 from odyssey.weights.files import WeightsError
 
 #: The weights are saved every so many epochs, at a stop and at the end.
@@ -50,16 +56,26 @@ class Trainer:
     folder: RunFolder  # open
     train: BatchLoader
     evaluated: dict[str, BatchLoader]  # "test" and perhaps "val"
-    stop: StopFlag
+    stop: StopFlag | AgreedStop
     checkpoint_path: Path | None = None  # the newest; ``state`` was read from it
     max_steps: int | None = None  # stop after this number of updates in all
     keep: int = 2  # number of checkpoints to keep
+    checkpoint_minutes: float | None = None  # longest time without a checkpoint
     log_interval: int = 20  # steps between two printed lines
     bar: bool | None = None  # see `Progress`
-    observers: Sequence[Observer] = ()
+    observers: Sequence[Observer] = ()  # of rank 0
+    parallel: DataParallel = SOLO  # that of the model's step
 
     def __post_init__(self) -> None:
         self._saved = self.checkpoint_path and self.state.position
+        self._saved_at = time.monotonic()
+        self.ranks = self.parallel.ranks
+        self._agreed: AgreedStop | None = None
+        if self.ranks.size > 1:
+            assert isinstance(self.stop, StopFlag)
+            self.stop = self._agreed = AgreedStop(self.stop, self.ranks)
+            agreed = self._agreed
+            self.parallel.news = lambda: (agreed.asked, float(self._is_due()))
         self._grad_norm = math.nan
         epochs, steps = self.recipe.epochs, self.train.num_batches
         self._lr = self._lr_at(max(0, self.state.step - 1))  # of the newest update
@@ -101,10 +117,7 @@ class Trainer:
             self._bring_weights_up_to_date()
         else:
             say(self.warm_up())
-        rows_done = state.epoch + (self.finished() and state.batch > 0)
-        validation = "val" in self.evaluated
-        self.steps_log = StepLog(self.folder.steps, state.step)
-        self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
+        self._open_logs()
         self._crowd = Crowd()
         try:
             for log in (self.steps_log, self.metrics_log):
@@ -128,13 +141,35 @@ class Trainer:
             self.steps_log.close()
             self.metrics_log.close()
 
+    def _open_logs(self) -> None:
+        """Open the logs; those of the ranks after the first are not kept."""
+        state = self.state
+        rows_done = state.epoch + (self.finished() and state.batch > 0)
+        validation = "val" in self.evaluated
+        self.steps_log: StepLog | NoLog = NoLog()
+        self.metrics_log: MetricsLog | NoLog = NoLog()
+        if self.ranks.first:
+            self.steps_log = StepLog(self.folder.steps, state.step)
+            self.metrics_log = MetricsLog(self.folder.metrics, rows_done, validation)
+
     def warm_up(self) -> str:
-        """Compile the kernels before any step is timed; return a line to print."""
+        """Compile the kernels before any step is timed; return a line to print.
+
+        The first rank of a machine compiles, the others load what it kept.
+        """
         x, labels = next(self.train.epoch(0))
-        return ready_kernels(self.model, self.state, x, labels, self.recipe.lr)
+        args = self.model, self.state, x, labels, self.recipe.lr
+        line = ready_kernels(*args) if self.ranks.first_of_node else ""
+        self.ranks.wait()
+        if not self.ranks.first_of_node:
+            line = ready_kernels(*args)
+        self.ranks.wait()
+        return line
 
     def _bring_weights_up_to_date(self) -> None:
         """Save the weights unless those of this position are there and intact."""
+        if not self.ranks.first:
+            return
         if self.folder.saved_position() != (self.state.step, self.state.epoch):
             with naming(self.folder.path):
                 self.model.save(self.state)
@@ -162,7 +197,8 @@ class Trainer:
             self._lr = self._lr_at(state.step)
             result = self._step(x, labels)
             self._grad_norm = result.grad_norm
-            state.count_step(result.loss, result.correct, len(labels))
+            images = len(labels) if result.images is None else result.images
+            state.count_step(result.loss, result.correct, images)
             self.steps_log.append(state.step, state.epoch + 1, self._lr, result.loss)
             seconds = watch.lap()
             state.sums.seconds += seconds
@@ -170,7 +206,12 @@ class Trainer:
             self._crowd.step(seconds)
             self._observers.tell("step", state, x, labels, result, self._lr)
             del result  # frees the gradients before the next step makes its own
+            if self._agreed:
+                self._agreed.learn(self.parallel.told[:, 0])
             self.stop.check()
+            if self._is_due() if self.ranks.size == 1 else self.parallel.told[0, 1]:
+                self._refuse_nonfinite_state()
+                self.checkpoint()
         self.progress.end_epoch()
 
     def _lr_at(self, step: int) -> float:
@@ -196,6 +237,7 @@ class Trainer:
         """Evaluate, log metrics, save weights and checkpoint, then call observers."""
         state, sums = self.state, self.state.sums
         self._refuse_nonfinite_state()
+        refuse_different(self.ranks, state.tensors(), f"after step {state.step}")
         watch = Stopwatch()
         results = self._evaluate_all()
         seconds = watch.lap()
@@ -221,7 +263,8 @@ class Trainer:
         state.finish_row(row)
         if state.batch == self.train.num_batches:
             state.finish_epoch()
-        if self.finished() or (state.batch == 0 and state.epoch % WEIGHTS_EVERY == 0):
+        whole_epochs = state.batch == 0 and state.epoch % WEIGHTS_EVERY == 0
+        if self.ranks.first and (self.finished() or whole_epochs):
             with naming(self.folder.path):
                 self.model.save(state)
         self.checkpoint()
@@ -231,6 +274,11 @@ class Trainer:
     @np.errstate(all="ignore")
     def _evaluate_all(self) -> dict[str, Evaluation]:
         predict = self.model.predictor(self.state)
+        if self._agreed:
+            return {
+                name: evaluate_together(predict, loader, self.ranks, self._agreed)
+                for name, loader in self.evaluated.items()
+            }
         return {
             name: evaluate(predict, loader.epoch(0), before_batch=self.stop.check)
             for name, loader in self.evaluated.items()
@@ -241,7 +289,8 @@ class Trainer:
         state = self.state
         if state.row is None:
             return
-        if missed := self._observers.without_epoch(state):
+        missed = self._observers.without_epoch(state)
+        if self.ranks.from_first(bool(missed)):  # then all evaluate
             results = self._evaluate_all()
             self._observers.tell("epoch", state, state.row, results, to=missed)
 
@@ -250,21 +299,32 @@ class Trainer:
         state = self.state
         if self._saved == state.position:
             return
+        if self.ranks.first:
+            self._write_checkpoint()
+        self.checkpoint_path = checkpoint_folder(self.folder.path, state.step)
+        self._saved, self._saved_at = state.position, time.monotonic()
+
+    def _write_checkpoint(self) -> None:
         self.steps_log.sync()
         with naming(self.folder.checkpoints):
-            self.checkpoint_path = save_checkpoint(
+            save_checkpoint(
                 self.folder.path,
-                state.step,
-                state.tensors(),
+                self.state.step,
+                self.state.tensors(),
                 {
                     "odyssey": odyssey.__version__,
                     "recipe": self.recipe.to_dict(),
-                    "counters": state.counters(),
+                    "counters": self.state.counters(),
                     "origin": dict(self.model.origin),
                 },
                 keep=self.keep,
             )
-        self._saved = state.position
+
+    def _is_due(self) -> bool:
+        """Return whether the newest checkpoint is older than it should be."""
+        if self.checkpoint_minutes is None:
+            return False
+        return time.monotonic() - self._saved_at >= 60 * self.checkpoint_minutes
 
     def _refuse_nonfinite_state(self) -> None:
         """Raise if the state is not finite, before it replaces a good checkpoint."""

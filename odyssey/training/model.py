@@ -16,6 +16,7 @@ class StepResult(NamedTuple):
     correct: float  # images classified correctly before the update, see `count_correct`
     grad_norm: float  # 2-norm of all gradients together
     grads: Tensors | None = None  # as the update used them, for observers
+    images: int | None = None  # in the batch of all ranks; None: as many as were given
 
     def __repr__(self) -> str:
         loss, norm = f"loss {self.loss:.6g}", f"gradient norm {self.grad_norm:.6g}"
@@ -30,10 +31,12 @@ class Model(NamedTuple):
     images to logits (N, K), valid until the state changes.  ``save(state)`` writes the
     weights into the run's folder, with ``step`` and ``epoch`` in their manifest.
     ``origin`` is JSON for each checkpoint: facts that the recipe lacks, such as the
-    names of the classes.
+    names of the classes.  ``step_alone`` is ``train_step`` without an exchange with
+    other ranks, where there are any: to compile, and to time.
     """
 
     train_step: Callable[[TrainingState, np.ndarray, np.ndarray, float], StepResult]
     predictor: Callable[[TrainingState], Callable[[np.ndarray], np.ndarray]]
     save: Callable[[TrainingState], None]
     origin: Mapping[str, Any] = MappingProxyType({})
+    step_alone: Callable[..., StepResult] | None = None  # without other ranks

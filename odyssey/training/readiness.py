@@ -25,7 +25,7 @@ def ready_kernels(
     scratch = state.copy_tensors()
     with reporting(Counter(lines=True)) as counter, np.errstate(all="ignore"):
         with contextlib.suppress(NonFiniteError):
-            model.train_step(scratch, x, labels, lr)
+            (model.step_alone or model.train_step)(scratch, x, labels, lr)
         model.predictor(scratch)(x[:BATCH_SIZE])
     ready = f"kernels ready after {watch.lap():.1f} s"
     if not counter.compiled:

@@ -133,6 +133,10 @@ class TrainingState:
             raise InputError(f"the checkpoint is of another model: {listed(problems)}")
         for name, tensor in own.items():
             np.copyto(tensor, tensors[name])
+        self.set_counters(counters)
+
+    def set_counters(self, counters: Mapping[str, Any]) -> None:
+        """Set what `counters` returns."""
         for name in COUNTERS:
             setattr(self, name, counters[name])
         self.sums = EpochSums(**counters["sums"])

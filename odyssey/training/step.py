@@ -1,10 +1,11 @@
-"""One training step: forward, loss, backward, update."""
+"""One training step: forward, loss, backward, update; on one process or on several."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from odyssey.data.streams import NOISE_STREAM
+from odyssey.distributed.data_parallel import SOLO, DataParallel
 from odyssey.layers.context import Tensors
 from odyssey.network import Config, Network
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
@@ -30,6 +31,7 @@ def training_step(
     recipe: Recipe,
     reduce: Callable[[Tensors], None] | None = None,
     recompute: bool = False,
+    parallel: DataParallel = SOLO,
 ) -> StepResult:
     """Learn from one batch.
 
@@ -46,6 +48,8 @@ def training_step(
         place: to their mean over several processes, for example
     recompute : keep only the input of each block for the backward, which runs its
         forward again: less memory, more time, the same bits
+    parallel : the ranks that share the batch, of which ``x`` and ``labels`` are this
+        one's rows; the result and the update are those of the whole batch
 
     Raises
     ------
@@ -53,15 +57,20 @@ def training_step(
         Before the update, if the loss or a gradient is NaN or infinite.
     """
     network, params = in_precision(network, recipe.precision), state.params
-    rng = noise_generator(recipe.seed, state.step)  # for stochastic depth and dropout
-    logits, running, cache = network.run_training(
-        params, state.running, x, config, rng, recompute=recompute
-    )
+    part = parallel.part(state.batch, len(x))
+    # for stochastic depth and dropout
+    rng = parallel.noise(noise_generator(recipe.seed, state.step), part)
     smoothing = recipe.label_smoothing
-    loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, K)
+    with parallel.statistics(part):  # of batch norm
+        logits, running, cache = network.run_training(
+            params, state.running, x, config, rng, recompute=recompute
+        )
+        loss = cross_entropy(logits, labels, smoothing)  # mean; logits are (N, K)
+        begun = parallel.begin(part, loss, count_correct(logits, labels))
 
-    grad_logits = cross_entropy_backward(1.0, logits, labels, smoothing)  # (N, K)
-    grads = network.run_backward(grad_logits, cache, params, config)
+        grad_logits = cross_entropy_backward(part.share, logits, labels, smoothing)
+        grads = network.run_backward(grad_logits, cache, params, config)
+    loss, correct, grads, running = parallel.finish(part, begun, grads, running, params)
     if reduce is not None:
         reduce(grads)
     grad_norm = check_step(loss, grads)  # stops here, before the update, if not finite
@@ -72,7 +81,7 @@ def training_step(
     state.running = running
     if state.averages:
         update_averages(state, recipe)
-    return StepResult(loss, count_correct(logits, labels), grad_norm, grads)
+    return StepResult(loss, correct, grad_norm, grads, part.images)
 
 
 def predictor(

@@ -90,7 +90,7 @@ def save_checkpoint(
     }
     root = Path(run_dir) / CHECKPOINTS
     make_directory(root)
-    target = root / f"step-{step:08d}"
+    target = checkpoint_folder(run_dir, step)
     aside = root / (_OLD + target.name)
     with directory_lock(root):
         _recover(root)
@@ -105,6 +105,11 @@ def save_checkpoint(
                 discard(aside)
             _prune(root, step, keep)
     return target
+
+
+def checkpoint_folder(run_dir: str | os.PathLike, step: int) -> Path:
+    """Return where the checkpoint of a step is, or would be."""
+    return Path(run_dir) / CHECKPOINTS / f"step-{step:08d}"
 
 
 def list_checkpoints(run_dir: str | os.PathLike) -> list[Path]:

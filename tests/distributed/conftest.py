@@ -1,7 +1,13 @@
 """Programs under a real mpiexec, of MPICH and of Open MPI."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from launchers import LAUNCHERS, Launcher
+
+_TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(_TESTS / "training"), str(_TESTS.parent / "examples")]
 
 
 @pytest.fixture(params=LAUNCHERS, scope="session")

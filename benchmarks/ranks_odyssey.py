@@ -1,0 +1,83 @@
+"""Steps of ResNet-18 on one or several ranks, timed; run by bench_ranks.py.
+
+    mpiexec -n 2 python benchmarks/ranks_odyssey.py --threads 1
+
+Every step is `odyssey.training.step.training_step` on the same batch.  Rank 0 prints
+JSON: the losses, the seconds of each step, the share of them that went to sums over the
+ranks, and each rank's peak memory in MiB.
+"""
+
+import json
+import resource
+import time
+from functools import partial
+
+import click
+import numba
+import numpy as np
+from measuring import tensors
+from odyssey_model import model_inputs
+from resnet18_cifar10.example import EXAMPLE
+
+from odyssey.distributed.data_parallel import DataParallel
+from odyssey.distributed.join import join
+from odyssey.distributed.rows import rows_of
+from odyssey.training.recipe import Recipe
+from odyssey.training.state import TrainingState
+from odyssey.training.step import training_step
+
+
+def batch_of(arrays, ranks):
+    """Return this rank's rows of the images (n, C, H, W), channels-last, and labels."""
+    rows = rows_of(len(arrays["labels"]), ranks.rank, ranks.size)
+    images = np.ascontiguousarray(arrays["images"][rows])
+    return images.transpose(0, 3, 1, 2), arrays["labels"][rows]
+
+
+@click.command()
+@click.option("--batch", default=128)
+@click.option("--threads", default=1)
+@click.option("--steps", default=12)
+@click.option("--warmup", default=3, help="Steps before, which are not timed.")
+@click.option("--overlap/--no-overlap", default=False)
+@click.option("--sync-batch-norm", is_flag=True)
+@click.option("--ordered", is_flag=True)
+@click.option("--wire", default="float32")
+@click.option("--bucket-kib", default=4096)
+@click.option("--width", default=64)
+def main(batch, threads, steps, warmup, bucket_kib, width, **options):
+    ranks = join()
+    numba.set_num_threads(threads)
+    network = EXAMPLE.network
+    config = network.models["resnet18"]._replace(width=width)
+    arrays = model_inputs(batch, config)
+    x, labels = batch_of(arrays, ranks)
+    recipe = Recipe("resnet18", "random", "none", batch_size=batch, lr=0.01)
+    state = TrainingState.fresh(tensors(arrays, "params/"), tensors(arrays, "state/"))
+    parallel = DataParallel(
+        ranks, lambda number: batch, bucket_bytes=bucket_kib << 10, **options
+    )
+    step = partial(
+        training_step, network=network, config=config, recipe=recipe, parallel=parallel
+    )
+    losses, seconds = [], []
+    ranks.wait()
+    for number in range(warmup + steps):
+        if number == warmup:
+            in_sums = parallel.seconds
+        start = time.perf_counter()
+        losses.append(step(state, x, labels, 0.01).loss)
+        seconds.append(time.perf_counter() - start)
+    in_sums = parallel.seconds - in_sums
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = ranks.gather_objects(kib / 1024)
+    if ranks.first:
+        timed = seconds[warmup:]
+        share = in_sums / sum(timed)
+        print(
+            json.dumps({"loss": losses, "seconds": timed, "sums": share, "mib": memory})
+        )
+
+
+if __name__ == "__main__":
+    main()
