@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from odyssey.data.augment import normalize_batch
+from odyssey.distributed.data_parallel import SOLO, DataParallel
 from odyssey.muon import muon_update_inplace, scale_to_norm_inplace
 from odyssey.network import Config
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
@@ -88,6 +89,7 @@ def training_step(
     config: Config,
     recipe: Recipe,
     whitening_steps: int,
+    parallel: DataParallel = SOLO,
 ) -> StepResult:
     """Learn from one batch; the arguments are those of `odyssey.training.step`.
 
@@ -105,16 +107,20 @@ def training_step(
     whitening = max(0.0, 1 - state.step / whitening_steps)  # share of its rate
     if not whitening:
         frozen.add("whiten_bias")
-    logits, running, cache = network.forward(params, state.running, x, config)
-    loss = cross_entropy(logits, labels, recipe.label_smoothing)  # mean
-    # the gradient of the sum is N times that of the mean
-    grad_logits = cross_entropy_backward(
-        float(len(x)), logits, labels, recipe.label_smoothing
-    )
-    find_gradients: Any = network.backward  # with options of its own
-    grads = find_gradients(
-        grad_logits, cache, params, config, reuse=cache, frozen=frozen
-    )
+    part = parallel.part(state.batch, len(x))
+    with parallel.statistics(part):  # of batch norm
+        logits, running, cache = network.forward(params, state.running, x, config)
+        loss = cross_entropy(logits, labels, recipe.label_smoothing)  # mean
+        begun = parallel.begin(part, loss, count_correct(logits, labels))
+        # the gradient of the sum is N times that of the mean
+        grad_logits = cross_entropy_backward(
+            part.images * part.share, logits, labels, recipe.label_smoothing
+        )
+        find_gradients: Any = network.backward  # with options of its own
+        grads = find_gradients(
+            grad_logits, cache, params, config, reuse=cache, frozen=frozen
+        )
+    loss, correct, grads, running = parallel.finish(part, begun, grads, running, params)
     grad_norm = check_step(loss, grads)
     share = lr / recipe.lr  # falls from 1 to 0
     decay = DECAY * recipe.batch_size
@@ -138,7 +144,7 @@ def training_step(
             nesterov=True,
         )
     state.running = running
-    return StepResult(loss, count_correct(logits, labels), grad_norm, grads)
+    return StepResult(loss, correct, grad_norm, grads, part.images)
 
 
 def six_views(

@@ -14,11 +14,17 @@ import click
 import numpy as np
 
 from odyssey.cli.data_options import load_data
-from odyssey.cli.init_option import begun
 from odyssey.cli.model_options import (
     check_image_shape,
     chosen_config,
     recipe_options,
+)
+from odyssey.cli.rank_options import data_parallel
+from odyssey.cli.run_start import (
+    begin_together,
+    begun_together,
+    open_folder,
+    say_ranks,
 )
 from odyssey.cli.train import (
     check_recompute,
@@ -28,14 +34,14 @@ from odyssey.cli.train import (
 )
 from odyssey.data.dataset import Dataset
 from odyssey.data.sets import make_train_loader
+from odyssey.distributed.evaluation import batches_of_rank
+from odyssey.distributed.ranks import ALONE, Ranks
 from odyssey.errors import REMEDIES, Interrupted
 from odyssey.output import say
 from odyssey.series.results import mean_and_deviation, read_epochs
 from odyssey.training.keepsakes import write_json
 from odyssey.training.loop import Trainer
 from odyssey.training.recipe import Recipe, data_digest
-from odyssey.training.resume import begin
-from odyssey.training.run_folder import RunFolder
 from odyssey.training.signals import StopFlag, StopRequested
 from odyssey.training.state import TrainingState
 from odyssey.weights.files import atomic_write_text, make_directory
@@ -64,21 +70,25 @@ class Result(NamedTuple):
     steps: int
 
 
-def train_seeds(options: SimpleNamespace, stop: StopFlag) -> None:
+def train_seeds(options: SimpleNamespace, stop: StopFlag, ranks: Ranks = ALONE) -> None:
     """Train with each seed, and print and write the table of the finished runs."""
     check_recompute(NETWORK, options.recompute)
     options.randaugment = (0, 0)
     folder = Path(options.weights_dir)
-    make_directory(folder)
+    if ranks.first:
+        make_directory(folder)
     results: list[Result] = []
     with advice():
         for seed in range(options.seed, options.seed + options.seeds):
             options.seed = seed
-            if (result := train_one(options, folder / f"seed{seed}", stop)) is None:
+            if (
+                result := train_one(options, folder / f"seed{seed}", stop, ranks)
+            ) is None:
                 say(f"seed {seed}: stopped after --max-steps")
                 continue
             results.append(result)
-            write_table(results, folder)
+            if ranks.first:
+                write_table(results, folder)
     if results:
         say("\n" + "\n".join("  ".join(row) for row in aligned(table(results))))
 
@@ -95,7 +105,9 @@ def advice() -> Iterator[None]:
         REMEDIES.update(before)
 
 
-def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | None:
+def train_one(
+    options: SimpleNamespace, path: Path, stop: StopFlag, ranks: Ranks = ALONE
+) -> Result | None:
     """Begin, continue or find finished the run of a seed; None if it is not finished.
 
     Raises
@@ -127,19 +139,23 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
         pad_mode=recipe.pad_mode,
         flip=recipe.flip,
         **normalization_of(data),
-    )
+    ).part_of(ranks.rank, ranks.size)
     step = partial(
         speedrun.training_step,
         config=config,
         recipe=recipe,
         whitening_steps=speedrun.WHITENING_EPOCHS * loader.num_batches,
     )
-    with RunFolder(path) as folder:
+    with open_folder(ranks, path) as folder:
         params, running = NETWORK.initialize(config, recipe.seed)
         params["whiten_kernel"] = speedrun.whitening_kernel(images, data.mean, data.std)
-        recipe = begun(NETWORK, config, recipe, (params, running), options, path)
-        state = TrainingState.fresh(params, running)
-        checkpoint = begin(
+        tensors = params, running
+        recipe = begun_together(
+            ranks, NETWORK, config, recipe, tensors, options, folder
+        )
+        state = TrainingState.fresh(*tensors)
+        checkpoint = begin_together(
+            ranks,
             folder,
             state,
             recipe,
@@ -161,19 +177,21 @@ def train_one(options: SimpleNamespace, path: Path, stop: StopFlag) -> Result | 
             step=step,
             loader=loader,
             stop=stop,
+            parallel=data_parallel(ranks, loader, options),
             evaluation_batch=EVALUATION_BATCH,
         )
         sizes = len(labels), held_out
         say(f"seed {recipe.seed}, {header(NETWORK, recipe, config, state, *sizes)}")
+        say_ranks(ranks)
         trainer.run()
         if state.epoch < recipe.epochs:
             return None
         try:
             seen = views(trainer)
         except StopRequested:
-            assert stop.signum is not None  # it caused StopRequested
+            assert trainer.stop.signum is not None  # it caused StopRequested
             kept = f"the run in {path} is trained, --resume evaluates it"
-            raise Interrupted(stop.signum, kept) from None
+            raise Interrupted(trainer.stop.signum, kept) from None
     rows = read_epochs(path)
     seconds = sum(
         loader.num_batches * recipe.batch_size / row["images_per_second"]
@@ -211,22 +229,23 @@ def make_recipe(
 def views(trainer: Trainer) -> dict[str, dict[str, float]]:
     """Return the accuracies by set and view; they are kept in the run's folder."""
     state, loaders = trainer.state, trainer.evaluated
-    kept = trainer.folder.path / VIEWS_FILE
-    if kept.exists():
-        found = json.loads(kept.read_text())
+    kept, ranks = trainer.folder.path / VIEWS_FILE, trainer.ranks
+    if ranks.from_first(kept.exists()):
+        found = ranks.from_first(json.loads(kept.read_text()) if ranks.first else None)
         if found.pop("step", None) == state.step and found.keys() == loaders.keys():
             return found
     predict = trainer.model.predictor(state)
     found = {}
     for name, loader in loaders.items():
-        correct, total = dict.fromkeys(VIEWS, 0), 0
-        for x, labels in loader.epoch(0):
-            trainer.stop.check()
-            for view, logits in speedrun.six_views(predict, x).items():
-                correct[view] += int(np.count_nonzero(logits.argmax(1) == labels))
-            total += len(labels)
-        found[name] = {view: count / total for view, count in correct.items()}
-    write_json(kept, {"step": state.step, **found})
+        correct = np.zeros(len(VIEWS), np.int64)
+        for x, labels in batches_of_rank(loader, ranks, trainer.check_stop):
+            logits = speedrun.six_views(predict, x)
+            for view, kind in enumerate(VIEWS):
+                correct[view] += np.count_nonzero(logits[kind].argmax(1) == labels)
+        every = ranks.gather(correct).sum(axis=0) / loader.num_images
+        found[name] = dict(zip(VIEWS, every.tolist(), strict=True))
+    if ranks.first:
+        write_json(kept, {"step": state.step, **found})
     return found
 
 

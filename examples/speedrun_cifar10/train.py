@@ -28,7 +28,9 @@ from odyssey.cli.option import DATA, LOGGING, debug_option, option, with_options
 from odyssey.cli.option_types import WholeNumber
 from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
+from odyssey.cli.rank_options import rank_options
 from odyssey.cli.run_options import run_options
+from odyssey.distributed.join import join
 from odyssey.output import goes_on_unheard
 from odyssey.training.signals import StopFlag
 from speedrun_cifar10 import recipe as speedrun
@@ -68,6 +70,7 @@ from speedrun_cifar10.runs import train_seeds
 @dataset_options  # --dataset, --data-dir
 @subset_options  # --limit-train, --limit-test, --val-split
 @run_options("speedrun_weights")  # --weights-dir, --resume, --overwrite ...
+@rank_options  # --sync-batch-norm ...
 @option(
     "--log-interval",
     group=LOGGING,
@@ -97,8 +100,8 @@ def main(debug: bool, **options: Any) -> None:
     """  # noqa: D301  (click wants the backspace itself)
     if options["resume"] and options["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other.")
-    with goes_on_unheard(), exit_statuses(debug), StopFlag() as stop:
-        train_seeds(SimpleNamespace(**options), stop)
+    with goes_on_unheard(), exit_statuses(debug, ranks=True), StopFlag() as stop:
+        train_seeds(SimpleNamespace(**options), stop, join())
 
 
 if __name__ == "__main__":

@@ -11,10 +11,13 @@ import numpy as np
 
 import odyssey
 from odyssey.cli.init_option import begun
+from odyssey.distributed import placement
 from odyssey.distributed.agreement import refuse_other_setup, share_state
 from odyssey.distributed.ranks import Ranks
+from odyssey.errors import warn
 from odyssey.layers.context import Tensors
 from odyssey.network import Config, Network
+from odyssey.output import say
 from odyssey.training.recipe import Recipe
 from odyssey.training.resume import begin
 from odyssey.training.run_folder import RunFolder
@@ -63,6 +66,15 @@ def begin_together(
     checkpoint = ranks.from_first(checkpoint)
     share_state(ranks, state)
     return checkpoint
+
+
+def say_ranks(ranks: Ranks) -> None:
+    """Print where the ranks run, with how many threads each.  Collective."""
+    if ranks.size > 1:
+        line, warning = placement.summary(ranks, numba.get_num_threads())
+        say(line)
+        if warning:
+            warn(warning)
 
 
 def _setup(recipe: Recipe) -> dict[str, str]:

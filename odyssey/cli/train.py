@@ -39,7 +39,12 @@ from odyssey.cli.precision_option import precision_option
 from odyssey.cli.program import exit_statuses, threads_option
 from odyssey.cli.rank_options import data_parallel, rank_options
 from odyssey.cli.run_options import run_options
-from odyssey.cli.run_start import begin_together, begun_together, open_folder
+from odyssey.cli.run_start import (
+    begin_together,
+    begun_together,
+    open_folder,
+    say_ranks,
+)
 from odyssey.cli.update_options import update_options
 from odyssey.data.dataset import Dataset
 from odyssey.data.loader import BatchLoader
@@ -176,6 +181,7 @@ def train(
         click.echo(
             header(network, recipe, config, state, len(data.train_labels), held_out)
         )
+        say_ranks(ranks)
         trainer.run()
         click.echo(f"weights are in {folder.path}")
         place = "--weights-dir", str(folder.path)
@@ -323,7 +329,7 @@ def train_program(example: Example) -> click.Command:
     def main(debug: bool, **options: Any) -> None:
         if options["resume"] and options["overwrite"]:
             raise click.UsageError("--resume and --overwrite exclude each other.")
-        with goes_on_unheard(), exit_statuses(debug), StopFlag() as stop:
+        with goes_on_unheard(), exit_statuses(debug, ranks=True), StopFlag() as stop:
             train(example, SimpleNamespace(**options), stop, join())
 
     return main

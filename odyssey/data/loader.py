@@ -155,6 +155,11 @@ class BatchLoader:
         part._rank, part._size = rank, size
         return part
 
+    @property
+    def num_images(self) -> int:
+        """Number of images of the set, on all ranks together."""
+        return len(self._labels)
+
     def images_in(self, batch: int) -> int:
         """Return how many images a batch has, on all ranks together."""
         left = len(self._labels) - batch * self._batch_size

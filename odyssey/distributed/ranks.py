@@ -34,8 +34,6 @@ class Ranks:
         self.comm = comm
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
-        #: Whether this is the first rank of its machine, which compiles for the others.
-        self.first_of_node = comm is None or _node(comm).Get_rank() == 0
 
     @property
     def first(self) -> bool:
@@ -116,13 +114,6 @@ class Ranks:
         request = self.comm.Ibarrier()
         while not request.Test():
             time.sleep(PATIENCE)
-
-
-def _node(comm: Any) -> Any:
-    """Return the communicator of the ranks on this machine."""
-    from mpi4py import MPI
-
-    return comm.Split_type(MPI.COMM_TYPE_SHARED)
 
 
 def _in_place() -> Any:

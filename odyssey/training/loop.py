@@ -23,6 +23,7 @@ from odyssey.data.loader import BatchLoader
 from odyssey.distributed.agreement import AgreedStop, refuse_different
 from odyssey.distributed.data_parallel import SOLO, DataParallel
 from odyssey.distributed.evaluation import evaluate_together
+from odyssey.distributed.placement import first_of_machine
 from odyssey.errors import Interrupted, NonFiniteError, os_reason, remedy, warn
 from odyssey.output import goes_on_unheard, say
 from odyssey.training.clock import Stopwatch
@@ -159,9 +160,10 @@ class Trainer:
         """
         x, labels = next(self.train.epoch(0))
         args = self.model, self.state, x, labels, self.recipe.lr
-        line = ready_kernels(*args) if self.ranks.first_of_node else ""
+        compiles = first_of_machine(self.ranks)
+        line = ready_kernels(*args) if compiles else ""
         self.ranks.wait()
-        if not self.ranks.first_of_node:
+        if not compiles:
             line = ready_kernels(*args)
         self.ranks.wait()
         return line
@@ -188,7 +190,7 @@ class Trainer:
     def train_epoch(self) -> None:
         """Train on the epoch's remaining batches, at most up to ``max_steps``."""
         state = self.state
-        self.stop.check()
+        self.check_stop()
         self.progress.begin_epoch(state.epoch + 1, state.batch)
         watch = Stopwatch()
         for x, labels in self.train.epoch(state.epoch, start_batch=state.batch):
@@ -276,13 +278,19 @@ class Trainer:
         predict = self.model.predictor(self.state)
         if self._agreed:
             return {
-                name: evaluate_together(predict, loader, self.ranks, self._agreed)
+                name: evaluate_together(predict, loader, self.ranks, self.check_stop)
                 for name, loader in self.evaluated.items()
             }
         return {
             name: evaluate(predict, loader.epoch(0), before_batch=self.stop.check)
             for name, loader in self.evaluated.items()
         }
+
+    def check_stop(self) -> None:
+        """Raise `StopRequested` after a signal, on all ranks at once.  Collective."""
+        if self._agreed:
+            self._agreed.ask_all()
+        self.stop.check()
 
     def _tell_what_was_missed(self) -> None:
         """Pass the newest epoch to observers that an earlier session did not reach."""
