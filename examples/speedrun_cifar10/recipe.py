@@ -117,9 +117,10 @@ def training_step(
             part.images * part.share, logits, labels, recipe.label_smoothing
         )
         find_gradients: Any = network.backward  # with options of its own
-        grads = find_gradients(
-            grad_logits, cache, params, config, reuse=cache, frozen=frozen
-        )
+        with parallel.sending(part, params):
+            grads = find_gradients(
+                grad_logits, cache, params, config, reuse=cache, frozen=frozen
+            )
     loss, correct, grads, running = parallel.finish(part, begun, grads, running, params)
     grad_norm = check_step(loss, grads)
     share = lr / recipe.lr  # falls from 1 to 0

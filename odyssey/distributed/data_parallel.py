@@ -30,6 +30,7 @@ from odyssey.distributed.gradients import GradientSum
 from odyssey.distributed.ranks import ALONE, Ranks
 from odyssey.distributed.rows import rows_of
 from odyssey.distributed.wire import ordered_sum_inplace
+from odyssey.layers.context import receiving
 from odyssey.layers.synchronized import synchronized
 
 Tensors = dict[str, np.ndarray]
@@ -132,6 +133,19 @@ class DataParallel:
             return contextlib.nullcontext()
         return synchronized(self._gather)
 
+    def sending(
+        self, part: Part, params: Tensors
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Return the context of a backward whose gradients are summed meanwhile."""
+        if self.ranks.size == 1 or not part.share:
+            return contextlib.nullcontext()
+        return receiving(self._sum_of(params).put)
+
+    def _sum_of(self, params: Tensors) -> GradientSum:
+        if self._sum is None:
+            self._sum = GradientSum(self.ranks, params, **self._options)
+        return self._sum
+
     def begin(
         self, part: Part, loss: float, correct: float
     ) -> Callable[[], tuple[float, float]]:
@@ -168,11 +182,9 @@ class DataParallel:
         if self.ranks.size == 1:
             return Totals(*begun(), grads, running)
         start = time.perf_counter()
-        if self._sum is None:
-            self._sum = GradientSum(self.ranks, params, **self._options)
-        if part.whole and not part.share:
+        if not part.share:  # only rank 0's count
             grads = {name: np.zeros_like(grad) for name, grad in grads.items()}
-        grads = self._sum.finish(grads)
+        grads = self._sum_of(params).finish(grads)
         if running and not (self._sync and not part.whole):
             running = self._mean(part, running)
         totals = Totals(*begun(), grads, running)

@@ -8,7 +8,8 @@ buckets: flat, contiguous, and small, because MPI keeps copies of what it sums.
     |conv1 | bn1 |  |s1b1_conv1 | s1b1_bn1 |  | ... fc_weights | fc_bias |
 
 A backward finds the gradients from the last bucket to the first.  With ``overlap`` the
-sum of a bucket begins when its last gradient is found, while the backward goes on.  MPI
+sum of a bucket begins when its last gradient is found and later buckets have begun,
+while the backward goes on: so the order is the same on all ranks, as MPI demands.  MPI
 makes progress only when it is called, so each new gradient also asks after the sums
 that have begun.
 """
@@ -22,7 +23,7 @@ from odyssey.distributed.ranks import Ranks
 from odyssey.distributed.wire import FLOAT32, ordered_sum_inplace
 from odyssey.layout import memory_order
 
-#: Bytes of a bucket from which on the next parameter begins another.
+#: Bytes of a bucket.
 BUCKET_BYTES = 4 << 20
 
 Tensors = dict[str, np.ndarray]
@@ -47,6 +48,7 @@ class GradientSum:
         MPI; bf16 always does
     overlap : begin to sum a bucket while the backward goes on; not where the order of
         the sums is ours
+    bucket_bytes : of a bucket, from which on the next parameter begins another
     """
 
     def __init__(
@@ -66,7 +68,6 @@ class GradientSum:
         self.block = np.empty(sum(param.size for param in params.values()), dtype)
         self.views: Tensors = {}
         self.buckets = list(self._lay_out(params, bucket_bytes))
-        self._bucket_of = {name: b for b in self.buckets for name in b.names}
         self._begin()
 
     def put(self, name: str, grad: np.ndarray) -> np.ndarray:
@@ -75,9 +76,7 @@ class GradientSum:
         np.copyto(view, grad)
         self._missing.remove(name)
         if self.overlap:
-            bucket = self._bucket_of[name]
-            if bucket.names.isdisjoint(self._missing):
-                self._requests.append(self.ranks.begin_sum(bucket.numbers))
+            self._begin_sums()
             for request in self._requests:
                 request.Test()
         return view
@@ -92,23 +91,29 @@ class GradientSum:
             self.put(name, grads[name])
         for name in self._missing:  # of parameters that are not trained
             self.views[name][...] = 0
+        self._missing.clear()
         if self.ordered:
             ordered_sum_inplace(self.block, self.ranks, self.wire)
         elif self.overlap:
-            for bucket in self.buckets:  # those that miss a gradient have not begun
-                if not bucket.names.isdisjoint(self._missing):
-                    self._requests.append(self.ranks.begin_sum(bucket.numbers))
+            self._begin_sums()
             for request in self._requests:
                 request.Wait()
         else:
-            for bucket in self.buckets:
+            for bucket in reversed(self.buckets):
                 self.ranks.sum_inplace(bucket.numbers)
         self._begin()
         return {name: self.views[name] for name in grads}
 
     def _begin(self) -> None:
         self._missing = set(self.views)
+        self._waiting = list(self.buckets)  # to be summed, the next one last
         self._requests: list[Any] = []
+
+    def _begin_sums(self) -> None:
+        """Begin the sums of buckets that are complete, in their order."""
+        while self._waiting and self._waiting[-1].names.isdisjoint(self._missing):
+            bucket = self._waiting.pop()
+            self._requests.append(self.ranks.begin_sum(bucket.numbers))
 
     def _lay_out(
         self, params: Mapping[str, np.ndarray], bucket_bytes: int

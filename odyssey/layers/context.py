@@ -2,7 +2,8 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -81,17 +82,43 @@ class Context:
         return dropout(ones, drop_path, self.rng)[1]
 
 
+#: Takes a gradient by its parameter's name, and returns the array to keep of it.
+Receiver = Callable[[str, np.ndarray], np.ndarray]
+
+_receiver: ContextVar[Receiver | None] = ContextVar("receiver", default=None)
+
+
+@contextlib.contextmanager
+def receiving(receiver: Receiver) -> Iterator[None]:
+    """Pass each gradient to ``receiver`` as soon as a backward within has found it.
+
+    So that it can be sent to other processes while the backward goes on.
+    """
+    token = _receiver.set(receiver)
+    try:
+        yield
+    finally:
+        _receiver.reset(token)
+
+
 class Gradients(dict[str, np.ndarray]):
     """The gradients of the parameters, by name.
 
     ``overwrites_caches`` lets backwards write gradients over arrays of their caches
-    that nothing needs after them.
+    that nothing needs after them.  Within `receiving` what is kept of a gradient is
+    what the receiver returns.
     """
 
     def __init__(self, params: Tensors) -> None:
         super().__init__()
         self.params = params
         self.overwrites_caches = False
+        self._receiver = _receiver.get()
+
+    def __setitem__(self, name: str, grad: np.ndarray) -> None:
+        if self._receiver is not None:
+            grad = self._receiver(name, grad)
+        super().__setitem__(name, grad)
 
     @contextlib.contextmanager
     def overwriting(self, caches: bool) -> Iterator[None]:

@@ -69,7 +69,8 @@ def training_step(
         begun = parallel.begin(part, loss, count_correct(logits, labels))
 
         grad_logits = cross_entropy_backward(part.share, logits, labels, smoothing)
-        grads = network.run_backward(grad_logits, cache, params, config)
+        with parallel.sending(part, params):
+            grads = network.run_backward(grad_logits, cache, params, config)
     loss, correct, grads, running = parallel.finish(part, begun, grads, running, params)
     if reduce is not None:
         reduce(grads)
