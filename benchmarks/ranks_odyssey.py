@@ -39,7 +39,7 @@ def batch_of(arrays, ranks):
 @click.option("--threads", default=1)
 @click.option("--steps", default=12)
 @click.option("--warmup", default=3, help="Steps before, which are not timed.")
-@click.option("--overlap/--no-overlap", default=False)
+@click.option("--overlap/--no-overlap", default=True)
 @click.option("--sync-batch-norm", is_flag=True)
 @click.option("--ordered", is_flag=True)
 @click.option("--wire", default="float32")

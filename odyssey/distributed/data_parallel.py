@@ -92,7 +92,7 @@ class DataParallel:
     news : called at each step, returns numbers, at most `NEWS`, that all ranks should
         know after it
     told : (size, NEWS) what ``news`` returned on each rank at the newest step
-    seconds : that this rank has spent in sums and gathers so far
+    seconds : that this rank has spent in sums and gathers so far, and waiting there
     """
 
     NEWS = 2
@@ -139,7 +139,15 @@ class DataParallel:
         """Return the context of a backward whose gradients are summed meanwhile."""
         if self.ranks.size == 1 or not part.share:
             return contextlib.nullcontext()
-        return receiving(self._sum_of(params).put)
+        gradient_sum = self._sum_of(params)
+
+        def put(name: str, grad: np.ndarray) -> np.ndarray:
+            start = time.perf_counter()
+            kept = gradient_sum.put(name, grad)
+            self.seconds += time.perf_counter() - start
+            return kept
+
+        return receiving(put)
 
     def _sum_of(self, params: Tensors) -> GradientSum:
         if self._sum is None:

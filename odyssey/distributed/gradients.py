@@ -58,7 +58,7 @@ class GradientSum:
         *,
         wire: str = FLOAT32,
         ordered: bool = False,
-        overlap: bool = False,
+        overlap: bool = True,
         bucket_bytes: int = BUCKET_BYTES,
     ) -> None:
         self.ranks, self.wire = ranks, wire

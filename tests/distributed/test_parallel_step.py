@@ -89,7 +89,7 @@ def close(found, expected, error):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(
     ("size", "options"),
-    [(2, {}), (3, {}), (3, {"ordered": True}), (3, {"overlap": True})],
+    [(2, {}), (3, {}), (3, {"ordered": True}), (3, {"overlap": False})],
 )
 def test_steps_are_those_of_one_process_in_float64(size, name, options):
     network, config = NETWORKS[name]
