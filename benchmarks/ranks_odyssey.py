@@ -8,14 +8,13 @@ ranks, and each rank's peak memory in MiB.
 """
 
 import json
-import resource
 import time
 from functools import partial
 
 import click
 import numba
 import numpy as np
-from measuring import tensors
+from measuring import peak_memory_mib, tensors
 from odyssey_model import model_inputs
 from resnet18_cifar10.example import EXAMPLE
 
@@ -69,8 +68,7 @@ def main(batch, threads, steps, warmup, bucket_kib, width, **options):
         losses.append(step(state, x, labels, 0.01).loss)
         seconds.append(time.perf_counter() - start)
     in_sums = parallel.seconds - in_sums
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    memory = ranks.gather_objects(kib / 1024)
+    memory = ranks.gather_objects(peak_memory_mib())
     if ranks.first:
         timed = seconds[warmup:]
         share = in_sums / sum(timed)

@@ -8,7 +8,6 @@ are those of `ranks_odyssey.py`, and so is the JSON that rank 0 prints.
 
 import json
 import os
-import resource
 import time
 
 import click
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from measuring import tensors
+from measuring import peak_memory_mib, tensors
 from odyssey_model import CONFIG, model_inputs
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -50,7 +49,7 @@ def work(rank, ranks, port, batch, threads, steps, warmup):
         optimizer.step()
         losses.append(loss.item() * len(labels) / batch)
         seconds.append(time.perf_counter() - start)
-    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    mib = peak_memory_mib()
     every = [(losses, mib)]
     if ranks > 1:
         every = [None] * ranks
