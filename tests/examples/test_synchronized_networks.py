@@ -7,11 +7,12 @@ import pytest
 from family import KINDS, drawn
 from op_checks import nerr
 from resnet18_cifar10.example import NETWORK
-from simulated_ranks import SimulatedRanks
 from speedrun_cifar10.architecture import SpeedrunConfig
 from speedrun_cifar10.example import NETWORK as SPEEDRUN
+from threads_as_ranks import on_ranks
 from vgg16_cifar10.model import EXAMPLE as VGG
 
+from odyssey.distributed.data_parallel import Part, RowsOfBatch
 from odyssey.layers.synchronized import synchronized
 from odyssey.ops.loss import cross_entropy, cross_entropy_backward
 from odyssey.optim import sgd_momentum_update_inplace
@@ -19,42 +20,40 @@ from odyssey.precision import in_precision
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-#: Networks with batch norm and without noise, which each image would need for itself.
-NORMED = [
-    name for name, config in KINDS.items() if config.normalize and not config.drop_path
-]
+NORMED = [name for name, config in KINDS.items() if config.normalize]
+SEED = 9  # of stochastic depth and dropout
 #: Images of the ranks: the last of three has one, which is one value in some layers.
 PARTS = [(3, 3), (3, 2, 1)]
 
 
-def step(network, config, params, state, x, labels, share=1.0, **options):
+def step(network, config, params, state, x, labels, rng=None, share=1.0, **options):
     """The loss of some rows, their logits, gradients, new state."""
-    logits, new, cache = network.run_training(params, state, x, config, None, **options)
+    rng = rng or np.random.default_rng(SEED)
+    logits, new, cache = network.run_training(params, state, x, config, rng, **options)
     loss = share * cross_entropy(logits, labels)
     grad_logits = cross_entropy_backward(share, logits, labels)
     return loss, logits, network.run_backward(grad_logits, cache, params, config), new
 
 
-def on_ranks(network, config, params, state, x, labels, images, sync=True, **options):
+def in_parts(network, config, params, state, x, labels, images, sync=True, **options):
     """What the ranks of so many images have together: as `step`."""
     ends = np.cumsum(images)
-    copied = dict(state)
 
-    def one(rank, gather):
-        rows = slice(ends[rank] - images[rank], ends[rank])
-        with synchronized(gather) if sync else contextlib.nullcontext():
-            share = images[rank] / len(x)
-            return step(
-                network, config, params, copied, x[rows], labels[rows], share, **options
-            )
+    def one(ranks):
+        rows = slice(ends[ranks.rank] - images[ranks.rank], ends[ranks.rank])
+        share = images[ranks.rank] / len(x)
+        part = Part(len(x), rows, share, False)
+        rng = RowsOfBatch(np.random.default_rng(SEED), part)
+        given = network, config, params, dict(state), x[rows], labels[rows], rng, share
+        with synchronized(ranks.gather) if sync else contextlib.nullcontext():
+            return *step(*given, **options), len(ranks.gathered)
 
-    ranks = SimulatedRanks(len(images))
-    losses, logits, grads, new = zip(*ranks.run(one), strict=True)
+    losses, logits, grads, new, times = zip(*on_ranks(len(images), one), strict=True)
     if sync:
         for name in new[0]:
             assert len({of_rank[name].tobytes() for of_rank in new}) == 1, name
     norms = sum(name.endswith("_running_mean") for name in state)
-    assert len(ranks.gathered) == 2 * norms * sync
+    assert set(times) == {2 * norms * sync}
     grads = {name: sum(of_rank[name] for of_rank in grads) for name in grads[0]}
     return sum(losses), np.concatenate(logits), grads, new[0]
 
@@ -72,18 +71,18 @@ def worst(got, want):
 @pytest.mark.parametrize("images", PARTS, ids=str)
 @pytest.mark.parametrize("kind", NORMED)
 def test_the_ranks_of_a_residual_network(kind, images, recompute):
-    config = KINDS[kind]
+    config = KINDS[kind]._replace(dropout=0.3 if "drop" in kind else 0)
     params, state, x, labels, _ = drawn(kind)
     given = NETWORK, config, params, state, x, labels
     want = step(*given)
-    got = on_ranks(*given, images, recompute=recompute)
+    got = in_parts(*given, images, recompute=recompute)
     assert worst(got, want)[0] <= 2e-12
 
 
 def test_without_synchronisation_they_compute_something_else():
     params, state, x, labels, _ = drawn("basic")
     given = NETWORK, KINDS["basic"], params, state, x, labels
-    got, want = on_ranks(*given, (3, 3), sync=False), step(*given)
+    got, want = in_parts(*given, (3, 3), sync=False), step(*given)
     assert abs(got[0] - want[0]) > 1e-3 * want[0]
     assert nerr(got[2]["conv1_kernel"], want[2]["conv1_kernel"]) > 0.1
 
@@ -94,7 +93,7 @@ def other(name, images=6):
         network, config = SPEEDRUN, SpeedrunConfig(width=3, num_classes=4)
     else:
         network = VGG.network
-        config = network.models["vgg16_bn"]._replace(width=2, num_classes=4, dropout=0)
+        config = network.models["vgg16_bn"]._replace(width=2, num_classes=4)
     rng = np.random.default_rng(5)
     params, state = network.initialize(config, 1)
     params, state = (
@@ -111,7 +110,7 @@ def other(name, images=6):
 @pytest.mark.parametrize("name", ["speedrun", "vgg16_bn"])
 def test_the_ranks_of_other_networks(name, images):
     given = other(name, sum(images))
-    assert worst(on_ranks(*given, images), step(*given))[0] <= 2e-12
+    assert worst(in_parts(*given, images), step(*given))[0] <= 2e-12
 
 
 def narrow(tensors):
@@ -126,9 +125,9 @@ def test_in_other_precisions(images, precision, bar):
     params, state, x, labels, _ = drawn("basic")
     network, x = in_precision(NETWORK, precision), x.astype(np.float32)
     given = network, KINDS["basic"], narrow(params), narrow(state), x, labels
-    assert worst(on_ranks(*given, images), step(*given))[0] <= bar
+    assert worst(in_parts(*given, images), step(*given))[0] <= bar
     if precision == "bf16":  # far from what it is without
-        got = on_ranks(*given, images, sync=False)
+        got = in_parts(*given, images, sync=False)
         assert worst(got, step(*given))[0] > 10 * bar
 
 
@@ -142,7 +141,7 @@ def test_twenty_steps_of_training():
         losses.append([])
         for _ in range(20):
             given = NETWORK, config, params, state, x, labels
-            loss, _, grads, state = on_ranks(*given, ranks) if ranks else step(*given)
+            loss, _, grads, state = in_parts(*given, ranks) if ranks else step(*given)
             for name, param in params.items():
                 sgd_momentum_update_inplace(
                     param, grads[name], velocities[name], 0.02, 0.9

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from simulated_ranks import SimulatedRanks
+from threads_as_ranks import on_ranks
 
 from odyssey.distributed.ranks import ALONE
 from odyssey.layers.blocks import run_blocks, run_blocks_backward
@@ -54,12 +54,12 @@ def step(x, g, layer=batch_norm):
 def test_ranks_compute_what_one_process_does(layer):
     out, grad_input, state, grads = step(X, G, layer)
 
-    def one(rank, gather):
-        with synchronized(gather):
-            return step(X[ROWS[rank]], G[ROWS[rank]], layer)
+    def one(ranks):
+        rows = ROWS[ranks.rank]
+        with synchronized(ranks.gather):
+            return *step(X[rows], G[rows], layer), ranks.gathered
 
-    ranks = SimulatedRanks(3)
-    outs, inputs, states, all_grads = zip(*ranks.run(one), strict=True)
+    outs, inputs, states, all_grads, told = zip(*on_ranks(3, one), strict=True)
     np.testing.assert_allclose(np.concatenate(outs), out, rtol=0, atol=1e-13)
     np.testing.assert_allclose(np.concatenate(inputs), grad_input, rtol=0, atol=1e-13)
     for name in STATE:
@@ -69,20 +69,19 @@ def test_ranks_compute_what_one_process_does(layer):
         total = sum(of_rank[name] for of_rank in all_grads)
         np.testing.assert_allclose(total, grads[name], rtol=1e-12)
     # once in the forward: count, mean, variance; once in the backward: two sums
-    assert [told.shape for told in ranks.gathered] == [(3, 1 + 2 * C), (3, 2 * C)]
-    assert {told.dtype for told in ranks.gathered} == {np.dtype(np.float64)}
-    assert ranks.gathered[0][:, 0].tolist() == [80, 20, 40]
+    assert [values.shape for values in told[0]] == [(3, 1 + 2 * C), (3, 2 * C)]
+    assert {values.dtype for values in told[0]} == {np.dtype(np.float64)}
+    assert told[0][0][:, 0].tolist() == [80, 20, 40]
 
 
 def test_without_it_each_rank_has_its_own_statistics():
     want = step(X[ROWS[0]], G[ROWS[0]])
 
-    def one(rank, gather):
-        return step(X[ROWS[rank]], G[ROWS[rank]])
+    def one(ranks):
+        return *step(X[ROWS[ranks.rank]], G[ROWS[ranks.rank]]), ranks.gathered
 
-    ranks = SimulatedRanks(3)
-    got = ranks.run(one)[0]
-    assert ranks.gathered == []
+    *got, told = on_ranks(3, one)[0]
+    assert told == []
     np.testing.assert_array_equal(got[0], want[0])
     assert np.abs(got[0] - step(X, G)[0][:4]).max() > 0.1
 
@@ -149,13 +148,14 @@ def test_what_is_run_once_more_tells_nothing_again():
     results, told = [], []
     for recompute in (False, True):
 
-        def one(rank, gather, recompute=recompute):
-            with synchronized(gather):
-                return run(X[ROWS[rank]], G[ROWS[rank]], recompute)
+        def one(ranks, recompute=recompute):
+            rows = ROWS[ranks.rank]
+            with synchronized(ranks.gather):
+                return run(X[rows], G[rows], recompute), ranks.gathered
 
-        ranks = SimulatedRanks(3)
-        results.append(ranks.run(one))
-        told.append(ranks.gathered)
+        found = on_ranks(3, one)
+        results.append([result for result, _ in found])
+        told.append(found[0][1])
     assert len(told[0]) == 6
     for one, other in zip(*told, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from op_checks import nerr
-from simulated_ranks import SimulatedRanks
+from threads_as_ranks import on_ranks
 
 from odyssey import reference
 from odyssey.gradcheck import gradcheck
@@ -58,10 +58,12 @@ def in_parts(g, x, gamma, beta, mean, var, images, addend=None, relu=False, **op
     addends = [None] * len(images) if addend is None else cut(addend, images)
     statistics = merged(xs)
 
-    def rank_of(rank, gather):
+    def one(ranks):
+        rank = ranks.rank
+
         def exchange(sums):
             assert sums.shape == (2, x.shape[1]) and sums.dtype == np.float64
-            return sum(gather(sums))
+            return sum(ranks.gather(sums))
 
         out, *running = batch_norm2d(
             xs[rank], gamma, beta, mean, var, statistics=statistics, relu=relu,
@@ -73,7 +75,7 @@ def in_parts(g, x, gamma, beta, mean, var, images, addend=None, relu=False, **op
         )  # fmt: skip
         return out, *running, *grads
 
-    columns = zip(*SimulatedRanks(len(images)).run(rank_of), strict=True)
+    columns = zip(*on_ranks(len(images), one), strict=True)
     out, means, variances, grad_input, grad_gamma, grad_beta = columns
     for ranks in (means, variances):  # each rank keeps the same ones
         assert len({array.tobytes() for array in ranks}) == 1
