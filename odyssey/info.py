@@ -14,6 +14,10 @@ from numba.core.registry import cpu_target
 import odyssey
 from odyssey import processor
 from odyssey.cpu_quota import cpu_quota
+from odyssey.distributed import placement
+from odyssey.distributed.join import join
+from odyssey.distributed.join import versions as mpi_versions
+from odyssey.distributed.placement import named, plural
 from odyssey.kernel_cache import settings
 from odyssey.threads import how_threads_wait, num_threads, process_cores
 
@@ -58,7 +62,7 @@ def environment() -> str:
 
 
 def collect() -> dict[str, Any]:
-    """Return all facts, as values that JSON can hold."""
+    """Return all facts, as values that JSON can hold; all ranks call it together."""
     from odyssey.kernels.elementwise import relu_forward
 
     x = np.zeros(1, np.float32)
@@ -90,7 +94,23 @@ def collect() -> dict[str, Any]:
         },
         "settings": {name: str(value) for name, value in settings().items()},
         "cache": {"folder": folder, "writable": _is_writable(folder)},
+        "mpi": _mpi(threads),
     }
+
+
+def _mpi(threads: int) -> dict[str, Any] | None:
+    """Return MPI's versions, and where each rank runs; None for a process alone."""
+    counts = join().gather_objects(threads)
+    if not placement.places():
+        return None
+    ranks = [
+        {"rank": rank, "host": place.host, "cpus": place.cpus, "threads": count}
+        for rank, (place, count) in enumerate(
+            zip(placement.places(), counts, strict=True)
+        )
+    ]
+    line = placement.described(placement.places(), counts)
+    return {**mpi_versions(), "summary": line, "ranks": ranks}
 
 
 def describe(known: dict[str, Any]) -> str:
@@ -119,8 +139,26 @@ def describe(known: dict[str, Any]) -> str:
         ("tiles (AMX)", tiles),
         ("code settings", ", ".join(unusual) or "all as usual"),
         ("kernel cache", folder),
+        *_rows_of_mpi(known["mpi"]),
     ]
     return "\n".join(f"{name:<16} {value}" for name, value in rows)
+
+
+def _rows_of_mpi(mpi: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if mpi is None:
+        return []
+    return [
+        ("MPI", f"{mpi['library']}, mpi4py {mpi['mpi4py']}"),
+        ("launcher", mpi["launcher"]),
+        ("ranks", mpi["summary"]),
+        *(
+            (
+                f"rank {of['rank']}",
+                f"{of['host']}, {named(of['cpus'])}, {plural(of['threads'], 'thread')}",
+            )
+            for of in mpi["ranks"]
+        ),
+    ]
 
 
 def _is_writable(folder: str | None) -> bool:

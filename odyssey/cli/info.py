@@ -28,6 +28,8 @@ _ENTRY = ("name", "dtype", "shape", "bytes")
 def main(path: str | None, as_json: bool, debug: bool) -> None:
     """Print versions, threads, BLAS and the kernels' cache folder; or a file's tensors.
 
+    Under mpiexec the MPI library and the CPUs of each rank are printed too.
+
     FILE is a file of PyTorch, safetensors or NumPy (.npz), whatever its name, or a
     folder of hex files.  Its tensors are listed with names, dtypes, shapes and bytes.
     The whole file is read and checked, and nothing in it is executed.
@@ -35,10 +37,11 @@ def main(path: str | None, as_json: bool, debug: bool) -> None:
     \b
     Examples:
       python -m odyssey info
+      mpiexec -n 2 python -m odyssey info
       python -m odyssey info resnet18.pth
       python -m odyssey info weights/ --json
     """  # noqa: D301  (click wants the backspace itself)
-    with exit_statuses(debug):
+    with exit_statuses(debug, ranks=True):
         if path is None:
             _print_environment(as_json)
             return

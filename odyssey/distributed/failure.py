@@ -2,10 +2,10 @@
 
 A rank that leaves while the others wait for it in a collective operation would let them
 wait forever, and so would ``MPI_Finalize``, which Python's end calls.  Therefore a rank
-that fails first finds out whether all others fail too, within a second.  If they do, as
-with a wrong option or a loss that is not finite, then rank 0 prints what all say, once,
-and all end with its status.  If not, then the rank prints its message and aborts the
-job: the launcher ends all ranks, with this rank's status.
+that fails first finds out whether all others fail too, within two seconds.  If they do,
+as with a wrong option or a loss that is not finite, then rank 0 prints what all say,
+once, and all end with its status.  If not, then the rank prints its message and aborts
+the job: the launcher ends all ranks, with this rank's status.
 
 `together` does this around a program.  `odyssey.cli.startup.run` uses it.
 """
@@ -26,7 +26,7 @@ from odyssey.errors import EXIT_FAILURE, ProgramError, one_line
 from odyssey.output import goes_on_unheard
 
 #: Seconds that a rank which has failed waits for the others to fail too.
-ALIKE = 1.0
+ALIKE = 2.0
 
 _comm: Any = None  # of all ranks, for failures alone
 _guarded = False
@@ -130,8 +130,10 @@ def _end(message: str, status: int) -> NoReturn:
         every = _comm.allgather((message, status))
         if launcher.speaks():
             _print(in_one([message for message, _ in every]))
-        _arrive()
-        if not launcher.speaks():  # a launcher may end all when the first has left
+        if _arrive():
+            # MPICH's mpiexec takes a rank that leaves before for one that has crashed.
+            sys.modules["mpi4py.MPI"].Finalize()
+        if not launcher.speaks():  # Open MPI's ends all when the first has left
             time.sleep(launcher.FORWARDING)
     sys.exit(every[0][1])
 

@@ -140,7 +140,7 @@ def described(places: Sequence[Place], threads: Sequence[int]) -> str:
         place = places[rank]
         if all(users[place.machine, cpu] == 1 for cpu in place.cpus):
             return threads[rank], f"{plural(len(place.cpus), 'CPU')} each"
-        cpus = f"CPU{'s' * (len(place.cpus) > 1)} {spans(place.cpus)}"
+        cpus = named(place.cpus)
         if len(cpus) > MOST_CHARACTERS:
             cpus = plural(len(place.cpus), "CPU")
         return threads[rank], f"{cpus} shared"
@@ -183,6 +183,11 @@ def oversubscribed(places: Sequence[Place], threads: Sequence[int]) -> str:
         f"{plural(cpus, 'CPU')} of {host}{more}, and wait for each other: "
         f"{fits} would be faster"
     )
+
+
+def named(cpus: Sequence[int]) -> str:
+    """Return CPUs as in "CPU 2" and "CPUs 0-3,8"."""
+    return f"CPU{'s' * (len(cpus) > 1)} {spans(cpus)}"
 
 
 def spans(numbers: Sequence[int]) -> str:
