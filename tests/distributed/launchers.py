@@ -48,10 +48,13 @@ class Launcher:
     name: str
     mpiexec: Path
     environ: dict[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()  # a command that starts the mpiexec
+    python: tuple[str, ...] = (sys.executable,)
 
     def command(self, ranks: int, *words: object) -> list[str]:
         """Return the command that starts a Python program on several ranks."""
-        return [str(self.mpiexec), "-n", str(ranks), sys.executable, *map(str, words)]
+        start = *self.before, str(self.mpiexec), "-n", str(ranks), *self.python
+        return [*start, *map(str, words)]
 
     def environment(self, **changed: str | None) -> dict[str, str]:
         """Return the environment of a job; None takes a variable away."""
