@@ -108,6 +108,14 @@ def share() -> int | None:
     return threads_of(_places)[_rank] if _places else None
 
 
+def first_of_machine(ranks: Ranks) -> bool:
+    """Return whether this rank is the first on its machine: it compiles for all."""
+    if not _places:
+        return True
+    machines = [place.machine for place in _places]
+    return machines.index(machines[ranks.rank]) == ranks.rank
+
+
 def summary(ranks: Ranks, threads: int) -> tuple[str, str]:
     """Return a line about the ranks' threads, and a warning, "" where all is well.
 

@@ -107,4 +107,15 @@ def test_this_process_and_nobody_else():
     assert set(place.cpus) == os.sched_getaffinity(0)
     assert place.machine
     assert placement.share() is None
+    assert placement.first_of_machine(ALONE)
     assert placement.summary(ALONE, 1) == ("", "")
+
+
+def test_the_first_rank_of_each_machine(monkeypatch):
+    machines = "aabab"
+    monkeypatch.setattr(placement, "_places", tuple(on(m, 0) for m in machines))
+    firsts = []
+    for rank in range(5):
+        ranks = type("Ranks", (), {"rank": rank})
+        firsts.append(placement.first_of_machine(ranks))
+    assert firsts == [True, False, True, False, False]
