@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,8 @@ def together() -> Iterator[None]:
         message, status = _told(error)
         if not status:
             raise
+        # ``error`` keeps the frames until then, and so the arrays of sums under way: else
+        # MPI would write into free memory (mpi4py's Iallreduce keeps neither array).
         _end(message, status)
     finally:
         _guarded = False
@@ -131,11 +134,23 @@ def _end(message: str, status: int) -> NoReturn:
         if launcher.speaks():
             _print(in_one([message for message, _ in every]))
         if _arrive():
-            # MPICH's mpiexec takes a rank that leaves before for one that has crashed.
-            sys.modules["mpi4py.MPI"].Finalize()
+            _finalize(every[0][1])
         if not launcher.speaks():  # Open MPI's ends all when the first has left
             time.sleep(launcher.FORWARDING)
     sys.exit(every[0][1])
+
+
+def _finalize(status: int) -> None:
+    """Finalize MPI, all ranks together; leave if that takes long.
+
+    MPICH's mpiexec takes a rank that leaves before for one that has crashed.  But what
+    a rank had begun to send or receive may never be finished.
+    """
+    late = threading.Timer(ALIKE, os._exit, (status,))
+    late.daemon = True
+    late.start()
+    sys.modules["mpi4py.MPI"].Finalize()
+    late.cancel()
 
 
 def _arrive() -> bool:

@@ -5,10 +5,13 @@ import signal
 import sys
 import time
 
+import numpy as np
+
 from odyssey.cli import startup
 
 startup.prepare()
 
+from odyssey.distributed import failure  # noqa: E402
 from odyssey.distributed.failure import Failure  # noqa: E402
 from odyssey.distributed.join import join  # noqa: E402
 from odyssey.training.signals import StopFlag, StopRequested  # noqa: E402
@@ -20,18 +23,21 @@ def wait(ranks):
 
 
 def one_raises(ranks):
+    failure.ALIKE = 0.5
     if ranks.rank == 1:
         raise RuntimeError("only here")
     wait(ranks)
 
 
 def one_exits(ranks):
+    failure.ALIKE = 0.5
     if ranks.rank == 0:
         raise Failure("Error: disk full", 5)
     wait(ranks)
 
 
 def one_raises_at_the_end(ranks):
+    failure.ALIKE = 0.5
     if ranks.rank == 1:
         raise RuntimeError("the others have ended")
 
@@ -39,6 +45,16 @@ def one_raises_at_the_end(ranks):
 def all_alike(ranks):
     print(f"rank {ranks.rank} prints")
     time.sleep(0.1 * ranks.rank)
+    raise Failure("Error: loss is NaN", 3)
+
+
+def all_alike_with_work_begun(ranks):
+    """Fail while sums are under way, into arrays that only this function holds."""
+    values = np.ones(1_000_000)
+    sums = [np.empty_like(values) for _ in range(2)]
+    work = [ranks.comm.Iallreduce(values, sums[0])]
+    if ranks.rank == 1:
+        work.append(ranks.comm.Iallreduce(values, sums[1]))
     raise Failure("Error: loss is NaN", 3)
 
 
@@ -53,12 +69,8 @@ def one_is_killed(ranks):
 
 
 def one_ends_late(ranks):
-    time.sleep(0.5 * ranks.rank)
-    if ranks.rank == 1:
-        print("not printed")
-    ranks.comm.Barrier()
-    time.sleep(1.0 * (ranks.rank == 0))
-    print("done", f"{time.process_time():.3f}")
+    time.sleep(0.5 * (ranks.rank == 0))
+    print(f"rank {ranks.rank} is done")
 
 
 def signalled(ranks):

@@ -29,6 +29,8 @@ def test_a_message_is_left_to_be_printed_once(of_two, capsys):
     with pytest.raises(Failure) as ended, exit_statuses(ranks=True):
         raise NonFiniteError("loss is nan")
     assert (ended.value.code, ended.value.message) == (3, "Error: loss is nan")
+    # Its frames keep the arrays into which MPI may still be writing.
+    assert ended.value.__context__.__traceback__ is not None
     with pytest.raises(Failure) as ended, exit_statuses(debug=True, ranks=True):
         raise NonFiniteError("loss is nan")
     assert ended.value.message.startswith("Traceback")
