@@ -15,7 +15,6 @@ import odyssey
 from odyssey import processor
 from odyssey.cpu_quota import cpu_quota
 from odyssey.distributed import placement
-from odyssey.distributed.join import join
 from odyssey.distributed.join import versions as mpi_versions
 from odyssey.distributed.placement import named, plural
 from odyssey.kernel_cache import settings
@@ -62,7 +61,7 @@ def environment() -> str:
 
 
 def collect() -> dict[str, Any]:
-    """Return all facts, as values that JSON can hold; all ranks call it together."""
+    """Return all facts, as values that JSON can hold."""
     from odyssey.kernels.elementwise import relu_forward
 
     x = np.zeros(1, np.float32)
@@ -94,22 +93,20 @@ def collect() -> dict[str, Any]:
         },
         "settings": {name: str(value) for name, value in settings().items()},
         "cache": {"folder": folder, "writable": _is_writable(folder)},
-        "mpi": _mpi(threads),
+        "mpi": _mpi(),
     }
 
 
-def _mpi(threads: int) -> dict[str, Any] | None:
+def _mpi() -> dict[str, Any] | None:
     """Return MPI's versions, and where each rank runs; None for a process alone."""
-    counts = join().gather_objects(threads)
-    if not placement.places():
+    places, counts = placement.places(), placement.threads()
+    if not places:
         return None
     ranks = [
         {"rank": rank, "host": place.host, "cpus": place.cpus, "threads": count}
-        for rank, (place, count) in enumerate(
-            zip(placement.places(), counts, strict=True)
-        )
+        for rank, (place, count) in enumerate(zip(places, counts, strict=True))
     ]
-    line = placement.described(placement.places(), counts)
+    line = placement.described(places, counts)
     return {**mpi_versions(), "summary": line, "ranks": ranks}
 
 

@@ -11,6 +11,8 @@ from odyssey.cli.command import Command
 from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import LOGGING, debug_option, option
 from odyssey.cli.program import exit_statuses
+from odyssey.distributed import placement
+from odyssey.distributed.join import join
 from odyssey.errors import one_line
 from odyssey.formats.tensor_file import TensorFile
 
@@ -113,6 +115,10 @@ def as_dict(file: TensorFile) -> dict[str, Any]:
 
 def _print_environment(as_json: bool) -> None:
     from odyssey.info import collect, describe
+    from odyssey.threads import num_threads
 
+    ranks = join()
+    if ranks.size > 1:
+        placement.summary(ranks, num_threads())  # so that each knows all threads
     known = collect()
     click.echo(json.dumps(known, indent=2) if as_json else describe(known))

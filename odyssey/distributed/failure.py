@@ -77,8 +77,8 @@ def together() -> Iterator[None]:
         message, status = _told(error)
         if not status:
             raise
-        # ``error`` keeps the frames until then, and so the arrays of sums under way: else
-        # MPI would write into free memory (mpi4py's Iallreduce keeps neither array).
+        # ``error`` keeps the frames until then, and with them arrays that MPI may still
+        # write into: mpi4py's Iallreduce does not keep them.
         _end(message, status)
     finally:
         _guarded = False

@@ -46,6 +46,7 @@ class Place(NamedTuple):
 
 
 _places: tuple[Place, ...] = ()
+_threads: tuple[int, ...] = ()  # that each rank uses
 _rank = 0
 
 
@@ -74,13 +75,19 @@ def _text(path: Path) -> str:
 
 def survey(ranks: Ranks) -> None:
     """Let all ranks know where each of them runs; collective, done by `join`."""
-    global _places, _rank
+    global _places, _rank, _threads
     _places, _rank = tuple(ranks.gather_objects(here())), ranks.rank
+    _threads = tuple(threads_of(_places))
 
 
 def places() -> tuple[Place, ...]:
     """Return where the ranks run, in their order; empty if this process is alone."""
     return _places
+
+
+def threads() -> tuple[int, ...]:
+    """Return how many threads each rank uses, or is due before `summary` was called."""
+    return _threads
 
 
 def threads_of(places: Sequence[Place]) -> list[int]:
@@ -126,10 +133,11 @@ def summary(ranks: Ranks, threads: int) -> tuple[str, str]:
     ranks : the ranks of the run
     threads : how many this rank uses
     """
+    global _threads
     if not _places:
         return "", ""
-    counts = ranks.gather_objects(threads)
-    return described(_places, counts), oversubscribed(_places, counts)
+    _threads = tuple(ranks.gather_objects(threads))
+    return described(_places, _threads), oversubscribed(_places, _threads)
 
 
 def described(places: Sequence[Place], threads: Sequence[int]) -> str:

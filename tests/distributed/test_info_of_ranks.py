@@ -6,6 +6,7 @@ import re
 import socket
 
 from odyssey import info
+from odyssey.distributed import placement
 
 
 def test_ranks_and_mpi_are_printed_once(launcher):
@@ -27,6 +28,16 @@ def test_ranks_and_mpi_are_printed_once(launcher):
         rf"^ranks +2 ranks on 1 host: {known['threads']} thread", text, re.M
     )
     assert re.search(rf"^rank 1 +{socket.gethostname()}, CPUs? [\d,-]+, ", text, re.M)
+
+
+def test_one_rank_can_tell_without_the_others(monkeypatch):
+    # as rank 0 does while it keeps the facts of a run
+    here = placement.here()
+    monkeypatch.setattr(placement, "_places", (here, here))
+    monkeypatch.setattr(placement, "_threads", (3, 1))
+    ranks = info.collect()["mpi"]["ranks"]
+    assert [rank["threads"] for rank in ranks] == [3, 1]
+    assert ranks[1]["cpus"] == here.cpus
 
 
 def test_a_process_alone_has_no_ranks():
