@@ -3,15 +3,19 @@
     python benchmarks/network/draw_model.py benchmarks/network/two_hosts.json \\
         --png docs/scaling.png
 
-The first panel is measured: steps of 2 ranks (points), with the model's lines.  The
-others are predicted: the efficiency of p nodes, each with ``--batch`` images a step,
-which is the images/s of all nodes over p times those of one.
+The first panel has all measured steps of 2 ranks, and what the model says of each;
+empty circles are of the networks that it was fitted on.  The others are predicted: the
+efficiency of p nodes, each with ``--batch`` images a step, which is the images/s of all
+nodes over p times those of one.  The lines and the table are for nodes that only send
+and receive; the shaded parts reach down to nodes whose processor also has to do what
+the delay lines do here.
 """
 
 from pathlib import Path
 
 import click
-from fit_model import fit, read
+import numpy as np
+from fit_model import WAYS, fit, read, step, without_delay_line
 from step_model import BF16, TOGETHER, Link, step_seconds, traffic
 
 from odyssey.report.figures import new_figure, png_bytes
@@ -64,62 +68,65 @@ def table(seconds, batch: int) -> str:
     return "\n".join(lines)
 
 
-def draw(points, found, seconds) -> bytes:
+def draw(points, found, seconds, slower) -> bytes:
     """Return the figure as PNG."""
     figure = new_figure(13)
+    kinds = list(KINDS)
     panels = figure.subplot_mosaic(
-        [["measured", *list(KINDS)[:2]], ["measured", *list(KINDS)[2:]]],
+        [["measured", *kinds[:2]], ["measured", *kinds[2:]]],
         width_ratios=[1.25, 1, 1],
     )
-    axes = panels["measured"]
-    axes.set_title("measured (points): 2 ranks, ResNet-18", fontsize=10)
-    delays = [10 ** (exponent / 20) for exponent in range(-22, 16)]  # ms
-    for number, gbit in enumerate(sorted({point.gbit for point in points})):
-        of = [point for point in points if point.gbit == gbit]
-        for kind, mark, style in (("", "o", "-"), ("bf16", "s", "--")):
-            way = BF16 if kind else TOGETHER
-            axes.plot(
-                [point.delay_ms for point in of],
-                [point.steps[64, kind] for point in of],
-                mark,
-                color=f"C{number}",
-                label=f"{gbit:g} Gbit/s{', bf16' if kind else ''}",
-            )
-            axes.plot(
-                delays,
-                [
-                    step_seconds(
-                        Link(of[0].link.rate, ms / 1e3),
-                        found,
-                        found.compute[64],
-                        way,
-                        traffic(64, way),
-                    )
-                    for ms in delays
-                ],
-                style,
-                color=f"C{number}",
-                linewidth=1,
-            )
-    axes.set(xscale="log", xlabel="delay, ms", ylabel="s a step", ylim=(0, None))
-    axes.legend(fontsize=8)
-    for kind in KINDS:
-        axes = panels[kind]
+    _draw_measured(panels["measured"], points, found)
+    for kind, axes in ((kind, panels[kind]) for kind in kinds):
         axes.set_title(f"predicted: {kind}", fontsize=10)
-        for gbit in GBIT:
-            found_ = [
-                seconds[kind, gbit, 1] / seconds[kind, gbit, nodes] for nodes in NODES
-            ]
-            axes.plot(NODES, found_, ".-", label=f"{gbit} Gbit/s")
+        for number, gbit in enumerate(GBIT):
+            shown, lower = (
+                [of[kind, gbit, 1] / of[kind, gbit, nodes] for nodes in NODES]
+                for of in (seconds, slower)
+            )
+            colour = f"C{number}"
+            axes.plot(NODES, shown, ".-", color=colour, label=f"{gbit} Gbit/s")
+            axes.fill_between(NODES, lower, shown, color=colour, alpha=0.1, lw=0)
         axes.set(xscale="log", ylim=(0, 1.05), xticks=NODES, xticklabels=NODES)
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    panels["synchronised, float32"].set_xlabel("nodes")
-    panels["synchronised, bf16"].set_xlabel("nodes")
-    panels["local statistics, float32"].set_ylabel("efficiency")
-    panels["synchronised, float32"].set_ylabel("efficiency")
-    panels["local statistics, float32"].legend(fontsize=8)
+    for kind in kinds[2:]:
+        panels[kind].set_xlabel("nodes")
+    for kind in kinds[::2]:
+        panels[kind].set_ylabel("efficiency")
+    panels[kinds[0]].legend(fontsize=8)
     return png_bytes(figure)
+
+
+def _draw_measured(axes, points, found) -> None:
+    """Draw what the model says over what was measured, for all steps of 2 ranks."""
+    axes.set_title("2 ranks: the model against measurements", fontsize=10)
+    ends = np.array([0.07, 1.4])
+    axes.fill_between(ends, 0.85 * ends, 1.15 * ends, color="0.9", label="within 15 %")
+    axes.plot(ends, ends, color="0.6", linewidth=1)
+    for number, kind in enumerate(WAYS):
+        for fitted in (True, False):
+            pairs = [
+                (seconds, step(point, found, width, name))
+                for point in points
+                for (width, name), seconds in point.steps.items()
+                if name == kind and point.fitted == fitted
+            ]
+            axes.plot(
+                *zip(*pairs, strict=True),
+                "o",
+                color=f"C{number}",
+                markersize=5,
+                fillstyle="none" if fitted else "full",
+                label=None if fitted else kind or "overlapped",
+            )
+    axes.plot([], [], "o", color="0.4", fillstyle="none", label="fitted on")
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+    axes.set(xlabel="measured, s a step", ylabel="model, s a step")
+    ticks = [0.1, 0.2, 0.5, 1.0]
+    axes.set(xticks=ticks, yticks=ticks, xticklabels=ticks, yticklabels=ticks)
+    axes.minorticks_off()
+    axes.legend(fontsize=8)
 
 
 @click.command(context_settings={"show_default": True})
@@ -132,10 +139,12 @@ def main(path: Path, compute: float, batch: int, delay: float, png: Path | None)
     """Print images/s and efficiency for 1 to 64 nodes, and draw them."""
     points = read(path)
     found = fit([point for point in points if point.fitted])
-    seconds = steps(found, compute, delay)
+    (free,) = read(path, shaped=False)
+    seconds = steps(without_delay_line(found, free), compute, delay)
     click.echo(table(seconds, batch))
     if png:
-        atomic_write_bytes(png, draw(points, found, seconds))
+        slower = steps(found, compute, delay)
+        atomic_write_bytes(png, draw(points, found, seconds, slower))
 
 
 if __name__ == "__main__":

@@ -61,25 +61,43 @@ class Point(NamedTuple):
         return (self.gbit, self.delay_ms) in FITTED
 
 
-def read(path: Path) -> list[Point]:
-    """Return the points of a file of measure_network.py, by rate and delay."""
-    points = []
-    for point in json.loads(path.read_text())["points"]:
-        found = point["measured"]
-        stream = found["stream"]
-        link = Link(stream["gbit_both_ways"] / 8e-9, stream["round_trip"] / 2)
-        gathers = tuple(s for n, s in found["sums"].items() if n.startswith("gather"))
-        sums = {
-            way: found["sums"][way] for way in (ONE_BY_ONE, TOGETHER, ORDERED, BF16)
-        }
-        steps = {}
-        for name, runs in found.items():
-            if name.startswith("width"):
-                width, _, kind = name.removeprefix("width ").partition(", ")
-                steps[int(width), kind] = statistics.median(runs["seconds"])
-        gbit, delay = point["gbit"], 1e3 * point["delay"]
-        points.append(Point(gbit, delay, link, gathers, sums, steps))
-    return sorted(points)
+def read(path: Path, shaped: bool = True) -> list[Point]:
+    """Return the points of a file of measure_network.py, by rate and delay.
+
+    ``shaped`` says whether those with a rate and a delay, or those without.
+    """
+    return sorted(
+        _point(point["gbit"], 1e3 * point["delay"], point["measured"])
+        for point in json.loads(path.read_text())["points"]
+        if bool(point["gbit"]) == shaped
+    )
+
+
+def _point(gbit: float, delay_ms: float, found: dict) -> Point:
+    stream, sums = found["stream"], found["sums"]
+    link = Link(stream["gbit_both_ways"] / 8e-9, stream["round_trip"] / 2)
+    gathers = tuple(s for name, s in sums.items() if name.startswith("gather"))
+    steps = {}
+    for name, runs in found.items():
+        if name.startswith("width"):
+            width, _, kind = name.removeprefix("width ").partition(", ")
+            steps[int(width), kind] = statistics.median(runs["seconds"])
+    sums = {way: sums[way] for way in (ONE_BY_ONE, TOGETHER, ORDERED, BF16)}
+    return Point(gbit, delay_ms, link, gathers, sums, steps)
+
+
+def without_delay_line(found: Parameters, free: Point) -> Parameters:
+    """Return the parameters of nodes that only send and receive.
+
+    The processor's time for a byte is that of ``free``, a cable without rate and delay:
+    the work of TCP and of the sums, but not that of the delay lines, which interrupt
+    the ranks here.
+    """
+    ways = {
+        way: line._replace(fixed=free.sums[way] / traffic(WIDTHS[-1], way).bytes)
+        for way, line in found.ways.items()
+    }
+    return found._replace(ways=ways, meanwhile=ways[TOGETHER].fixed)
 
 
 def line_of(fixed, delays, rest, seconds) -> Line:
@@ -120,7 +138,7 @@ def fit(points: list[Point]) -> Parameters:
 def _mean_rest(points, found, width, kinds) -> float:
     """Return the mean of the seconds of steps that the model does not explain."""
     return statistics.mean(
-        p.steps[width, kind] - _step(p, found, width, kind)
+        p.steps[width, kind] - step(p, found, width, kind)
         for p in points
         for kind in kinds
     )
@@ -137,14 +155,15 @@ def _with_hidden(points, found: Parameters, hidden: float) -> Parameters:
 def _squared_errors(points, found: Parameters, kind: str) -> float:
     """Return the sum of squared relative errors of steps of a kind."""
     errors = [
-        _step(p, found, width, kind) / p.steps[width, kind] - 1
+        step(p, found, width, kind) / p.steps[width, kind] - 1
         for p in points
         for width in WIDTHS
     ]
     return sum(error**2 for error in errors)
 
 
-def _step(point, found: Parameters, width: int, kind: str) -> float:
+def step(point: Point, found: Parameters, width: int, kind: str) -> float:
+    """Return the seconds of a measured step by the model."""
     way, compute = WAYS[kind], found.compute[width]
     synchronised = kind == SYNCHRONISED
     sent = traffic(width, way)
@@ -169,7 +188,7 @@ def compared(
             yield point, f"sums, {way}", seconds, said
         for (width, kind), seconds in sorted(point.steps.items(), reverse=True):
             name = f"step, width {width}{', ' if kind else ''}{kind}"
-            yield point, name, seconds, _step(point, found, width, kind)
+            yield point, name, seconds, step(point, found, width, kind)
 
 
 def parameters_text(found: Parameters) -> str:

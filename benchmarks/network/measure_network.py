@@ -131,8 +131,18 @@ def numbers(kind):
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--gbit", default=",".join(map(str, GBIT)), callback=numbers(float))
-@click.option("--delay", default=",".join(map(str, DELAYS)), callback=numbers(float))
+@click.option(
+    "--gbit",
+    default=",".join(map(str, GBIT)),
+    callback=numbers(float),
+    help="Rates; 0: what the machine can.",
+)
+@click.option(
+    "--delay",
+    default=",".join(map(str, DELAYS)),
+    callback=numbers(float),
+    help="Seconds in one direction.",
+)
 @click.option("--what", default="", help=f"Of stream; sums; {'; '.join(STEPS)}.")
 @click.option("--network", type=click.Choice(list(NETWORKS)), default="ucx")
 @click.option(
@@ -163,7 +173,7 @@ def main(gbit, delay, what, network, path):
                 kept = [{"gbit": rate, "delay": seconds, "measured": {}}]
                 report["points"] += kept
             found = kept[0]["measured"]
-            with hosts.two_hosts(rate, seconds):
+            with hosts.two_hosts(rate or None, seconds):
                 for item in map(str.strip, asked):
                     if item not in found:
                         found[item] = measure(item, NETWORKS[network])

@@ -34,7 +34,7 @@ def point_of(gbit, delay_ms):
         way: step_model.sum_seconds(link, KNOWN.ways[way], step_model.traffic(64, way))
         for way in WAYS_OF
     }
-    steps = {(w, kind): fit_model._step(point, KNOWN, w, kind)
+    steps = {(w, kind): fit_model.step(point, KNOWN, w, kind)
              for point in [Point(gbit, delay_ms, link, (), {}, {})]
              for w in WIDTHS for kind in WAYS}  # fmt: skip
     return Point(gbit, delay_ms, link, (delay_ms / 1e3,), sums, steps)
