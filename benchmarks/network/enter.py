@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Run a command in the network namespace of a host, as ssh would on the host.
 
-Hydra, the launcher of MPICH, calls it with the arguments of ssh, ``-x HOST COMMAND``,
-and so does that of Open MPI, ``HOST COMMAND``.
+Hydra, the launcher of MPICH, calls it with the arguments of ssh: ``-x HOST COMMAND``.
 """
 
 import os
