@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MPICH, OPEN_MPI = "MPICH", "Open MPI"
 
 #: Open MPI refuses root, and more ranks than CPUs, unless it is told.  And it begins in
-#: a third of a second rather than in 1.3 if it need not look for networks.
+#: a third of a second rather than in 1.3 if it is told to use memory alone.
 _OPEN_MPI = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
