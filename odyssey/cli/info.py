@@ -39,7 +39,6 @@ def main(path: str | None, as_json: bool, debug: bool) -> None:
     \b
     Examples:
       python -m odyssey info
-      mpiexec -n 2 python -m odyssey info
       python -m odyssey info resnet18.pth
       python -m odyssey info weights/ --json
     """  # noqa: D301  (click wants the backspace itself)

@@ -76,9 +76,10 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
     names = {"\x1b[2Jx": np.zeros(1), "two\nlines": np.zeros(1)}
     write_tensors(tmp_path / "x.safetensors", names, {"\x1b]0;title\7": "a\x1b[0m\nb"})
     lines = info(tmp_path / "x.safetensors").stdout.splitlines()
-    assert "\x1b" not in "".join(lines) and len(lines) == 7
+    assert "\x1b" not in "".join(lines) and len(lines) == 8
     assert lines[2].startswith(r"  \x1b[2Jx")
-    assert lines[4] == r"\x1b]0;title\x07: a\x1b[0m b"
+    assert lines[4] == "format: pt"
+    assert lines[5] == r"\x1b]0;title\x07: a\x1b[0m b"
 
 
 @pytest.mark.parametrize(
