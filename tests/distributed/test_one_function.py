@@ -1,0 +1,47 @@
+"""With synchronised batch norm any number of ranks computes the same function."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("one_function.py")
+
+
+@pytest.fixture(scope="session")
+def results(launcher):
+    done = launcher.run(3, PROGRAM)
+    assert (done.status, done.stderr) == (0, ""), done
+    return json.loads(done.stdout)
+
+
+def test_losses_of_20_steps_are_those_of_one_process(results):
+    expected, _ = results["1"]
+    assert len(expected) == 20 and len(set(expected)) == 20
+    for size in ("2", "3"):
+        np.testing.assert_allclose(results[size][0], expected, rtol=1e-5)
+
+
+def test_evaluations_of_split_batches_are_exact(results):
+    assert all(same for _, same in results.values())
+
+
+def test_sums_in_the_order_of_the_ranks_do_not_depend_on_buckets(results):
+    assert results["ordered"][0] == results["ordered again"][0]
+    np.testing.assert_allclose(results["ordered"][0], results["1"][0], rtol=1e-5)
+
+
+def test_gradients_in_bfloat16_give_other_losses_near_by(results):
+    error = np.abs(np.array(results["bf16"][0]) / results["1"][0] - 1)
+    assert 1e-6 < error.max() < 2e-2
+
+
+ORDERED = {}
+
+
+def test_sums_in_the_order_of_the_ranks_do_not_depend_on_the_library(results, launcher):
+    """The second launcher's losses are compared with the first's."""
+    for name, losses in ORDERED.items():
+        assert losses == results["ordered"][0], (name, launcher.name)
+    ORDERED[launcher.name] = results["ordered"][0]
