@@ -184,10 +184,13 @@ def command() -> list[str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return the facts of `odyssey.info` without paths."""
+    """Return the facts of `odyssey.info` without paths, and MPI's on several ranks."""
     known = collect()
     names = ("versions", "platform", "cpu", "simd", "vector_bytes", "cores", "threads")
-    return {name: known[name] for name in names}
+    facts = {name: known[name] for name in names}
+    if mpi := known["mpi"]:
+        facts["mpi"] = mpi | {"ranks": len(mpi["ranks"])}  # not where each runs
+    return facts
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -4,6 +4,7 @@ Batches have 16, 16 and 12 images; there are 9 steps.
 """
 
 import csv
+import json
 import re
 import signal
 import time
@@ -60,13 +61,16 @@ def finished(mpich, tmp_path_factory):
     lines = done.stdout.splitlines()
     assert lines[1].startswith("2 ranks on 1 host: 1 thread each (")
     assert sum(line.startswith("epoch 1/3, step 2/9:") for line in lines) == 1
+    (session,) = json.loads((folder / "environment.json").read_text())["sessions"]
+    assert session["mpi"]["ranks"] == 2
+    assert session["mpi"]["library"].startswith(mpich.name)
     return results(folder)
 
 
-def test_resumed_within_an_epoch_it_ends_in_the_same_bits(launcher, finished, tmp_path):
+def test_resumed_within_an_epoch_it_ends_in_the_same_bits(mpich, finished, tmp_path):
     folder = tmp_path / "run"
-    assert train(launcher, folder, 2, "--max-steps", 4).status == 0
-    done = train(launcher, folder, 2, "--resume")
+    assert train(mpich, folder, 2, "--max-steps", 4).status == 0
+    done = train(mpich, folder, 2, "--resume")
     assert (done.status, done.stderr) == (0, "")
     tensors, metrics = results(folder)
     assert tensors == finished[0]
@@ -101,7 +105,7 @@ def killed(launcher, folder, fault):
     assert done.status != 0
     assert since_fault(folder) < 5
     checkpoint = load_newest_checkpoint(folder)
-    assert checkpoint.step == 4
+    assert checkpoint.step in (3, 4)  # rank 0 may have been writing that of step 4
     return checkpoint
 
 
@@ -112,7 +116,9 @@ def test_a_rank_that_is_killed_ends_the_job_and_three_ranks_can_resume(
     checkpoint = killed(launcher, folder, "killed")
     done = train(launcher, folder, 3, "--resume", "--deterministic-allreduce")
     assert done.status == 0, done
-    assert f"resuming from {checkpoint.path}, 4 steps done" in done.stdout
+    assert (
+        f"resuming from {checkpoint.path}, {checkpoint.step} steps done" in done.stdout
+    )
     assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3"]
     losses = [float(row["train_loss"]) for row in rows(folder)]
     expected = [float(row["train_loss"]) for row in finished[1]]
