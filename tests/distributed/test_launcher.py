@@ -95,9 +95,9 @@ def test_who_fails_before_mpi_begins_asks_for_the_end_of_the_job():
     code = "from odyssey.distributed.launcher import fail; fail('Error: no', 2)"
     done = run(code, **rank, PMI_FD=str(writer), PIPE=str(writer))
     assert (done.returncode, done.stderr) == (2, "Error: no\n")
+    os.close(writer)  # or reading would wait where nothing was written
     assert os.read(reader, 100) == b"cmd=abort exitcode=2\n"
     os.close(reader)
-    os.close(writer)
 
 
 def test_only_rank_0_speaks():
