@@ -133,6 +133,7 @@ class Trainer:
             self._refuse_nonfinite_state()
             self.checkpoint()
             self._save_weights_of_a_stop()
+            self.ranks.wait()  # for what rank 0 writes: the first to end ends the job
             kept = f"checkpoint in {self.checkpoint_path}{remedy('stopped')}"
             assert self.stop.signum is not None  # it caused StopRequested
             raise Interrupted(self.stop.signum, kept) from None

@@ -2,7 +2,7 @@
 
     mpiexec -n 2 python faulty_training.py FAULT FOLDER OPTIONS...
 
-FAULT is one of `FAULTS`, or "none".  The moment is written to FOLDER.fault.
+FAULT is one of `FAULTS`, "full_disk", "slow" or "none".  The moment is written to FOLDER.fault.
 """
 
 import errno
@@ -66,7 +66,12 @@ def other_weights(trainer, x):
 FAULTS = {f.__name__: f for f in (nan, error, killed, killed_first, other_weights)}
 
 
+trained = None  # the trainer
+
+
 def step(trainer, x, labels):
+    global trained
+    trained = trainer
     if trainer.state.step == AT_STEP and fault in FAULTS:
         note()
         x = FAULTS[fault](trainer, x)
@@ -76,6 +81,8 @@ def step(trainer, x, labels):
 
 
 def save(*args, **named):
+    if fault == "slow" and trained.stop.signum is not None:
+        time.sleep(2.5)  # longer than a rank that has failed waits for the others
     if fault == "full_disk":  # only rank 0 saves
         note()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
