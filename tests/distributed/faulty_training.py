@@ -2,7 +2,8 @@
 
     mpiexec -n 2 python faulty_training.py FAULT FOLDER OPTIONS...
 
-FAULT is one of `FAULTS`, "full_disk", "slow" or "none".  The moment is written to FOLDER.fault.
+FAULT is one of `FAULTS`, "full_disk", "slow" or "none".  The moment is written to
+FOLDER.fault.
 """
 
 import errno
@@ -82,7 +83,7 @@ def step(trainer, x, labels):
 
 def save(*args, **named):
     if fault == "slow" and trained.stop.signum is not None:
-        time.sleep(2.5)  # longer than a rank that has failed waits for the others
+        time.sleep(4)  # longer than a rank that has failed waits for the others
     if fault == "full_disk":  # only rank 0 saves
         note()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
