@@ -118,6 +118,7 @@ class Trainer:
             self._bring_weights_up_to_date()
         else:
             say(self.warm_up())
+            self._saved_at = time.monotonic()  # compilation is nothing to lose
         self._open_logs()
         self._crowd = Crowd()
         try:

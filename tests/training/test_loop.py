@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -247,3 +248,29 @@ def test_weights_are_saved_every_so_many_epochs_and_at_the_end(tmp_path, monkeyp
 
     run(tmp_path, hook=hook, changes={"epochs": 5})
     assert saved == [2, 4, 5]
+
+
+def test_a_checkpoint_within_an_epoch_when_the_newest_is_old(tmp_path, whole):
+    """60 s pass with each step, and a checkpoint is old after 150 s."""
+    now, seen = [1000.0], []
+
+    def step(*args):
+        now[0] += 60
+        seen.append([p.name for p in list_checkpoints(tmp_path / "a")])
+        return train_step(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        clock = SimpleNamespace(monotonic=lambda: now[0])
+        patch.setattr("odyssey.training.loop.time", clock)
+        run(tmp_path / "a", step=step, checkpoint_minutes=2.5, keep=9)
+    saved = [p.name for p in list_checkpoints(tmp_path / "a")]
+    # after 180 s each, and at the ends of epochs, from which the time counts anew
+    assert [int(name[5:]) for name in saved] == [3, 5, 8, 10, 13, 15]
+    assert seen[4] == ["step-00000003"]  # before step 4; seen[0] compiles
+    same_run(tmp_path / "a", whole)
+
+
+def test_no_checkpoint_within_an_epoch_unless_asked(tmp_path):
+    run(tmp_path / "a", checkpoint_minutes=None, keep=9)
+    saved = [int(p.name[5:]) for p in list_checkpoints(tmp_path / "a")]
+    assert saved == [5, 10, 15]
