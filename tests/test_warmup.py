@@ -119,7 +119,10 @@ def of_tiles(name):
 
 
 #: Modules whose kernels are for other dtypes than this one.
-OF_OTHERS = {"float32": ("gelu_float64.",), "float64": ("gelu.", "exponential.")}
+OF_OTHERS = {
+    "float32": ("gelu_float64.", "wire.round_to_bfloat16"),  # that one takes its bits
+    "float64": ("gelu.", "exponential.", "wire."),
+}
 
 
 def kernels_of_all(dtype="float32"):
@@ -178,9 +181,6 @@ WITHOUT_BFLOAT16 = {
     "update.sum_of_squares",
     "winograd_kernel.kernel_to_places",
     "winograd_kernel.totals_to_kernel",
-    "wire.round_to_bfloat16",
-    "wire.sum_of_bfloat16",
-    "wire.widen_bfloat16",
 }
 
 

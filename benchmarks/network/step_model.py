@@ -103,12 +103,13 @@ def traffic(width: int, way: str) -> Traffic:
     }
     gradient_sum = GradientSum(ALONE, params)
     running = 8 * sum(map(math.prod, state_shapes(config).values()))
-    size = gradient_sum.block.nbytes
+    numbers = sum(bucket.size for bucket in gradient_sum.buckets)
+    size = 4 * numbers
     if way in (ORDERED, BF16):
-        pieces = -(-gradient_sum.block.size // PIECE)
+        pieces = -(-numbers // PIECE)
         return Traffic(size // 2 if way == BF16 else size, pieces, size, running)
     buckets = gradient_sum.buckets
-    return Traffic(size, len(buckets), buckets[0].numbers.nbytes, running)
+    return Traffic(size, len(buckets), 4 * buckets[0].size, running)
 
 
 def rounds(ranks: int) -> float:

@@ -14,6 +14,7 @@ makes progress only when it is called, so each new gradient also asks after the 
 that have begun.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -64,7 +65,8 @@ class GradientSum:
         MPI; bf16 always does
     overlap : begin to sum a bucket while the backward goes on; not where the order of
         the sums is ours
-    bucket_bytes : of a bucket, from which on the next parameter begins another
+    bucket_bytes : of a bucket, from which on the next parameter begins another; where
+        the order is ours there is one bucket
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class GradientSum:
         self.overlap = overlap and not self.ordered
         self._dtype = next(iter(params.values())).dtype
         self._places: dict[str, Place] = {}
-        self.buckets = list(self._lay_out(params, bucket_bytes))
+        # our sums cut what they send themselves
+        most = bucket_bytes if not self.ordered else sys.maxsize
+        self.buckets = list(self._lay_out(params, most))
         self._begin()
 
     def put(self, name: str, grad: np.ndarray) -> np.ndarray:

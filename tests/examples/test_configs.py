@@ -28,7 +28,7 @@ def reached(monkeypatch):
     """Return what the options are when they reach `train`."""
     seen = []
     monkeypatch.setattr(
-        "odyssey.cli.train.train", lambda example, options, stop: seen.append(options)
+        "odyssey.cli.train.train", lambda example, options, *more: seen.append(options)
     )
 
     def reached(*arguments):

@@ -176,7 +176,7 @@ def test_defaults(monkeypatch):
 
     reached = []  # the folder of the data is that of the data set
     monkeypatch.setattr(
-        "odyssey.cli.train.train", lambda example, given, stop: reached.append(given)
+        "odyssey.cli.train.train", lambda example, given, *more: reached.append(given)
     )
     assert run_here("train").exit_code == 0
     assert reached[0].data_dir == "datasets/cifar10"
