@@ -26,7 +26,7 @@ from pathlib import Path
 import click
 import machine
 import numpy as np
-from options import writable, write_json
+from options import json_option, write_json
 from workers import SEARCH_PATH
 
 HERE = Path(__file__).resolve().parent
@@ -154,13 +154,7 @@ def present_torch(python: str) -> str | None:
 @click.option("--batch", type=click.IntRange(RANKS), default=128, show_default=True)
 @click.option("--repeat", type=click.IntRange(1), default=12, help="Steps that count.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option(
-    "--json",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    help="File to write all measurements to.",
-)
+@json_option()
 @click.option("--mpiexec", "mpiexecs", multiple=True, help="Of MPICH or Open MPI.")
 @click.option("--torch-python", default=sys.executable, help="One that has PyTorch.")
 @click.option("--checks/--no-checks", default=True, help="Compare losses first.")

@@ -13,6 +13,17 @@ THREADS = min(2, numba.config.NUMBA_NUM_THREADS)
 THREAD_RANGE = click.IntRange(1, numba.config.NUMBA_NUM_THREADS)
 
 
+def json_option(help: str = "File to write all measurements to."):
+    """Add ``--json``, a file for `write_json`, as the argument ``path``."""
+    return click.option(
+        "--json",
+        "path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=writable,
+        help=help,
+    )
+
+
 def size_options(repeat_help: str):
     """Add ``--batch``, ``--threads``, ``--repeat`` and ``--json`` to a command."""
     options = (
@@ -30,13 +41,7 @@ def size_options(repeat_help: str):
             show_default=True,
             help=repeat_help,
         ),
-        click.option(
-            "--json",
-            "path",
-            type=click.Path(dir_okay=False, path_type=Path),
-            callback=writable,
-            help="File to write all measurements to.",
-        ),
+        json_option(),
     )
 
     def add(command):

@@ -10,14 +10,13 @@ turn.  See `compare_pytorch.py`, whose machinery this is.
 """
 
 import tempfile
-from pathlib import Path
 
 import click
 import machine
 from agreement import Disagreement
 from compare_pytorch import check_section, time_section
 from contenders import NOTES, ODYSSEY, PACKAGES, present
-from options import THREAD_RANGE, THREADS, writable, write_json
+from options import THREAD_RANGE, THREADS, json_option, write_json
 from tables import model_table, ratios
 from workers import SPEEDRUN, WorkerError, Workers
 
@@ -42,13 +41,7 @@ NOT_TIMED = "pytorch"  # in its default memory layout, for the check in float64
     show_default=True,
     help="Processes of each contender.",
 )
-@click.option(
-    "--json",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    help="File to write all measurements to.",
-)
+@json_option()
 def main(batch, threads, repeat, rounds, path):
     """Check Odyssey's step of the speed run against PyTorch's, then compare speed."""
     described = machine.describe(threads, PACKAGES)

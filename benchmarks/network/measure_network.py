@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hosts
 import machine
-from options import writable, write_json
+from options import json_option, write_json
 from workers import SEARCH_PATH
 
 HERE = Path(__file__).resolve().parent
@@ -145,13 +145,7 @@ def numbers(kind):
 )
 @click.option("--what", default="", help=f"Of stream; sums; {'; '.join(STEPS)}.")
 @click.option("--network", type=click.Choice(list(NETWORKS)), default="ucx")
-@click.option(
-    "--json",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    help="File of measurements, which is added to.",
-)
+@json_option("File of measurements, which is added to.")
 def main(gbit, delay, what, network, path):
     """Time sums, gathers and training steps over networks of several speeds."""
     if missing := hosts.needed():

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from odyssey.distributed import launcher
 from odyssey.distributed.placement import spans
-from odyssey.distributed.ranks import PATIENCE
+from odyssey.distributed.ranks import PATIENCE, Ranks
 from odyssey.errors import EXIT_FAILURE, ProgramError, one_line
 from odyssey.output import goes_on_unheard
 
@@ -205,7 +205,5 @@ def finish() -> None:
     if hasattr(sys, "last_value"):  # Python has printed it
         time.sleep(launcher.FORWARDING)
         leave(EXIT_FAILURE)
-    request = MPI.COMM_WORLD.Ibarrier()
-    while not request.Test():  # MPI_Finalize would wait too, and occupy a core
-        time.sleep(PATIENCE)
+    Ranks(MPI.COMM_WORLD).wait()  # MPI_Finalize would wait too, and occupy a core
     MPI.Finalize()

@@ -292,7 +292,8 @@ class Trainer:
         """Raise `StopRequested` after a signal, on all ranks at once.  Collective."""
         if self._agreed:
             self._agreed.ask_all()
-        self.stop.check()
+        else:
+            self.stop.check()
 
     def _tell_what_was_missed(self) -> None:
         """Pass the newest epoch to observers that an earlier session did not reach."""
