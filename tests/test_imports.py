@@ -25,6 +25,7 @@ STOREYS = (
         "processor",
         "bfloat16",
         "reference",
+        "op_specs",
     ),
     (
         "checks",

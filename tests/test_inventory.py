@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from op_specs import OPS
 
 import odyssey
 from odyssey import reference
+from odyssey.op_specs import OPS
 
 ROOT = Path(__file__).resolve().parent.parent
 

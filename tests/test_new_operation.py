@@ -1,7 +1,7 @@
 """A new operation is written down in four places; all else finds it there.
 
 They are its file in ``odyssey/ops``, with the derivation in it, its twin's file, and
-its cases in ``tests/op_specs.py``.
+its cases in ``odyssey/op_specs.py``.
 """
 
 import os
@@ -79,12 +79,13 @@ def test_a_new_operation_is_found_everywhere(tmp_path):
     shutil.copytree(
         TESTS.parent / "docs" / "derivations", tmp_path / "docs/derivations"
     )
-    specs = (TESTS / "op_specs.py").read_text("utf-8")
+    specs = (PACKAGE / "op_specs.py").read_text("utf-8")
     assert specs.count("OPS = (\n") == 1
 
     (tmp_path / "odyssey" / "ops" / "negation.py").write_text(OPERATION)
     (tmp_path / "odyssey" / "reference" / "negation.py").write_text(TWIN)
-    (tests / "op_specs.py").write_text(specs.replace("OPS = (\n", CASES), "utf-8")
+    changed = specs.replace("OPS = (\n", CASES)
+    (tmp_path / "odyssey" / "op_specs.py").write_text(changed, "utf-8")
 
     (tests / "test_derived.py").write_text(DERIVED)
     result = subprocess.run(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from op_checks import check_adjoint, check_gradients
-from op_specs import ALL_CASES, OPS, name_of
 
 from odyssey import reference
 from odyssey.gradcheck import gradcheck
+from odyssey.op_specs import ALL_CASES, OPS, name_of
 
 
 def image(rows, dtype=np.float64):

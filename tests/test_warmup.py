@@ -29,6 +29,7 @@ import odyssey
 from odyssey import reference, warmup
 from odyssey.bfloat16 import bfloat16
 from odyssey.data.loader import BatchLoader
+from odyssey.op_specs import ALL_CASES
 
 def combinations():
     return {
@@ -38,8 +39,6 @@ def combinations():
 
 warmup.warm_up(["float32", "float64", bfloat16()])
 before = combinations()
-sys.path.insert(0, "tests")
-from op_specs import ALL_CASES
 
 for spec, case in ALL_CASES:
     if spec.bfloat16:

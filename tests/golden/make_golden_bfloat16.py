@@ -1,6 +1,6 @@
-"""Write bfloat16.npz: what PyTorch makes of some cases in op_specs.py, in bfloat16.
+"""Write bfloat16.npz: what PyTorch makes of some cases of the operations in bfloat16.
 
-Needs PyTorch (2.14 was used) and ml_dtypes; the tests only read the file, in which
+The cases are those of golden_cases.py.  Needs PyTorch (2.14 was used) and ml_dtypes; the tests only read the file, in which
 bfloat16 numbers are kept as uint16.  Run from the project's root after a change of
 cases:
 
@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import torch
 import torch.nn.functional as F
-from op_specs import BFLOAT16_GOLDENS
+from golden_cases import BFLOAT16_GOLDENS
 
 from odyssey import reference
 

@@ -1,4 +1,4 @@
-"""Write ops.npz: what PyTorch makes of the cases in op_specs.py, in float64.
+"""Write ops.npz: what PyTorch makes of the cases in odyssey/op_specs.py, in float64.
 
 Needs PyTorch (2.13 was used); the tests only read the file.  Run from the project's
 root after a change of cases:
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from op_specs import OPS, golden_cases
+from golden_cases import golden_cases
 
 from odyssey import reference
+from odyssey.op_specs import OPS
 
 PATH = Path(__file__).with_name("ops.npz")
 

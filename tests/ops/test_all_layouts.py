@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from op_checks import nerr, run
-from op_specs import ALL_CASES, name_of
 
 import odyssey
 from odyssey import reference
+from odyssey.op_specs import ALL_CASES, name_of
 
 
 def channels_last(x):

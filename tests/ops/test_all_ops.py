@@ -1,4 +1,4 @@
-"""What every operation promises, tried on all of them: see ``op_specs.py``."""
+"""What every operation promises, tried on all of them: see ``odyssey/op_specs.py``."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ import numba
 import numpy as np
 import pytest
 from op_checks import check_adjoint, check_gradients, nerr, run
-from op_specs import ALL_CASES, FIRST_CASES, name_of
 
 import odyssey
 from odyssey import reference
+from odyssey.op_specs import ALL_CASES, FIRST_CASES, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

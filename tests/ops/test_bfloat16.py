@@ -13,11 +13,11 @@ import numba
 import numpy as np
 import pytest
 from op_checks import nerr, run
-from op_specs import OPS, name_of
 from test_all_layouts import LAYOUTS, channels_last
 
 import odyssey
 from odyssey import bfloat16, reference
+from odyssey.op_specs import OPS, name_of
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 HALF_STEP = 2.0**-8

@@ -9,12 +9,13 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from golden_cases import BFLOAT16_GOLDENS
 from op_checks import run
-from op_specs import BFLOAT16_GOLDENS, name_of
 from test_goldens import sequence
 
 import odyssey
 from odyssey import reference
+from odyssey.op_specs import name_of
 
 PATH = Path(__file__).parents[1] / "golden" / "bfloat16.npz"
 STEP = 2.0**-7

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_cases import golden_cases
 from op_checks import nerr, run
-from op_specs import OPS, golden_cases, name_of
 
 import odyssey
 from odyssey import reference
+from odyssey.op_specs import OPS, name_of
 
 PATH = Path(__file__).parents[1] / "golden" / "ops.npz"
 

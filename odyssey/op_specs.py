@@ -1,16 +1,19 @@
-"""All operations that have a backward, with the cases that the generic tests run.
+"""All operations that have a backward, with the cases that they are checked on.
 
-An operation listed here is compared with its twin, gradient-checked, and tried on
-every memory layout; ``test_inventory.py`` fails for one that is not listed.
+The tests compare an operation listed here with its twin, gradient-check it, and try it
+on every memory layout; ``tests/test_inventory.py`` fails for one that is not listed.
+The exercises of `odyssey.learn` are checked on the same cases.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 SEED = 20
+
+Draw = Callable[[np.random.Generator], Any]
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,9 @@ class Case:
     inputs: tuple[Any, ...]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def make(self) -> tuple[np.ndarray, ...]:
-        rng = np.random.default_rng(SEED)
+    def make(self, seed: int = SEED) -> tuple[np.ndarray, ...]:
+        """Draw the inputs: float64 arrays, and labels; the same for the same seed."""
+        rng = np.random.default_rng(seed)
         return tuple(
             np.asarray(draw(rng) if callable(draw) else rng.standard_normal(draw))
             for draw in self.inputs
@@ -34,12 +38,12 @@ class OpSpec:
     """One operation: how it is called, what it must live up to, and its cases.
 
     ``bars`` bound the errors in float32 of the result and of each gradient, relative
-    to the rms of what is right (``op_checks.nerr``); 0 asks for the same bits.
-    ``linear_in`` names the inputs in which the result is linear once the others in the
-    tuple are zero.  ``batched`` are the inputs with an axis of images.  ``pytorch`` is
-    what ``golden/make_golden_ops.py`` calls: cases of such an operation are compared
-    with numbers made by it, which are kept.  ``bfloat16`` tells whether activations,
-    which are the ``batched`` inputs, may have that dtype.
+    to the rms of what is right (``nerr`` of ``tests/op_checks.py``); 0 asks for the
+    same bits.  ``linear_in`` names the inputs in which the result is linear once the
+    others in the tuple are zero.  ``batched`` are the inputs with an axis of images.
+    ``pytorch`` is what ``tests/golden/make_golden_ops.py`` calls: cases of such an
+    operation are compared with numbers made by it, which are kept.  ``bfloat16`` tells
+    whether activations, which are the ``batched`` inputs, may have that dtype.
     """
 
     name: str
@@ -48,24 +52,33 @@ class OpSpec:
     linear_in: dict[int, tuple[int, ...]] = field(default_factory=dict)
     batched: tuple[int, ...] = (0,)
     backward_takes: int | None = None
-    run_forward: Callable | None = None
-    run_backward: Callable | None = None
+    run_forward: Callable[..., Any] | None = None
+    run_backward: Callable[..., Any] | None = None
     pytorch: str = ""
     bfloat16: bool = False
 
     @property
     def num_grads(self) -> int:
+        """How many gradients the backward returns."""
         return len(self.bars) - 1
 
-    def forward(self, ops, inputs, options) -> tuple:
-        """All results of the forward; the one that has a gradient comes first."""
+    def forward(
+        self, ops: Any, inputs: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[Any, ...]:
+        """Return the results of the forward; what has a gradient comes first."""
         if self.run_forward:
             return self.run_forward(ops, *inputs, **options)
         result = getattr(ops, self.name)(*inputs, **options)
         return result if isinstance(result, tuple) else (result,)
 
-    def backward(self, ops, grad_output, inputs, options) -> tuple:
-        """The gradients of the first inputs, as many as there are among ``inputs``."""
+    def backward(
+        self,
+        ops: Any,
+        grad_output: Any,
+        inputs: Sequence[Any],
+        options: Mapping[str, Any],
+    ) -> tuple[Any, ...]:
+        """Return the gradients of the first inputs, as many as ``inputs`` has."""
         if self.run_backward:
             return self.run_backward(ops, grad_output, *inputs, **options)
         handed_on = inputs[: self.backward_takes]
@@ -74,8 +87,14 @@ class OpSpec:
         result = result if isinstance(result, tuple) else (result,)
         return result[: len(inputs)]
 
-    def grad_output(self, ops, inputs, options, seed: int = SEED + 1):
-        """A random upstream gradient: never ones, under which much would pass."""
+    def grad_output(
+        self,
+        ops: Any,
+        inputs: Sequence[Any],
+        options: Mapping[str, Any],
+        seed: int = SEED + 1,
+    ) -> Any:
+        """Draw an upstream gradient: never ones, under which much would pass."""
         out = self.forward(ops, inputs, options)[0]
         upstream = np.random.default_rng(seed).standard_normal(np.shape(out))
         if not isinstance(out, np.ndarray):
@@ -83,43 +102,49 @@ class OpSpec:
         return np.asarray(upstream, out.dtype)
 
 
-def nonzero(*shape: int) -> Callable:
-    """Random numbers at least 0.1 away from zero, where relu has its corner."""
+def nonzero(*shape: int) -> Draw:
+    """Draw random numbers at least 0.1 away from zero, where relu has its corner."""
 
-    def draw(rng):
+    def draw(rng: np.random.Generator) -> Any:
         x = rng.standard_normal(shape)
         return x + np.copysign(0.1, x)
 
     return draw
 
 
-def distinct(*shape: int) -> Callable:
-    """Random numbers at least 0.1 apart, so that no window has two maxima."""
+def distinct(*shape: int) -> Draw:
+    """Draw random numbers at least 0.1 apart, so that no window has two maxima."""
     return lambda rng: 0.1 * rng.permutation(np.prod(shape)).reshape(shape) - 2.0
 
 
-def positive(*shape: int) -> Callable:
+def positive(*shape: int) -> Draw:
+    """Draw random numbers from 0.5 to 2."""
     return lambda rng: rng.uniform(0.5, 2.0, shape)
 
 
-def classes(count: int, num_classes: int, dtype=np.int64) -> Callable:
+def classes(count: int, num_classes: int, dtype: Any = np.int64) -> Draw:
+    """Draw integer labels."""
     return lambda rng: rng.integers(0, num_classes, count).astype(dtype)
 
 
-def distributions(*shape: int) -> Callable:
+def distributions(*shape: int) -> Draw:
+    """Draw labels that are distributions, one a row."""
     return lambda rng: rng.dirichlet(np.ones(shape[1]), shape[0])
 
 
 def window(kernel_size: int, **options: int) -> dict[str, int]:
+    """Return the options of a pooling operation."""
     return {"kernel_size": kernel_size, **options}
 
 
-def _dropout(ops, x, p):
+def _dropout(ops: Any, x: np.ndarray, p: float) -> Any:
     # A fresh generator each time: forward and backward must mean the same mask.
     return ops.dropout(x, p, np.random.default_rng(SEED))
 
 
-def _dropout_backward(ops, grad_output, x, p):
+def _dropout_backward(
+    ops: Any, grad_output: np.ndarray, x: np.ndarray, p: float
+) -> tuple[Any]:
     return (ops.dropout_backward(grad_output, _dropout(ops, x, p)[1]),)
 
 
@@ -275,27 +300,6 @@ ALL_CASES = [(spec, case) for spec in OPS for case in spec.cases]
 FIRST_CASES = [(spec, spec.cases[0]) for spec in OPS]
 
 
-def golden_cases(specs) -> list:
-    """The cases that PyTorch's numbers are kept for."""
-    return [
-        (spec, case)
-        for spec in specs
-        for case in spec.cases
-        if spec.pytorch and not case.label.startswith("wide")
-    ]
-
-
 def name_of(value: OpSpec | Case) -> str:
-    """The words that stand for a spec or a case in the name of a test."""
+    """Return the words that stand for a spec or a case in the name of a test."""
     return value.name if isinstance(value, OpSpec) else value.label.replace(" ", "-")
-
-
-#: What ``golden/make_golden_bfloat16.py`` computes.  Where windows of pooling overlap,
-#: PyTorch rounds after each gradient that it adds.
-BFLOAT16_GOLDENS = [
-    (spec, case)
-    for spec, case in ALL_CASES
-    if (spec.name == "conv2d" and case.label in ("3x3", "3x3 stride 2", "wide 1x1"))
-    or (spec.name == "batch_norm2d" and case.label in ("training", "wide"))
-    or (spec.name == "maxpool2d" and case.label == "2")
-]
