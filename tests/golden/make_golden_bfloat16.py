@@ -1,8 +1,8 @@
 """Write bfloat16.npz: what PyTorch makes of some cases of the operations in bfloat16.
 
-The cases are those of golden_cases.py.  Needs PyTorch (2.14 was used) and ml_dtypes; the tests only read the file, in which
-bfloat16 numbers are kept as uint16.  Run from the project's root after a change of
-cases:
+The cases are those of golden_cases.py.  Needs PyTorch (2.14 was used) and ml_dtypes;
+the tests only read the file, in which bfloat16 numbers are kept as uint16.  Run from
+the project's root after a change of cases:
 
     PYTHONPATH=.:tests python tests/golden/make_golden_bfloat16.py
 """
