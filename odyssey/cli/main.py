@@ -12,7 +12,7 @@ import click
 
 from odyssey.cli.command import Group
 from odyssey.cli.lr_options import COUNT, Scheduler, learning_rate, shape_options
-from odyssey.cli.next_steps import given_options, say_next, training
+from odyssey.cli.next_steps import BROWSER, given_options, say_next, training
 from odyssey.cli.option import SCHEDULE, debug_option, option
 from odyssey.cli.startup import check_environment
 from odyssey.errors import InputError, one_line
@@ -33,8 +33,6 @@ ELSEWHERE = {
     "plot": "odyssey.cli.plot",
     "summary": "odyssey.cli.summary",
 }
-
-BROWSER = ("python", "-m", "webbrowser")
 
 
 class Commands(Group):

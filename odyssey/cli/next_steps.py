@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 USUAL = "resnet18_cifar10"
 
 ODYSSEY = ("python", "-m", "odyssey")
+#: Opens the address that follows.
+BROWSER = ("python", "-m", "webbrowser")
 
 
 def say_next(*commands: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""The course: learn deep learning by writing its gradients."""
