@@ -45,6 +45,7 @@ STOREYS = (
     ("info", "warmup", "footprint", "multiply_adds", "layer_table", "formats"),
     ("training", "distributed.agreement", "distributed.evaluation"),
     ("report", "series"),
+    ("learn",),
     ("cli", "__main__"),
 )
 HEIGHT = {name: height for height, names in enumerate(STOREYS) for name in names}
