@@ -29,6 +29,7 @@ ELSEWHERE = {
     "example": "odyssey.cli.copy_example",
     "export": "odyssey.cli.export",
     "info": "odyssey.cli.info",
+    "learn": "odyssey.cli.learn",
     "memory": "odyssey.cli.memory",
     "plot": "odyssey.cli.plot",
     "summary": "odyssey.cli.summary",

@@ -1,0 +1,54 @@
+"""The exercises in order: each uses only what is before it.
+
+relu                    relu, relu_backward
+linear                  linear, linear_backward
+softmax_cross_entropy   softmax, softmax_backward, cross_entropy,
+cross_entropy_backward
+gradient_check          numerical_gradient, relative_error
+conv2d                  conv2d
+conv2d_grad_kernel      conv2d_grad_kernel(grad_output, x, kernel, stride=1,
+padding=0) -> grad_kernel, grad_bias
+conv2d_grad_input       conv2d_grad_input(the same arguments) -> grad_input
+maxpool2d               maxpool2d, maxpool2d_backward
+avgpool2d               avgpool2d, avgpool2d_backward, global_avgpool2d,
+global_avgpool2d_backward
+batch_norm2d            batch_norm2d
+batch_norm2d_backward   batch_norm2d_backward
+dropout                 dropout, dropout_backward
+residual_block          residual_block, residual_block_backward
+he_normal               he_normal(shape, rng)
+sgd_momentum            sgd_momentum_update_inplace
+cosine_warmup           cosine_warmup(step, lr, total_steps, warmup_steps)
+winograd_1d             winograd_1d
+winograd_2d             winograd_2d
+bfloat16_rounding       bfloat16_rounding
+"""
+
+import functools
+import importlib
+
+from odyssey.learn.exercise import Exercise
+
+#: The names of the exercises, in the order of the course.
+ORDER = (
+    "relu",
+    "linear",
+    "softmax_cross_entropy",
+)
+
+
+@functools.cache
+def load(name: str) -> Exercise:
+    """Return an exercise by its name."""
+    return importlib.import_module(f"odyssey.learn.exercises.{name}").EXERCISE
+
+
+def course() -> list[Exercise]:
+    """Return all exercises, in order."""
+    return [load(name) for name in ORDER]
+
+
+def writers(before: str | None = None) -> dict[str, str]:
+    """Return which exercise writes each function, of all or those ``before`` one."""
+    names = ORDER if before is None else ORDER[: ORDER.index(before)]
+    return {function.name: name for name in names for function in load(name).functions}

@@ -1,0 +1,1 @@
+"""The exercises, a file each; ``odyssey.learn.exercise`` says how one is written."""

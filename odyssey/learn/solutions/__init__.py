@@ -1,0 +1,1 @@
+"""Solutions, in plain NumPy, where no file of ``odyssey.reference`` is one."""

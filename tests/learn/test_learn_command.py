@@ -1,0 +1,157 @@
+"""``odyssey learn``: what it writes, what it says, what it leaves alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from odyssey.learn import course
+from odyssey.learn.sources import solution, stub
+
+FOLDER = Path("odyssey_course")
+RELU = FOLDER / "relu.py"
+
+
+def write(name: str, text: str) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.py").write_text(text, encoding="utf-8")
+
+
+def record(name: str) -> dict:
+    return json.loads((FOLDER / "progress.json").read_text("utf-8"))["exercises"][name]
+
+
+def test_the_course_is_listed_in_order(learn):
+    result = learn()
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0] == f"{len(course.ORDER)} exercises, 0 done. Folder: odyssey_course"
+    named = [line.split()[3] for line in lines if line.startswith("[ ]")]
+    assert named == list(course.ORDER)
+    assert lines[-1] == "  python -m odyssey learn start relu"
+    assert not FOLDER.exists()
+
+
+def test_start_writes_the_stub_and_never_overwrites(learn):
+    result = learn("start", "relu")
+    assert result.exit_code == 0
+    assert RELU.read_text("utf-8") == stub(course.load("relu"))
+    assert record("relu")["started"] and not record("relu")["passed"]
+
+    RELU.write_text("mine", "utf-8")
+    again = learn("start", "relu")
+    assert again.exit_code == 2
+    assert "relu.py is there already; it is not changed" in again.output
+    assert RELU.read_text("utf-8") == "mine"
+
+
+def test_a_stub_earns_nothing_and_says_what_to_write(learn):
+    learn("start", "relu")
+    result = learn("check", "relu")
+    assert result.exit_code == 1
+    assert "write relu, relu_backward" in result.output
+    assert "\n0 of 13 checks passed." in result.output
+    assert record("relu")["earned"] == 0
+
+
+def test_the_solution_passes_and_the_record_says_that_it_was_shown(learn):
+    shown = learn("solution", "relu")
+    assert shown.exit_code == 0
+    assert shown.output.startswith(solution(course.load("relu")))
+    assert not RELU.exists()
+    write("relu", shown.output)
+    result = learn("check", "relu")
+    assert result.exit_code == 0
+    assert "13 of 13 checks passed.\nrelu is right, after the solution was shown." in (
+        result.output
+    )
+    assert result.output.endswith("  python -m odyssey learn start linear\n")
+    assert record("relu")["passed"] and record("relu")["solution_shown"]
+    assert "solution shown" in learn().output
+    assert learn().output.startswith("3 exercises, 1 done.") or len(course.ORDER) > 3
+
+
+def test_a_pass_is_taken_back_when_the_file_is_broken(learn):
+    write("relu", solution(course.load("relu")))
+    assert learn("check", "relu").exit_code == 0
+    write("relu", stub(course.load("relu")))
+    assert learn("check", "relu").exit_code == 1
+    assert record("relu")["passed"] == ""
+
+
+def test_hints_come_one_at_a_time(learn):
+    for count in (1, 2, 3, 3):
+        result = learn("hint", "relu")
+        assert result.output.count("Hint ") == count
+        assert record("relu")["hints"] == count
+    assert "learn solution relu" in result.output
+
+
+def test_all_files_are_checked_without_a_name(learn):
+    write("relu", solution(course.load("relu")))
+    write("linear", stub(course.load("linear")))
+    result = learn("check")
+    assert result.exit_code == 1
+    assert "[x] relu" in result.output
+    assert "[ ] linear                 0 of 13 checks; linear: not written yet" in (
+        result.output
+    )
+    assert result.output.endswith("  python -m odyssey learn check linear\n")
+
+
+def test_what_is_missing_is_said(learn):
+    missing = learn("check", "relu")
+    assert missing.exit_code == 2
+    assert "begin with: python -m odyssey learn start relu" in missing.output
+    assert learn("check").exit_code == 2
+    unknown = learn("start", "rellu")
+    assert unknown.exit_code == 2
+    assert "did you mean relu?" in unknown.output
+
+
+def test_the_current_folder_is_the_students_if_a_course_is_in_it(learn, monkeypatch):
+    learn("start", "relu")
+    monkeypatch.chdir(FOLDER)
+    assert learn("check", "relu").exit_code == 1
+    assert learn().output.startswith(
+        f"{len(course.ORDER)} exercises, 0 done. Folder: ."
+    )
+    learn("start", "linear", "--folder", "elsewhere")
+    assert Path("elsewhere/linear.py").exists()
+
+
+@pytest.mark.parametrize("text", ["{", '{"course": "other"}', "[]", '{"exercises": 1}'])
+def test_a_progress_file_of_something_else_is_left_alone(learn, text):
+    FOLDER.mkdir()
+    (FOLDER / "progress.json").write_text(text, "utf-8")
+    result = learn("hint", "relu")
+    assert result.exit_code == 2
+    assert "progress.json" in result.output
+    assert (FOLDER / "progress.json").read_text("utf-8") == text
+
+
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None  # importing it fails from now on
+sys.argv = ["odyssey", "learn", *sys.argv[1:]]
+from odyssey.__main__ import run
+run()
+"""
+
+
+@pytest.mark.parametrize("words", [("start", "linear"), ("check", "relu"), ()])
+def test_numba_is_not_needed(learn, words, tmp_path):
+    write("relu", solution(course.load("relu")))
+    root = Path(__file__).resolve().parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA, *words],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root), "SYSTEMROOT": "C:\\Windows"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "learn" in result.stdout
