@@ -10,6 +10,7 @@ A process that was not started by mpiexec is `ALONE`: one rank, and nothing is i
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,17 @@ class Ranks:
             self.comm.Allreduce(_in_place(), x)
 
     def begin_sum(self, x: np.ndarray) -> Any:
-        """Begin what `sum_inplace` does; return a request, to ``Test`` and ``Wait``."""
-        return self.comm.Iallreduce(_in_place(), x)
+        """Begin what `sum_inplace` does; return a request, to ``Test`` and ``Wait``.
+
+        Begun sums have one order on all ranks, whatever else is exchanged meanwhile.
+        """
+        return self._sums.Iallreduce(_in_place(), x)
+
+    @cached_property
+    def _sums(self) -> Any:
+        # Sums begin when earlier ones have ended, which is not the same moment on all
+        # ranks: they have an order among themselves, but none beside other exchanges.
+        return self.comm.Dup()
 
     def from_first(self, value: Any) -> Any:
         """Return the picklable value of rank 0."""

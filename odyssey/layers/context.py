@@ -92,7 +92,8 @@ _receiver: ContextVar[Receiver | None] = ContextVar("receiver", default=None)
 def receiving(receiver: Receiver) -> Iterator[None]:
     """Pass each gradient to ``receiver`` as soon as a backward within has found it.
 
-    So that it can be sent to other processes while the backward goes on.
+    So that it can be sent to other processes while the backward goes on.  The receiver
+    may write to the array it was given.
     """
     token = _receiver.set(receiver)
     try:
