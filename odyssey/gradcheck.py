@@ -41,6 +41,7 @@ def gradcheck(
     atol: float = 1e-8,
     samples: int | None = None,
     rng: np.random.Generator | None = None,
+    diagnose: bool = False,
 ) -> float:
     """Compare a hand-written backward with central differences of its forward.
 
@@ -67,6 +68,12 @@ def gradcheck(
         Number of random elements of each input to check, instead of all.
     rng : numpy.random.Generator, optional
         Source of upstream gradient, directions and samples; ``default_rng(0)`` if None.
+    diagnose : bool
+        Say in the error of a wrong gradient what may be wrong with it: the sign, a
+        factor, an axis, a path that is left out, ...  The error begins as it does
+        without, and has an attribute ``diagnosis``, a list of
+        `odyssey.diagnosis.Diagnosis`.  Forward and backward are called more often,
+        with other arguments too; a right gradient costs nothing.
 
     Returns
     -------
@@ -107,33 +114,44 @@ def gradcheck(
         check_int("gradcheck", "samples", samples, 1)
     positions = central.positions_to_check(inputs, wrt)
     rng = np.random.default_rng(0 if rng is None else rng)
+    grad_output: np.ndarray | None = None
+    try:
+        result = central.call_on_copies("forward", forward, inputs)
+        out = central.as_float64(result)
+        grad_output = rng.standard_normal(out.shape)
+        upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
+        grads = central.call_on_copies("backward", backward, [upstream, *inputs])
+        grads = central.checked_gradients(
+            grads, inputs, positions, needed=wrt is not None
+        )
+        size = float(np.linalg.norm(grad_output * out))
+        rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
 
-    result = central.call_on_copies("forward", forward, inputs)
-    out = central.as_float64(result)
-    grad_output = rng.standard_normal(out.shape)
-    upstream = grad_output if isinstance(result, np.ndarray) else float(grad_output)
-    grads = central.call_on_copies("backward", backward, [upstream, *inputs])
-    grads = central.checked_gradients(grads, inputs, positions, needed=wrt is not None)
-    size = float(np.linalg.norm(grad_output * out))
-    rounding = 100 * float(np.finfo(np.float64).eps) * size / eps
+        worst = 0.0
+        for position, grad in grads.items():
+            central.refuse_lost_steps(position, inputs[position], eps)
+            for name, step, typical in central.steps(grad, eps, samples, rng):
+                change, moved = central.change(forward, inputs, position, step)
+                numeric = float(np.vdot(grad_output, change)) / (2 * eps)
+                analytic = float(np.vdot(grad, moved)) / (2 * eps)
+                floor = min(atol, max(1e-6 * typical, rounding))
+                scale = max(abs(analytic), abs(numeric), 0.01 * typical)
+                error = abs(analytic - numeric)
+                error = error and error / (scale + floor / rtol)
+                if not (np.isfinite(numeric) and error <= rtol):
+                    raise AssertionError(
+                        f"gradcheck: input {position}, {name}: the backward gives "
+                        f"{analytic:.8g}, central differences give {numeric:.8g} "
+                        f"(relative error {error:.2g}, allowed {rtol:.2g})"
+                    )
+                worst = max(worst, error)
+            central.refuse_lost_changes(position, grad, out, rounding / 100)
+        return worst
+    except AssertionError as error:
+        if not diagnose or not str(error).startswith("gradcheck: "):
+            raise  # as it is, or one of the caller's own functions
+        from odyssey.diagnosis import diagnosed
 
-    worst = 0.0
-    for position, grad in grads.items():
-        central.refuse_lost_steps(position, inputs[position], eps)
-        for name, step, typical in central.steps(grad, eps, samples, rng):
-            change, moved = central.change(forward, inputs, position, step)
-            numeric = float(np.vdot(grad_output, change)) / (2 * eps)
-            analytic = float(np.vdot(grad, moved)) / (2 * eps)
-            floor = min(atol, max(1e-6 * typical, rounding))
-            scale = max(abs(analytic), abs(numeric), 0.01 * typical)
-            error = abs(analytic - numeric)
-            error = error and error / (scale + floor / rtol)
-            if not (np.isfinite(numeric) and error <= rtol):
-                raise AssertionError(
-                    f"gradcheck: input {position}, {name}: the backward gives "
-                    f"{analytic:.8g}, central differences give {numeric:.8g} "
-                    f"(relative error {error:.2g}, allowed {rtol:.2g})"
-                )
-            worst = max(worst, error)
-        central.refuse_lost_changes(position, grad, out, rounding / 100)
-    return worst
+        raise diagnosed(
+            error, forward, backward, inputs, positions, grad_output, eps, atol
+        ) from None

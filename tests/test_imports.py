@@ -39,7 +39,7 @@ STOREYS = (
     ("kernels",),
     ("central_differences", "ops", "optim", "muon", "init", "folding", "schedules"),
     ("graph", "foreign", "pickle_machine"),
-    ("gradcheck", "layers", "network", "precision"),
+    ("gradcheck", "diagnosis", "layers", "network", "precision"),
     tuple(f"distributed.{name}" for name in ("wire", "gradients", "data_parallel")),
     ("weights", "data"),
     ("info", "warmup", "footprint", "multiply_adds", "layer_table", "formats"),

@@ -1,0 +1,152 @@
+"""Faults of masks, those of relu and dropout: left out, turned, of another array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from odyssey.diagnosis.faults import Found, Guess, Guesses
+from odyssey.diagnosis.trial import Trial
+
+#: So many results must be passed or blocked differently, before a mask is blamed.
+FEWEST = 2
+
+
+def cut_off(trial: Trial) -> Guesses:
+    """Guess the numerical gradient with one mask too many."""
+    for words, array in _arrays(trial):
+        if array.shape == trial.x.shape:
+            for sign, side in ((1, "positive"), (-1, "negative")):
+                yield Guess(
+                    "mask of the wrong array",
+                    f"has where {words} is {side}, and zeros elsewhere",
+                    trial.numeric * (sign * array > 0),
+                )
+
+
+def of_upstream(trial: Trial) -> Found | None:
+    """Find a backward that drops the upstream gradient where it is negative."""
+    g, unsigned = trial.grad_output, np.maximum(trial.grad_output, 0)
+    if not (np.any(g > 0) and np.any(g < 0)) or not np.any(trial.yours):
+        return None
+    size = float(np.abs(trial.yours).max())
+    positive, negative = (
+        trial.call_backward(unsigned),
+        trial.call_backward(g - unsigned),
+    )
+    if not _alike(positive, trial.yours) or np.abs(negative).max() > 1e-9 * size:
+        return None
+    return "mask of the wrong array", (
+        f"without the {np.count_nonzero(g < 0)} negative elements of the upstream "
+        f"gradient yours is the same, and with them alone it is 0, in "
+        f"{trial.x.size} elements"
+    )
+
+
+def wrong_mask(trial: Trial) -> Found | None:
+    """Find a mask on the results that is not the forward's.
+
+    With the gradients of each result alone: those that the forward blocks change with
+    no element.  The backward's must be right for each result that both let pass.
+    """
+    rows = trial.rows
+    if rows is None or trial.chosen.size < trial.x.size:
+        return None
+    changes, size = trial.changes, np.abs(trial.changes).max()
+    on = np.abs(changes).max(axis=0) > 1e-6 * size
+    passed = np.abs(rows).max(axis=0) > 1e-6 * size
+    both = on & passed
+    if np.count_nonzero(on != passed) < FEWEST or np.count_nonzero(both) < FEWEST:
+        return None
+    pixels, words = _agreement(trial, rows, both)
+    if words is None:
+        return None
+    through = int(np.count_nonzero(passed & ~on))
+    blocked = int(np.count_nonzero(on & ~passed))
+    if not through and not pixels:
+        return None  # a mask too many is guessed, and a part of results left out
+    evidence = (
+        f"of {on.size} results, {through} that do not change with the input pass their "
+        f"gradient, and {blocked} that do change pass none; for the "
+        f"{np.count_nonzero(both)} others yours is right{words}"
+    )
+    if passed.all() and not pixels:
+        return "mask left out", evidence
+    for words, array in _arrays(trial):
+        if array.shape == trial.out.shape:
+            for sign, side in ((1, "positive"), (-1, "negative")):
+                if np.array_equal(passed, (sign * array > 0).reshape(-1)):
+                    evidence += f"; it passes where {words} is {side}"
+                    return "mask of the wrong array", evidence
+    return "mask of the wrong array", evidence
+
+
+def _agreement(
+    trial: Trial, rows: np.ndarray, both: np.ndarray
+) -> tuple[bool, str | None]:
+    """Say whether rows are right where ``both``, up to a mask on the input's elements.
+
+    The second result is None if they are not, and words about the mask otherwise.
+    """
+    right, mine = trial.changes[:, both], rows[:, both]
+    if _alike(mine, right):
+        return False, ""
+    for words, array in _arrays(trial):
+        if array.shape == trial.x.shape:
+            mask = (array > 0).reshape(-1, 1)
+            if _alike(mine, right * mask):
+                return True, f", but for zeros where {words} is not positive"
+    return False, None
+
+
+def elementwise(trial: Trial) -> Found | None:
+    """Find the mask of a function that multiplies each element by 0 or one number."""
+    if trial.out.shape != trial.x.shape or trial.chosen.size < trial.x.size:
+        return None
+    if not trial.keeps:
+        return None
+    slopes = trial.changes.diagonal()
+    rest = trial.changes - np.diag(slopes)
+    on = np.abs(slopes) > 1e-6
+    if np.abs(rest).max() > 1e-6 or not on.any() or on.all():
+        return None
+    scale = slopes[on].mean()
+    mine = trial.yours.reshape(-1) / trial.grad_output.reshape(-1)
+    passed = np.abs(mine) > 1e-6
+    if not (_alike(slopes[on], scale) and passed.any()):
+        return None
+    if not _alike(mine[passed], mine[passed].mean()) or np.array_equal(on, passed):
+        return None
+    my_scale = mine[passed].mean()
+    if not (abs(my_scale - scale) < 1e-6 or abs(my_scale - 1) < 1e-6):
+        return None
+    evidence = (
+        f"the forward multiplies {np.count_nonzero(on)} of {on.size} elements by "
+        f"{scale:.4g} and the others by 0; yours multiplies {np.count_nonzero(passed)} "
+        f"by {my_scale:.4g}, among them {np.count_nonzero(passed & ~on)} of the others"
+    )
+    if passed.all():
+        return "mask left out", evidence
+    if np.array_equal(passed, ~on):
+        return "mask turned round", evidence
+    for words, array in _arrays(trial):
+        for sign, side in ((1, "positive"), (-1, "negative")):
+            if array.shape == trial.x.shape and np.array_equal(
+                passed, (sign * array > 0).reshape(-1)
+            ):
+                evidence += f"; it passes where {words} is {side}"
+    return "mask of the wrong array", evidence
+
+
+def _arrays(trial: Trial) -> Iterator[tuple[str, np.ndarray]]:
+    yield "the result", trial.out
+    yield "the upstream gradient", trial.grad_output
+    for i, x in enumerate(trial.inputs):
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+            yield f"input {i}", x
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
+    size = float(np.abs(b).max(initial=0.0))
+    return bool(np.all(np.abs(a - b) <= 1e-6 * size))

@@ -1,0 +1,102 @@
+"""Paths from an argument to the result, and backwards that miss one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from odyssey.diagnosis.faults import Found, Guess, Guesses
+from odyssey.diagnosis.trial import Trial
+
+
+def shortcuts(trial: Trial) -> Guesses:
+    """Guess a gradient without the path on which an input is only added."""
+    if trial.out.shape != trial.x.shape or trial.x.ndim < 2:
+        return
+    g, numeric = trial.grad_output, trial.numeric
+    for words, passed in _passed(trial):
+        shortcut = g * passed
+        yield Guess(
+            "shortcut left out", f"has without the {words} as it is", numeric - shortcut
+        )
+        yield Guess(
+            "main path left out",
+            f"has if it is the {words} as it is",
+            np.where(np.isnan(numeric), np.nan, shortcut),
+        )
+
+
+def _passed(trial: Trial) -> Iterator[tuple[str, np.ndarray]]:
+    yield "upstream gradient", np.ones(trial.out.shape)
+    if np.any(trial.out > 0) and np.any(trial.out <= 0):
+        words = "upstream gradient where the result is positive"
+        yield words, (trial.out > 0).astype(float)
+
+
+def diagonal(trial: Trial) -> Guesses:
+    """Guess a gradient through each element's own result alone."""
+    if trial.out.shape != trial.x.shape or not trial.keeps:
+        return
+    own = np.full(trial.x.size, np.nan)
+    rows = np.arange(trial.chosen.size)
+    slopes = trial.changes[rows, trial.chosen]
+    own[trial.chosen] = slopes * trial.grad_output.reshape(-1)[trial.chosen]
+    words = "has if each element changes its own result only"
+    yield Guess("only the diagonal", words, own.reshape(trial.x.shape))
+
+
+def centring(trial: Trial) -> Found | None:
+    """Find what a normalisation lacks: a number, or a multiple of x, in each group.
+
+    The gradient of what is centred sums to zero in each group, and the gradient of what
+    is scaled is orthogonal to it.  The result must vary with each, or no path is named.
+    """
+    x, missing = trial.x, trial.numeric - trial.yours
+    if np.isnan(missing).any():
+        return None
+    for axes in _groups(x.ndim):
+        size = int(np.prod([x.shape[axis] for axis in axes]))
+        if size < 3:
+            continue
+        centred = x - x.mean(axes, keepdims=True)
+        shift = missing.mean(axes, keepdims=True)
+        squares = (centred**2).sum(axes, keepdims=True)
+        with np.errstate(all="ignore"):
+            slope = (missing * centred).sum(axes, keepdims=True) / squares
+        by_mean = _is_zero(trial, trial.numeric.sum(axes), size)
+        by_scale = _is_zero(trial, (trial.numeric * centred).sum(axes), size)
+        groups = f"each of the {x.size // size} groups over axes {axes}"
+        if by_mean and trial.explains(trial.numeric - _like(x, shift)):
+            return "path through the mean left out", (
+                f"the numerical gradient sums to 0 in {groups}, and yours differs from "
+                f"it by one number in each, in {trial.count()}"
+            )
+        if by_scale and size > 3 and np.isfinite(slope).all():
+            if trial.explains(trial.numeric - slope * centred):
+                return "path through the variance left out", (
+                    f"yours differs from the numerical gradient by a multiple of x - "
+                    f"mean in {groups}, in {trial.count()}"
+                )
+            if by_mean and trial.explains(trial.numeric - shift - slope * centred):
+                return "path through the mean and the variance left out", (
+                    f"yours differs from the numerical gradient by one number and a "
+                    f"multiple of x - mean in {groups}, in {trial.count()}"
+                )
+    return None
+
+
+def _groups(ndim: int) -> Iterator[tuple[int, ...]]:
+    """Yield the axes over which there may be a mean: many of them first."""
+    for count in range(1, ndim + 1):
+        yield from itertools.combinations(range(ndim), count)
+
+
+def _is_zero(trial: Trial, sums: np.ndarray, size: int) -> bool:
+    typical = float(np.sqrt(np.mean(trial.numeric**2)))
+    return bool(np.all(np.abs(sums) <= 1e-4 * typical * size))
+
+
+def _like(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(values, x.shape)

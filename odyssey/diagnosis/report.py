@@ -1,0 +1,122 @@
+"""The error of a gradient check with its diagnosis."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from odyssey import central_differences as central
+from odyssey.diagnosis import search, shapes
+from odyssey.diagnosis.faults import Diagnosis
+from odyssey.diagnosis.trial import Trial
+
+
+class WrongGradientError(AssertionError):
+    """A gradient is wrong, and this is known about why.
+
+    Attributes
+    ----------
+    diagnosis : list of Diagnosis
+        One or more for each wrong gradient, in the order of the inputs.
+    """
+
+    def __init__(self, message: str, diagnosis: Sequence[Diagnosis]) -> None:
+        self.diagnosis = list(diagnosis)
+        super().__init__("\n".join([message, *(f"  {d}" for d in self.diagnosis)]))
+
+
+def diagnosed(
+    error: AssertionError,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    inputs: Sequence[Any],
+    positions: Sequence[int],
+    grad_output: np.ndarray | None,
+    eps: float,
+    atol: float,
+) -> WrongGradientError:
+    """Return the error of `odyssey.gradcheck` again, with what may be wrong.
+
+    ``grad_output`` is None if the check ended before there was one.
+    """
+    message = str(error)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        if "changed its argument" in message or grad_output is None:
+            return WrongGradientError(message, _without_gradients(message))
+        result = central.call_on_copies("forward", forward, inputs)
+        scalar = not isinstance(result, np.ndarray)
+        upstream = float(grad_output) if scalar else grad_output
+        grads = central.call_on_copies("backward", backward, [upstream, *inputs])
+        if not isinstance(grads, (tuple, list)):
+            grads = [None] * positions[0] + [grads]
+        trials = {
+            position: Trial(
+                forward=forward,
+                backward=backward,
+                inputs=inputs,
+                position=position,
+                yours=np.zeros(inputs[position].shape),
+                gradients=dict(enumerate(grads)),
+                out=central.as_float64(result),
+                grad_output=grad_output,
+                eps=eps,
+                atol=atol,
+                scalar=scalar,
+            )
+            for position in _floating(inputs)
+        }
+        found = []
+        for position in positions:
+            found += _of_input(trials[position], search.Numerics(trials), positions)
+    return WrongGradientError(message, found)
+
+
+def _of_input(
+    trial: Trial, numerics: search.Numerics, positions: Sequence[int]
+) -> list[Diagnosis]:
+    """Return what is wrong with the gradient of one input: nothing if it is right."""
+    grad = trial.gradients.get(trial.position)
+    given = [p for p in positions if trial.gradients.get(p) is not None]
+    if grad is None and given:
+        return []  # not asked for, or said by the check
+    if (
+        not isinstance(grad, (np.ndarray, np.float64))
+        or grad.shape != trial.x.shape
+        or grad.dtype != np.float64
+        or not np.isfinite(grad).all()
+    ):
+        found = [shapes.of_form(trial, grad, numerics)]
+    else:
+        trial.yours = np.array(grad)
+        found = search.causes(trial, numerics) if trial.wrong.any() else []
+    return [Diagnosis(name, trial.position, words) for name, words in found]
+
+
+def _floating(inputs: Sequence[Any]) -> list[int]:
+    return [
+        i
+        for i, x in enumerate(inputs)
+        if isinstance(x, np.ndarray) and x.dtype.newbyteorder("=") == np.float64
+    ]
+
+
+def _without_gradients(message: str) -> list[Diagnosis]:
+    """Return what a message says in itself, if it is about a changed argument."""
+    if "changed its argument" not in message:
+        return []
+    argument = int(message.split()[-1])
+    if "backward" in message:
+        what = "the upstream gradient" if argument == 0 else f"input {argument - 1}"
+    else:
+        what = f"input {argument}"
+    return [
+        Diagnosis(
+            "argument changed",
+            None,
+            f"after the call {what} holds other numbers: take a copy before you write",
+        )
+    ]

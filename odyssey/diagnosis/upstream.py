@@ -1,0 +1,125 @@
+"""Faults in what a backward makes of the upstream gradient."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from odyssey.diagnosis.faults import Found, Guess, Guesses
+from odyssey.diagnosis.trial import Trial
+
+
+def misused(trial: Trial) -> Guesses:
+    """Guess gradients for another upstream gradient than the one that was given."""
+    if not trial.keeps:
+        return
+    for name, words, upstream in _others(trial):
+        gradient = trial.gradient_of(trial.changes, upstream)
+        yield Guess(name, f"has for an upstream gradient {words}", gradient)
+
+
+def reduced(trial: Trial) -> Guesses:
+    """Guess sums of the upstream gradient over other axes, where a sum is right."""
+    g, x = trial.grad_output, trial.x
+    sums = []
+    for count in range(1, g.ndim + 1):
+        for axes in itertools.combinations(range(g.ndim), count):
+            total, size = g.sum(axes), g.size / max(1, g.sum(axes).size)
+            if total.size == x.size:
+                sums.append((axes, total.reshape(x.shape), size))
+    right = [
+        axes
+        for axes, total, _ in sums
+        if trial.agreeing(total, trial.numeric)[trial.measured].all()
+    ]
+    if right:
+        name = "summed over the wrong axes"
+        for axes, total, size in sums:
+            over = f"{axes} in the place of {right[0]}"
+            yield Guess(
+                name, f"has if the upstream gradient is summed over {over}", total
+            )
+            words = f"has if the upstream gradient is averaged over {over}"
+            yield Guess(name, words, total / size)
+
+
+def _others(trial: Trial):  # type: ignore[no-untyped-def]  # an iterator of triples
+    g, out, misused = trial.grad_output, trial.out, "upstream gradient misused"
+    yield "upstream gradient left out", "of ones", np.ones(g.shape)
+    yield misused, "squared", g**2
+    yield misused, "of which the absolute values are taken", np.abs(g)
+    yield "mask of the wrong array", "cut off where it is negative", g * (g > 0)
+    yield misused, "times the result", g * out
+    yield misused, "replaced by the result", out
+    yield misused, "averaged over all results", np.full(g.shape, g.mean())
+    yield misused, "summed over all results", np.full(g.shape, g.sum())
+    for axis, length in enumerate(g.shape):
+        if length == 1:
+            continue
+        part = (
+            "only a part of the batch" if axis == 0 else "overwritten instead of added"
+        )
+        for index, word in ((-1, "last"), (0, "first")):
+            words = f"that is zero but for the {word} index of axis {axis}"
+            yield part, words, _only(g, axis, index)
+        dropped = g - _only(g, axis, -1)
+        yield "wrong in the last window", f"without the last of axis {axis}", dropped
+        dropped = g - _only(g, axis, 0)
+        yield "wrong at the border", f"without the first of axis {axis}", dropped
+        flipped = np.flip(g, axis)
+        yield "axes flipped", f"flipped along axis {axis}", flipped
+    if g.ndim == 4:
+        inner = np.zeros(g.shape)
+        inner[:, :, 1:-1, 1:-1] = g[:, :, 1:-1, 1:-1]
+        yield "wrong at the border", "without its border", inner
+        last = g.copy()
+        last[:, :, -1], last[:, :, :, -1] = 0, 0
+        yield "wrong in the last window", "without its last row and column", last
+        turned = g[:, :, ::-1, ::-1]
+        yield "axes flipped", "turned by 180 degrees in axes 2 and 3", turned
+    for count in range(1, g.ndim):
+        for axes in itertools.combinations(range(g.ndim), count):
+            if np.prod([g.shape[axis] for axis in axes]) == 1:
+                continue
+            mean = np.broadcast_to(g.mean(axes, keepdims=True), g.shape)
+            yield misused, f"averaged over axes {axes}", mean
+            total = np.broadcast_to(g.sum(axes, keepdims=True), g.shape)
+            yield misused, f"summed over axes {axes}", total
+    for a, b in itertools.combinations(range(g.ndim), 2):
+        if g.shape[a] == g.shape[b] > 1:
+            swapped = g.swapaxes(a, b)
+            yield "axes transposed", f"with axes {a} and {b} exchanged", swapped
+
+
+def _only(g: np.ndarray, axis: int, index: int) -> np.ndarray:
+    kept = np.zeros(g.shape)
+    at = (slice(None),) * axis + (index,)
+    kept[at] = g[at]
+    return kept
+
+
+def ignored(trial: Trial) -> Found | None:
+    """Find a backward that gives the same whatever the upstream gradient is."""
+    again = trial.call_backward(2 * trial.grad_output)
+    if not trial.agreeing(again, trial.yours).all():
+        return None
+    return "upstream gradient left out", (
+        f"twice the upstream gradient gives the same in all {trial.x.size} elements"
+    )
+
+
+def not_repeatable(trial: Trial) -> Found | None:
+    """Find a backward that gives something else when it is called once more."""
+    again = trial.call_backward(trial.grad_output)
+    if np.array_equal(again, trial.yours):
+        return None
+    added = trial.agreeing(again - trial.yours, trial.numeric)[trial.measured]
+    if added.all():
+        return "gradient kept between calls", (
+            f"a second call gives more by the numerical gradient in {trial.count()}"
+        )
+    number = int(np.count_nonzero(again != trial.yours))
+    return "another result at each call", (
+        f"a second call gives other numbers in {number} of {trial.x.size} elements"
+    )

@@ -1,0 +1,15 @@
+"""Wrong backwards, as students write them, each with the fault and its name."""
+
+from zoo import (  # noqa: F401
+    activations,
+    blocks,
+    convolution,
+    linear,
+    losses,
+    normalisation,
+    pooling,
+    updates,
+)
+from zoo.wrong import ZOO, Wrong
+
+__all__ = ["ZOO", "Wrong"]
