@@ -14,9 +14,11 @@ CONTENTS = {
         "docs/derivations/synchronized_batch_norm",
         "docs/derivations/pooling",
         "docs/derivations/softmax_cross_entropy",
+        "docs/derivations/residual_block",
         "docs/derivations/gelu",
         "docs/derivations/winograd",
         "docs/derivations/mixed_precision",
+        "docs/derivations/updates",
         "docs/derivations/muon",
     ],
     "Your own": [

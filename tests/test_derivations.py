@@ -47,7 +47,13 @@ def test_the_code_of_the_document_runs(name, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["mixed_precision", "muon", "synchronized_batch_norm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mixed_precision", "muon", "residual_block"),
+        *("synchronized_batch_norm", "updates"),
+    ],
+)
 def test_what_a_document_says_is_printed_is_what_its_code_prints(name, capsys):
     text = code((DOCUMENTS / f"{name}.md").read_text("utf-8"))
     exec(text, {})

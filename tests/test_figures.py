@@ -1,5 +1,6 @@
 """The figures of docs/figures are what their scripts draw, and the pages show them."""
 
+import json
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -33,7 +34,7 @@ def figure(request):
 
 def test_every_file_is_that_of_a_script(scripts):
     assert sorted(scripts.NAMES) == [path.stem for path in FIGURES]
-    assert len(FIGURES) >= 4
+    assert len(FIGURES) >= 7
     for path in FIGURES:
         assert path.with_suffix(".py").exists()
 
@@ -134,3 +135,31 @@ def test_terms_are_those_of_the_page(scripts):
         assert all(term.h == term.p * stride + term.r - 1 for term in found)
         assert len(found) == 3 * (7 if stride == 1 else 4)
     assert import_module("phases").taps_of_phases(found) == [[1], [0, 2]]
+
+
+def test_the_gradients_of_the_block_meet(scripts):
+    block = import_module("residual_block")
+    found = block.numbers_of_a_block()
+    shown = [float(block.shown(a).replace("\N{MINUS SIGN}", "-")) for a in found[-3:]]
+    grad_sum, grad_branch, grad_input = shown
+    # what is shown adds up although it is rounded, and nothing is zero
+    assert round(grad_sum + grad_branch, 2) == grad_input
+    assert 0 not in shown
+    assert (found.grad_sum == found.grad_output * (found.out > 0)).all()
+
+
+def test_the_pieces_of_a_step_are_its_whole_time(scripts):
+    step_time = import_module("step_time")
+    stored = json.loads((ROOT / step_time.RUN / "profile.json").read_text())
+    every = [piece for phase in step_time.pieces().values() for piece in phase]
+    assert min(piece.seconds for piece in every) > 0
+    assert sum(piece.seconds for piece in every) == pytest.approx(stored["seconds"])
+    convolutions = sum(piece.seconds for piece in every if piece.kind == 0)
+    wanted = sum(
+        row["forward"] + row["backward"]
+        for row in stored["rows"]
+        if re.search(r"conv\d$|proj$", row["name"])
+    )
+    assert convolutions == pytest.approx(wanted)
+    words = (ROOT / "docs" / "PERFORMANCE.md").read_text("utf-8")
+    assert f"step's {1000 * stored['seconds']:.0f} ms" in words

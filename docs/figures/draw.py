@@ -13,7 +13,10 @@ FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]
 
 #: The figures, in the order of the reading.
-NAMES = ["taps", "phases", "winograd_tiles", "batch_norm_projection", "learning_rates", "step_time", "residual_block"]
+NAMES = [
+    *("taps", "phases", "batch_norm_projection", "residual_block"),
+    *("winograd_tiles", "learning_rates", "step_time"),
+]
 
 
 def drawn(name: str) -> str:

@@ -39,7 +39,7 @@ def draw() -> Figure:
         "step_decay halves the rate three times; multistep_decay divides it by ten at "
         "one half and at three quarters; cosine_decay falls along half a wave to zero; "
         "with linear_warmup it rises from nearly zero in the first seventh; "
-        "cosine_restarts starts again twice, each wave twice as long as the one before; "
+        "cosine_restarts starts again twice, each wave twice as long as the last one; "
         "one_cycle rises in a straight line for three tenths, then falls to zero.",
     )
     for place, (name, rate) in enumerate(CURVES.items()):

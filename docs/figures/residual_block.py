@@ -70,9 +70,9 @@ def draw() -> Figure:
         432,
         "The gradient of a residual block",
         "A block from above to below: x goes into a branch of conv1, bn1, relu, conv2, "
-        "bn2, and along a shortcut; both are added, then relu. Beside each arrow of the "
-        "forward is one of the backward, the other way. For one element: the gradient "
-        f"at the sum, {n['grad_sum']}, goes unchanged into the branch and the shortcut. "
+        "bn2, and along a shortcut; both are added, then relu. Beside each arrow of "
+        "the forward is one of the backward, the other way. For one element: the "
+        f"gradient at the sum, {n['grad_sum']}, goes unchanged into both. "
         f"At x the two meet: {n['grad_branch']} by the branch and {n['grad_sum']} by "
         f"the shortcut make {n['grad_input']}.",
     )

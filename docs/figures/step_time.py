@@ -66,13 +66,16 @@ def draw() -> Figure:
     spent = {phase: sum(p.seconds for p in its) for phase, its in found.items()}
     shares = [sum(p.seconds for p in every if p.kind == k) / whole for k in range(3)]
     ratio = spent["backward"] / spent["forward"]
-    kinds = ", ".join(f"{k} {100 * s:.0f} %" for k, s in zip(KINDS, shares, strict=True))
+    kinds = ", ".join(
+        f"{k} {100 * s:.0f} %" for k, s in zip(KINDS, shares, strict=True)
+    )
     figure = Figure(
         356,
         "The shape of a training step's time",
-        f"A band shows the {1000 * whole:.0f} ms of a step of ResNet-18 for 128 images "
-        f"from left to right: forward {1000 * spent['forward']:.0f} ms, backward "
-        f"{1000 * spent['backward']:.0f} ms, {ratio:.1f} times as much, then the update. "
+        f"A band shows the {1000 * whole:.0f} ms of a step of ResNet-18 for 128 "
+        f"images from left to right: forward {1000 * spent['forward']:.0f} ms, "
+        f"backward {1000 * spent['backward']:.0f} ms, {ratio:.1f} times as much, then "
+        "the update. "
         f"By kind: {kinds}. Bars below show forward and backward of each stage.",
     )
     title = f"A step of ResNet-18, 128 images: {1000 * whole:.0f} ms"
@@ -89,9 +92,7 @@ def draw() -> Figure:
     return figure
 
 
-def band(
-    figure: Figure, found: dict[str, list[Piece]], whole: float, y: float
-) -> None:
+def band(figure: Figure, found: dict[str, list[Piece]], whole: float, y: float) -> None:
     """Draw the pieces side by side, and name the phases above them."""
     scale, x = WIDE / whole, LEFT
     for phase, its in found.items():
