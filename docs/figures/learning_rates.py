@@ -21,7 +21,7 @@ CURVES: dict[str, Callable[[int], float]] = {
         step, LR, (T // 2, 3 * T // 4), 0.1
     ),
     "cosine_decay": lambda step: schedules.cosine_decay(step, LR, T),
-    "linear_warmup, then cosine": lambda step: (
+    "warmup, then cosine": lambda step: (
         schedules.linear_warmup(step, WARMUP)
         * schedules.cosine_decay(max(0, step - WARMUP), LR, T - WARMUP)
     ),
