@@ -34,7 +34,7 @@ stepper_pages = steppers.names()
 myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]  # the form that GitHub knows
 myst_heading_anchors = 6
-myst_url_schemes = ["http", "https", "file"]
+myst_url_schemes = ["http", "https", "source"]
 myst_dmath_double_inline = False
 html_math_renderer = "mathml"
 

@@ -15,6 +15,12 @@ DOCS = ROOT / "docs"
 sys.path[:0] = [str(DOCS), str(DOCS / "extensions")]
 
 import contents  # noqa: E402
+import excerpts  # noqa: E402
+
+DERIVATIONS = sorted((DOCS / "derivations").glob("[!R]*.md"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+#: Formulas within a line: $x$, or $`x`$ where Markdown would change what is inside.
+QUOTED, BARE = re.compile(r"\$`([^`\n]+)`\$"), re.compile(r"\$([^$\n]+)\$")
 
 
 def test_every_page_is_in_the_table_of_contents():
@@ -25,6 +31,125 @@ def test_every_page_is_in_the_table_of_contents():
     assert len(listed) == len(set(listed))
     assert sorted(wanted - set(listed)) == []
     assert [page for page in listed if not (ROOT / f"{page}.md").is_file()] == []
+
+
+def pages_with_text():
+    for page in [contents.ROOT, *contents.pages()]:
+        path = ROOT / f"{page}.md"
+        yield path, path.read_text("utf-8")
+
+
+def test_every_excerpt_is_in_the_source():
+    found = 0
+    for path, text in pages_with_text():
+        asked = len(excerpts.ASKS.findall(text))
+        assert text.count(' "code: ') + text.count(' "api")') == asked, path
+        excerpts.expand(text, path.parent)
+        found += asked
+    assert found > 30
+
+
+@pytest.mark.parametrize("path", DERIVATIONS, ids=lambda path: path.stem)
+def test_every_derivation_shows_the_code_of_its_steps(path):
+    assert excerpts.ASKS.search(path.read_text("utf-8"))
+
+
+SOURCE = """
+def double(x):
+    \"\"\"Return twice x.\"\"\"
+    out = x
+    if x:
+        out = out + x  # again
+
+    return out
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "code"),
+    [
+        ("double, return", 8, "return out"),
+        (
+            "double, if x: ... return",
+            5,
+            "if x:\n    out = out + x  # again\n\nreturn out",
+        ),
+        ("double, out = out", 6, "out = out + x  # again"),
+        ("double, def double", 2, "def double(x):"),
+    ],
+)
+def test_an_excerpt_is_the_lines_between_two(tmp_path, wanted, first, code):
+    path = tmp_path / "double.py"
+    path.write_text(SOURCE, "utf-8")
+    assert excerpts.excerpt(path, wanted) == (path, first, code)
+    assert "twice" not in excerpts.excerpt(path, "double").code
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error"),
+    [
+        ("triple", "there is no triple"),
+        ("double, y =", "0 lines begin with 'y ='"),
+        ("double, out", "2 lines begin with 'out'"),
+        ("double, return ... if x", "'if x' comes before 'return'"),
+    ],
+)
+def test_an_excerpt_that_the_source_does_not_have_is_refused(tmp_path, wanted, error):
+    path = tmp_path / "double.py"
+    path.write_text(SOURCE, "utf-8")
+    with pytest.raises(ValueError, match=f"double.py: {error}"):
+        excerpts.excerpt(path, wanted)
+
+
+def formulas(text):
+    """Return a page's formulas: blocks, those in $`...`$, those in $...$; and the rest.
+
+    Blocks of code and code within a line are left out.
+    """
+    blocks = [tex for name, tex in FENCE.findall(text) if name == "math"]
+    text = re.sub(r"^    .*$", "", FENCE.sub("", text), flags=re.M)
+    quoted = QUOTED.findall(text)
+    text = re.sub(r"`[^`\n]*`", "", QUOTED.sub("", text))
+    return blocks, quoted, BARE.findall(text), BARE.sub("", text)
+
+
+def test_formulas_are_read_alike_by_github_and_by_the_pages():
+    """Markdown takes a backslash before punctuation, and may take _ for emphasis."""
+    changed, count = [], 0
+    for path, text in pages_with_text():
+        _, _, bare, rest = formulas(text)
+        count += len(bare)
+        wrong = [tex for tex in bare if re.search(r"\\[^a-zA-Z]|_\{|^\s|\s$", tex)]
+        wrong += [line for line in rest.splitlines() if "$" in line]  # no partner
+        changed += [(path.name, tex) for tex in wrong]
+    assert changed == []
+    assert count > 200
+
+
+def test_formulas_are_well_formed():
+    count = 0
+    for path, text in pages_with_text():
+        for tex in [tex for kind in formulas(text)[:3] for tex in kind]:
+            count += 1
+            assert tex.count("{") == tex.count("}"), (path.name, tex)
+            begun = re.findall(r"\\begin\{(\w+)\}", tex)
+            assert begun == re.findall(r"\\end\{(\w+)\}", tex), (path.name, tex)
+            assert len(re.findall(r"\\left\b", tex)) == len(
+                re.findall(r"\\right\b", tex)
+            ), (path.name, tex)
+            # math-core prints the argument
+            assert "\\\\[" not in tex, (path.name, tex)
+    assert count > 250
+
+
+def test_formulas_become_mathml():
+    pytest.importorskip("math_core")
+    pytest.importorskip("sphinx")
+    from formulas import mathml
+
+    for path, text in pages_with_text():
+        for tex in [tex for kind in formulas(text)[:3] for tex in kind]:
+            assert mathml(tex, block=True).startswith("<math"), path.name
 
 
 @pytest.mark.slow

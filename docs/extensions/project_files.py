@@ -36,7 +36,7 @@ STEPPER = re.compile(r"odyssey learn stepper (\w+)$")
 
 
 def rewritten(text: str, folder: Path, pages: set[str]) -> str:
-    """Return a page whose links to files that are no pages begin with ``file:``.
+    """Return a page whose links to files that are no pages begin with ``source:``.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def rewritten(text: str, folder: Path, pages: set[str]) -> str:
             return found[0]
         if full.is_dir() and f"{inside}/README" in pages:
             return f"{before}/{inside}/README.md{mark}{section}"
-        return f"{before}file:{inside}{mark}{section}"
+        return f"{before}source:{inside}{mark}{section}"
 
     parts = FENCE.split(text)
     parts[::2] = [LINK.sub(link, part) for part in parts[::2]]
@@ -88,15 +88,15 @@ def resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 reference += node
     for reference in doctree.findall(nodes.reference):
         uri = reference.get("refuri", "")
-        if uri.startswith(("file:", "stepper:")):
+        if uri.startswith(("source:", "stepper:")):
             path, mark, section = uri.partition("#")
             target = output_of(path)
             here = app.builder.get_target_uri(docname)
             reference["refuri"] = relative_uri(here, target) + mark + section
             reference["internal"] = True
             reference["classes"] = ["reference", "internal"]
-            if path.startswith("file:"):
-                app.env.project_files.add(path.removeprefix("file:"))
+            if path.startswith("source:"):
+                app.env.project_files.add(path.removeprefix("source:"))
 
 
 def named(app: Sphinx, text: str) -> str:
@@ -106,9 +106,9 @@ def named(app: Sphinx, text: str) -> str:
     if re.fullmatch(r"(odyssey|examples|tests|benchmarks|docs)/[\w/.]+", text):
         path = ROOT / text
         if path.is_file() and path.suffix in LANGUAGES:
-            return f"file:{text}"
+            return f"source:{text}"
         if path.is_dir() and any(path.glob("*.py")):
-            return f"file:{text}"
+            return f"source:{text}"
     return ""
 
 
@@ -141,7 +141,7 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         if path.is_dir():
             body = title + folder_list(path, wanted)
             yield f"source/{name}/index", {"title": name, "body": body}, "page.html"
-        elif (target := output_of(f"file:{name}")).endswith(path.name):
+        elif (target := output_of(f"source:{name}")).endswith(path.name):
             copy = Path(app.outdir, target)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
