@@ -93,6 +93,7 @@ def test_nothing_is_drawn_outside(figure):
             points = [(float(x), float(y)) for x, y in pairs]
             assert points
         elif kind in ("rect", "text"):
+            assert kind == "rect" or "".join(element.itertext()).strip()
             x, y = float(element.get("x", 0)), float(element.get("y", 0))
             points = [(x, y)]
             if kind == "rect":

@@ -105,7 +105,8 @@ def table(figure: Figure, found: dict[str, np.ndarray], y: float) -> None:
         figure.text(middle, y, heading, "mid")
         for row, value in enumerate(found[name]):
             figure.cell(x, y + 10 + row * size, size, shown(value), f"cell {tint}")
-        figure.text(after, y + 10 + 1.5 * size + 5, sign, "mid bold")
+        if sign:
+            figure.text(after, y + 10 + 1.5 * size + 5, sign, "mid bold")
     below = y + 10 + 3 * size + 24
     figure.text(16, below, "grad_input = gamma · rstd · (what is left)")
 
