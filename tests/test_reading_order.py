@@ -22,7 +22,7 @@ def test_the_exercises_are_those_of_the_course_in_its_order():
 
 
 def test_every_stepper_is_in_the_page():
-    assert sorted(named("stepper")) == sorted(steppers.NAMES)
+    assert [name for name in steppers.NAMES if name not in named("stepper")] == []
 
 
 @pytest.mark.parametrize(("title", "text"), STATIONS, ids=[t for t, _ in STATIONS])
