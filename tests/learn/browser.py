@@ -17,7 +17,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: Keys that are no characters, with their key codes.
 KEYS = {
     "Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36,
-    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "F2": 113,
+    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
+    "PageUp": 33, "PageDown": 34, "F2": 113,
 }  # fmt: skip
 SHIFT = 8
 TIMEOUT = 60  # seconds for one answer
@@ -137,10 +138,11 @@ class Page:
     def press(self, key, *, shift=False):
         """Press a key and let it go."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        code = KEYS.get(key, ord(key[0].upper()) if key.isalnum() else 0)
         what = {
             "key": key,
             "modifiers": SHIFT if shift else 0,
-            "windowsVirtualKeyCode": KEYS.get(key, ord(key[0].upper())),
+            "windowsVirtualKeyCode": code,
         }
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **what)
         self.call("Input.dispatchKeyEvent", type="keyUp", **what)

@@ -17,7 +17,13 @@ element, forward and backward; the values can be edited.
 """
 
 #: The operations that have a stepper.
-NAMES: tuple[str, ...] = ("conv2d",)
+NAMES: tuple[str, ...] = (
+    "conv2d",
+    "maxpool2d",
+    "batch_norm2d",
+    "softmax_cross_entropy",
+    "residual_block",
+)
 
 
 def build(name: str) -> str:

@@ -28,9 +28,8 @@ class ArrayView {
     const ends = (axis) => (axis === undefined ? [undefined] : range(shape[axis] + 2 * pad).map((i) => i - pad));
     this.rows = ends(layout.row).map(() => []); // of cells that can be focused
     this.cells = new Map(); // "0,0,1,2" -> cell
-    this.node = make("div", {class: `array hue${hue}${array.input ? " input" : ""}`, "data-array": name});
-    this.node.append(make("h3", {}, make("span", {class: "name"}, name),
-      make("span", {class: "kind"}, array.input ? "editable" : "")));
+    this.node = make("div", {class: `array hue${hue}${array.input ? " input" : ""}${layout.row === undefined ? " inline" : ""}`, "data-array": name});
+    this.node.append(make("h3", {class: "name"}, name));
     const planes = make("div", {class: "planes"});
     for (const plane of new Grid(long.map((axis) => shape[axis])).indices()) {
       const fixed = new Array(shape.length).fill(0);
@@ -49,15 +48,16 @@ class ArrayView {
     const label = `${name}${caption ? `, ${caption}` : ""}${array.input ? ", editable" : ""}`;
     const table = make("table", {role: "grid", "aria-label": label});
     if (caption) table.append(make("caption", {}, caption));
-    if (column !== undefined && array.shape[column] > 1) {
-      const head = make("tr", {role: "row"}, ...(row === undefined ? [] : [make("td")]));
+    const named = !array.plain; // indices are written beside rows and columns
+    if (named && row !== undefined && column !== undefined && array.shape[column] > 1) {
+      const head = make("tr", {role: "row"}, make("td"));
       for (const i of ends(column)) head.append(make("th", {scope: "col"}, i < 0 || i >= array.shape[column] ? "" : String(i)));
       table.append(make("thead", {"aria-hidden": "true"}, head));
     }
     const body = make("tbody");
     ends(row).forEach((i, rank) => {
       const line = make("tr", {role: "row"});
-      if (row !== undefined) {
+      if (named && row !== undefined) {
         line.append(make("th", {scope: "row", "aria-hidden": "true"}, i < 0 || i >= array.shape[row] ? "" : String(i)));
       }
       for (const j of ends(column)) {
@@ -77,9 +77,9 @@ class ArrayView {
     const cell = make("td", {role: "gridcell", "data-at": at.join(",")});
     this.cells.set(at.join(","), cell);
     if (outside) {
-      cell.textContent = "0";
+      cell.textContent = this.array.padText || "0";
       cell.className = "padding";
-      cell.setAttribute("aria-label", "padding: 0");
+      cell.setAttribute("aria-label", `padding: ${cell.textContent}`);
       return cell;
     }
     cell.at = at;

@@ -10,8 +10,7 @@ const operation = {
     {name: "K", label: "Output channels", values: () => [1, 2]},
   ],
   columns: [
-    ["x", "grad_input"], ["kernel", "grad_kernel"], ["bias", "grad_bias"],
-    ["out", "grad_output"],
+    ["x", "grad_input"], ["kernel", "grad_kernel", "bias", "grad_bias"], ["out", "grad_output"],
   ],
 
   arrays({size, kernel, stride, padding, C, K}) {

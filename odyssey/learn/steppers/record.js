@@ -30,8 +30,9 @@ class Recorder {
     return index.length ? `${name}[${index.join(",")}]` : name;
   }
 
-  // "x[1,2]"
+  // "x[1,2]", or "x" for the whole array
   label(name, at) {
+    if (!at) return name;
     const {axes} = this.arrays[name];
     return this.symbol(name, Object.fromEntries([...axes].map((a, i) => [a, num(at[i])])));
   }
@@ -47,10 +48,10 @@ class Recorder {
     this.stages.push({part, id, formula, where, first: this.steps.length + 1});
   }
 
-  // The next element to be computed; terms follow.  open, close: text around the terms;
-  // context: elements to point out, [name, at]; start: what it holds before.
-  element(target, at, {open = "", close = "", context = [], start} = {}) {
-    this.elements.push({target, at, open, close, context, start, terms: []});
+  // The next element to be computed (without `at`: the whole array); terms follow.
+  // open, close: text around the terms; context: elements to point out, [name, at].
+  element(target, at, {open = "", close = "", context = []} = {}) {
+    this.elements.push({target, at, open, close, context, terms: []});
   }
 
   // A step.  value is that of the element afterwards.  key: its term and its line;
@@ -62,7 +63,7 @@ class Recorder {
       element: this.elements.length - 1,
       term: element.terms.length,
       key, line, reads, words, value,
-      writes: [[element.target, element.at, value], ...others],
+      writes: [...(element.at ? [[element.target, element.at, value]] : []), ...others],
     };
     element.terms.push({join, text});
     this.steps.push(step);

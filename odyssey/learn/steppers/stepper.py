@@ -62,6 +62,7 @@ def find_lines(source: list[str], lines: Mapping[str, str]) -> dict[str, list[in
         (node.lineno - 1, node.end_lineno or node.lineno)
         for node in ast.walk(ast.parse("\n".join(source)))
         if isinstance(node, ast.stmt) and not hasattr(node, "body")
+        if not isinstance(node, ast.Expr)  # a docstring
     ]
     found = {}
     for key, text in lines.items():

@@ -3,6 +3,14 @@
 const page = (id) => document.getElementById(id);
 const data = JSON.parse(page("data").textContent);
 
+// The colour of an array: that of the array whose gradient it is.
+const HUES = 8;
+const GRADIENTS = {grad_input: "x", grad_output: operation.columns.flat(2).includes("out") ? "out" : "loss"};
+function hueOf(name) {
+  const base = (other) => GRADIENTS[other] ?? other.replace(/^grad_/, "");
+  return [...new Set(operation.columns.flat(2).map(base))].indexOf(base(name)) % HUES;
+}
+
 const stepper = {
   options: {...data.options},
   values: structuredClone(data.values),
@@ -30,15 +38,17 @@ const stepper = {
       leave: () => page(this.count < this.rec.steps.length ? "next" : "back").focus(),
     };
     this.views = {};
-    page("arrays").replaceChildren(...operation.columns.map((names, hue) => {
-      const column = make("div", {class: "column"});
-      for (const name of names.filter((n) => n in this.rec.arrays)) {
-        this.views[name] = new ArrayView(name, this.rec.arrays[name], hue, host);
-        column.append(this.views[name].node);
-      }
-      return column;
+    page("arrays").replaceChildren(...operation.columns.map((names) => {
+      const view = (name) => {
+        if (!(name in this.rec.arrays)) return "";
+        this.views[name] = new ArrayView(name, this.rec.arrays[name], hueOf(name), host);
+        return this.views[name].node;
+      };
+      // A list within the list: arrays side by side.
+      return make("div", {class: "column"}, ...names.map((name) => (
+        Array.isArray(name) ? make("div", {class: "side"}, ...name.map(view)) : view(name))));
     }));
-    page("note").textContent = operation.note(this.options);
+    page("note").textContent = `A value with a dotted line below can be changed. ${operation.note(this.options)}`;
     page("slider").max = this.rec.steps.length;
     this.buildStages();
     this.buildSettings();
@@ -48,7 +58,7 @@ const stepper = {
     const parts = new Map();
     this.rec.stages.forEach((stage, i) => {
       if (!parts.has(stage.part)) parts.set(stage.part, make("div", {}, make("span", {class: "part"}, stage.part)));
-      const button = make("button", {type: "button", title: `Key ${i + 1}`, "data-stage": i}, stage.id);
+      const button = make("button", {type: "button", "data-stage": i}, stage.id);
       button.addEventListener("click", () => this.go(stage.first));
       parts.get(stage.part).append(button);
     });
@@ -188,26 +198,29 @@ const stepper = {
   // Text with the arrays' names in their colours; Σ{r,s} has what it runs over below it.
   coloured(text) {
     const node = document.createDocumentFragment();
-    const hues = new Map(operation.columns.flatMap((names, hue) => names.map((name) => [name, hue])));
     for (const piece of text.split(/(\b[a-z]\w*(?:\[[^\]]*\])?|Σ\{[^}]*\})/)) {
-      const hue = hues.get(piece.replace(/\[.*/, ""));
+      const name = piece.replace(/\[.*/, "");
       if (piece.startsWith("Σ{")) {
         node.append(make("span", {class: "sum"}, "Σ", make("sub", {}, piece.slice(2, -1))));
-      } else if (hue === undefined) node.append(piece);
-      else node.append(make("span", {class: `name hue${hue}`}, piece));
+      } else if (name in this.rec.arrays) {
+        node.append(make("span", {class: `name hue${hueOf(name)}`}, piece));
+      } else node.append(piece);
     }
     return node;
   },
 
   showFormula(step) {
     const {formula, where} = this.stage();
-    const line = make("p");
-    for (const piece of formula.split(/(\[\[.*?\|.*?\]\](?!\]))/)) {
-      const term = piece.match(/^\[\[(.*?)\|(.*)\]\]$/s);
-      if (!term) line.append(this.coloured(piece));
-      else line.append(make("span", {class: `term${term[1] === step?.key ? " on" : ""}`}, this.coloured(term[2])));
-    }
-    page("formula").replaceChildren(line, ...(where ? [make("p", {class: "where"}, where)] : []));
+    const lines = [[formula, "equation"], [where, "where"]].filter(([text]) => text).map(([text, kind]) => {
+      const line = make("p", {class: kind});
+      for (const piece of text.split(/(\[\[.*?\|.*?\]\](?!\]))/)) {
+        const term = piece.match(/^\[\[(.*?)\|(.*)\]\]$/s);
+        if (!term) line.append(this.coloured(piece));
+        else line.append(make("span", {class: `term${term[1] === step?.key ? " on" : ""}`}, this.coloured(term[2])));
+      }
+      return line;
+    });
+    page("formula").replaceChildren(...lines);
   },
 
   showNumbers(step, element) {
@@ -248,15 +261,16 @@ const stepper = {
     }
   },
 
-  // On a small screen the arrays may be below: bring the written element into view.
+  // Bring the written element into view: the arrays may be higher than the screen, and
+  // on a narrow one the panel of the step lies over their end.
   keepInView() {
     const cell = document.querySelector("td.write");
     const panel = document.querySelector(".now");
     if (!cell || !this.started || getComputedStyle(panel).position !== "sticky") return;
     const box = cell.getBoundingClientRect();
-    const top = 0;
-    const bottom = Math.min(window.innerHeight, panel.getBoundingClientRect().top);
-    const shift = box.top < top ? box.top - top - 60 : box.bottom > bottom ? box.bottom - bottom + 16 : 0;
+    const below = panel.getBoundingClientRect().left < box.left ? 0 : panel.offsetHeight;
+    const bottom = window.innerHeight - below;
+    const shift = box.top < 0 ? box.top - 60 : box.bottom > bottom ? box.bottom - bottom + 16 : 0;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (shift) window.scrollBy({top: shift, behavior: still ? "auto" : "smooth"});
   },
@@ -270,8 +284,11 @@ const stepper = {
       Home: () => this.go(0),
       End: () => this.go(this.rec.steps.length),
     };
-    const stage = /^[1-9]$/.test(event.key) ? this.rec.stages[event.key - 1] : undefined;
-    if (stage) moves[event.key] = () => this.go(stage.first);
+    if (event.shiftKey) {
+      const starts = [0, ...this.rec.stages.map((stage) => stage.first)];
+      moves.PageDown = () => this.go(starts.find((start) => start > this.count) ?? this.rec.steps.length);
+      moves.PageUp = () => this.go(starts.findLast((start) => start < this.count) ?? 0);
+    }
     if (!moves[event.key]) return;
     event.preventDefault();
     moves[event.key]();
@@ -305,6 +322,9 @@ const stepper = {
     for (const [id, move] of Object.entries(clicks)) page(id).addEventListener("click", move);
     page("slider").addEventListener("input", () => this.go(Number(page("slider").value)));
     document.addEventListener("keydown", (event) => this.key(event));
+    const wide = matchMedia("(min-width: 60rem)");
+    page("options").open = wide.matches;
+    wide.addEventListener("change", () => { page("options").open ||= wide.matches; });
     this.show();
     this.started = true;
     this.check();

@@ -1,0 +1,70 @@
+"""A residual block of one width, made of the operations of `odyssey.reference`."""
+
+import numpy as np
+
+from odyssey.reference.activation import relu, relu_backward
+from odyssey.reference.batch_norm import batch_norm2d, batch_norm2d_backward
+from odyssey.reference.conv import conv2d, conv2d_backward
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+
+def residual_block(
+    x: Array, kernel1: Array, gamma1: Array, beta1: Array,
+    kernel2: Array, gamma2: Array, beta2: Array, eps: float = 1e-5,
+) -> Arrays:  # fmt: skip
+    """Return out = relu(norm2(conv2(relu(norm1(conv1(x))))) + x) and what is before it.
+
+    x and out are (N, C, H, W), the kernels (C, C, 3, 3).
+    """
+    running = np.zeros_like(gamma1), np.ones_like(gamma1)  # not read in training
+    conv1 = conv2d(x, kernel1, padding=1)
+    norm1 = batch_norm2d(conv1, gamma1, beta1, *running, eps=eps)[0]
+    relu1 = relu(norm1)
+    conv2 = conv2d(relu1, kernel2, padding=1)
+    norm2 = batch_norm2d(conv2, gamma2, beta2, *running, eps=eps)[0]
+    total = norm2 + x
+    out = relu(total)
+    values = (conv1, norm1, relu1, conv2, norm2, total, out)
+    names = ("conv1", "norm1", "relu1", "conv2", "norm2", "total", "out")
+    return dict(zip(names, values, strict=True))
+
+
+def residual_block_backward(
+    grad_output: Array, cache: Arrays, x: Array, kernel1: Array, gamma1: Array,
+    beta1: Array, kernel2: Array, gamma2: Array, beta2: Array, eps: float = 1e-5,
+) -> Arrays:  # fmt: skip
+    """Return all gradients by name: the forward's lines, from the last to the first."""
+    running = np.zeros_like(gamma1), np.ones_like(gamma1)
+    # out = relu(total)
+    grad_total = relu_backward(grad_output, cache["total"])
+    # total = norm2 + x: both get the same gradient
+    grad_norm2, grad_shortcut = grad_total, grad_total
+    # norm2 = batch_norm2d(conv2, gamma2, beta2, ...)
+    grad_conv2, grad_gamma2, grad_beta2 = batch_norm2d_backward(
+        grad_norm2, cache["conv2"], gamma2, beta2, *running, eps=eps
+    )
+    # conv2 = conv2d(relu1, kernel2, padding=1)
+    grad_relu1, grad_kernel2, _ = conv2d_backward(
+        grad_conv2, cache["relu1"], kernel2, padding=1
+    )
+    # relu1 = relu(norm1)
+    grad_norm1 = relu_backward(grad_relu1, cache["norm1"])
+    # norm1 = batch_norm2d(conv1, gamma1, beta1, ...)
+    grad_conv1, grad_gamma1, grad_beta1 = batch_norm2d_backward(
+        grad_norm1, cache["conv1"], gamma1, beta1, *running, eps=eps
+    )
+    # conv1 = conv2d(x, kernel1, padding=1)
+    grad_main, grad_kernel1, _ = conv2d_backward(grad_conv1, x, kernel1, padding=1)
+    # x was used twice, by conv1 and by the addition: its gradients add up
+    grad_input = grad_main + grad_shortcut
+    return {
+        "grad_total": grad_total, "grad_norm2": grad_norm2,
+        "grad_shortcut": grad_shortcut, "grad_conv2": grad_conv2,
+        "grad_gamma2": grad_gamma2, "grad_beta2": grad_beta2,
+        "grad_relu1": grad_relu1, "grad_kernel2": grad_kernel2,
+        "grad_norm1": grad_norm1, "grad_conv1": grad_conv1,
+        "grad_gamma1": grad_gamma1, "grad_beta1": grad_beta1,
+        "grad_main": grad_main, "grad_kernel1": grad_kernel1, "grad_input": grad_input,
+    }  # fmt: skip
