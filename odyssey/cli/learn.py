@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from odyssey.cli import learn_stepper
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command, Group
 from odyssey.cli.next_steps import ODYSSEY, say_next
@@ -81,6 +82,9 @@ def main(ctx: click.Context, folder: Path | None, debug: bool) -> None:
     if ctx.invoked_subcommand is None:
         with statuses(debug):
             _list(read(folder or find_folder()))
+
+
+main.add_command(learn_stepper.main)
 
 
 def _list(progress: Progress) -> None:

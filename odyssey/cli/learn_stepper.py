@@ -9,7 +9,7 @@ from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
 from odyssey.cli.next_steps import BROWSER, say_next
 from odyssey.cli.option import debug_option, option
-from odyssey.errors import EXIT_FAILURE, EXIT_USAGE, InputError, one_line, os_reason
+from odyssey.errors import InputError, one_line
 from odyssey.learn.steppers import NAMES, build
 from odyssey.weights.files import atomic_write_text
 
@@ -40,10 +40,7 @@ def write(name: str, output: Path, *, force: bool = False) -> None:
 )
 @option("--force", is_flag=True, help="Replace what is there already.")
 @debug_option
-@click.pass_context
-def main(
-    ctx: click.Context, name: str, output: Path | None, force: bool, debug: bool
-) -> None:
+def main(name: str, output: Path | None, force: bool, debug: bool) -> None:
     """Write a page on which an operation is computed step by step.
 
     NAME is conv2d, maxpool2d, batch_norm2d, softmax_cross_entropy or residual_block.
@@ -62,20 +59,12 @@ def main(
       2    no such stepper, or the file is there already
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
+    from odyssey.cli.learn import statuses
+
     output = Path(f"{name}.html") if output is None else output
     if output.suffix.lower() not in (".html", ".htm"):
         raise click.BadParameter("must end in .html.", param_hint="--output")
-    try:
+    with statuses(debug):
         write(name, output, force=force)
-    except (InputError, OSError) as error:
-        if debug:
-            raise
-        text, status = str(error), EXIT_USAGE
-        if isinstance(error, OSError):
-            text, status = os_reason(error), EXIT_FAILURE
-        click.echo(f"Error: {one_line(text)}", err=True)
-        ctx.exit(status)
-    except KeyboardInterrupt:
-        ctx.exit(130)
-    click.echo(one_line(f"stepper written to {output}"))
-    say_next((*BROWSER, output.absolute().as_uri()))
+        click.echo(one_line(f"stepper written to {output}"))
+        say_next((*BROWSER, output.absolute().as_uri()))

@@ -10,8 +10,10 @@ element, forward and backward; the values can be edited.
     stepper.py     what Python knows of a stepper: first values, results, quoted lines
     NAME.py        the same for one operation
     NAME.js        its steps, in the page
+    residual.py    a residual block, which `odyssey.reference` has no file for
     record.js      the list that steps are recorded in
-    view.js        shows the list, step by step
+    view.js        goes through the list, step by step
+    panel.js       says what a step does: formula, numbers, words, lines of source
     arrays.js      shows the arrays, and lets them be edited
     numbers.js     arrays and numbers as text
 """

@@ -15,7 +15,7 @@ from string import Template
 from odyssey.learn.steppers.stepper import Stepper, find_lines, quoted
 
 #: The scripts of every page, in order; that of the operation comes before them.
-SCRIPTS = ("numbers.js", "record.js", "arrays.js", "view.js")
+SCRIPTS = ("numbers.js", "record.js", "arrays.js", "panel.js", "view.js")
 
 
 def stepper_of(name: str) -> Stepper:

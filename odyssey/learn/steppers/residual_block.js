@@ -1,12 +1,12 @@
 // A residual block: two ways through the forward, a gradient that splits and meets.
 
 // The picture of the block: its nodes, and what each part of the computation goes through.
-const NODES = ["x", "conv1", "norm1", "relu1", "conv2", "norm2", "+", "relu"];
+const NODES = ["x", "conv1", "bn1", "relu", "conv2", "bn2", "+", "relu"];
 const PARTS = {
-  conv1: [["conv1"], [0]], norm1: [["norm1"], [1]], relu1: [["relu1"], [2]], conv2: [["conv2"], [3]], norm2: [["norm2"], [4]],
-  total: [["+"], [5, 7]], out: [["relu"], [6]], grad_total: [["relu"], []], fork: [["+"], [6, 5, 7]], grad_conv2: [["norm2"], [5]],
-  grad_kernel2: [["conv2"], [4]], grad_relu1: [["conv2"], [4]], grad_norm1: [["relu1"], [3]], grad_conv1: [["norm1"], [2]],
-  grad_kernel1: [["conv1"], [1]], grad_main: [["conv1"], [1]], grad_input: [["x"], [0, 7]],
+  conv1: [[1], [0]], bn1: [[2], [1]], relu1: [[3], [2]], conv2: [[4], [3]], branch: [[5], [4]],
+  sum: [[6], [5, 7]], out: [[7], [6]], grad_sum: [[7], []], fork: [[6], [6, 5, 7]], grad_conv2: [[5], [5]],
+  grad_kernel2: [[4], [4]], grad_relu1: [[4], [4]], grad_bn1: [[3], [3]], grad_conv1: [[2], [2]],
+  grad_kernel1: [[1], [1]], grad_by_branch: [[1], [1]], grad_input: [[0], [0, 7]],
 };
 
 function drawMap() {
@@ -17,7 +17,7 @@ function drawMap() {
     return node;
   };
   const left = (i) => 2 + 47.6 * i;
-  const svg = draw("svg", {viewBox: "0 0 376 58", role: "img", "aria-label": "x, conv1, norm1, relu1, conv2, norm2, addition of x, relu"});
+  const svg = draw("svg", {viewBox: "0 0 376 58", role: "img", "aria-label": "x, conv1, bn1, relu, conv2, bn2, addition of x by the shortcut, relu"});
   const edge = (path, along, against) => draw("g", {class: "edge"}, draw("path", {d: path}),
     draw("polygon", {class: "along", points: along}), draw("polygon", {class: "against", points: against}));
   for (let i = 0; i < NODES.length - 1; i += 1) {
@@ -41,7 +41,7 @@ const operation = {
     const stage = step && rec.stages[step.stage];
     const [nodes, edges] = (stage && PARTS[stage.id]) || [[], []];
     map.firstChild.setAttribute("class", stage?.part || "forward");
-    map.querySelectorAll(".node").forEach((node, i) => node.classList.toggle("on", nodes.includes(NODES[i])));
+    map.querySelectorAll(".node").forEach((node, i) => node.classList.toggle("on", nodes.includes(i)));
     map.querySelectorAll(".edge").forEach((node, i) => node.classList.toggle("on", edges.includes(i)));
   },
 
@@ -49,11 +49,11 @@ const operation = {
     {name: "eps", label: "eps", values: () => [0.00001, 0.1, 4], text: (v) => (v < 0.001 ? "0.00001" : String(v))},
   ],
   columns: [
-    ["x", "grad_input"], ["grad_main", "grad_shortcut"], ["kernel1", "grad_kernel1"], ["conv1", "grad_conv1"],
+    ["x", "grad_input"], ["grad_by_branch", "grad_shortcut"], ["kernel1", "grad_kernel1"], ["conv1", "grad_conv1"],
     ["mean1", "rstd1", "gamma1", "beta1", "grad_gamma1", "grad_beta1"],
-    ["norm1", "grad_norm1"], ["relu1", "grad_relu1"], ["kernel2", "grad_kernel2"], ["conv2", "grad_conv2"],
+    ["bn1", "grad_bn1"], ["relu1", "grad_relu1"], ["kernel2", "grad_kernel2"], ["conv2", "grad_conv2"],
     ["mean2", "rstd2", "gamma2", "beta2", "grad_gamma2", "grad_beta2"],
-    ["norm2", "grad_norm2"], ["total", "grad_total"], ["out", "grad_output"],
+    ["branch", "grad_branch"], ["sum", "grad_sum"], ["out", "grad_output"],
   ],
 
   arrays() {
@@ -64,12 +64,12 @@ const operation = {
     for (const i of ["1", "2"]) {
       Object.assign(arrays, {
         [`kernel${i}`]: {...kernel, input: true}, [`gamma${i}`]: {...number, input: true}, [`beta${i}`]: {...number, input: true},
-        [`conv${i}`]: image, [`mean${i}`]: number, [`rstd${i}`]: number, [`norm${i}`]: image,
-        [`grad_norm${i}`]: image, [`grad_beta${i}`]: number, [`grad_gamma${i}`]: number,
-        [`grad_conv${i}`]: image, [`grad_kernel${i}`]: kernel,
+        [`conv${i}`]: image, [`mean${i}`]: number, [`rstd${i}`]: number, [`grad_conv${i}`]: image, [`grad_kernel${i}`]: kernel,
+        [`grad_beta${i}`]: number, [`grad_gamma${i}`]: number,
       });
     }
-    for (const name of ["relu1", "total", "out", "grad_total", "grad_shortcut", "grad_relu1", "grad_main", "grad_input"]) {
+    for (const name of ["bn1", "relu1", "branch", "sum", "out", "grad_sum", "grad_branch", "grad_shortcut", "grad_relu1",
+      "grad_bn1", "grad_by_branch", "grad_input"]) {
       arrays[name] = image;
     }
     return arrays;
@@ -90,7 +90,7 @@ const operation = {
     const equals = (name, at = [0]) => `${label(name, at)} = ${num(value(name, at))}`;
     const all = (name) => pixels.map((at) => [name, at]);
     const added = (numbers) => numbers.map((v, i) => (i ? factor(v) : num(v))).join(" + ");
-    const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+    const total = (numbers) => numbers.reduce((a, b) => a + b, 0);
     // One element in one step.
     const set = (target, at, text, result, step) => {
       rec.element(target, at);
@@ -99,7 +99,7 @@ const operation = {
     // The sum of products as text, and its value.
     const products = (pairs) => ({
       text: pairs.map(([a, b], i) => `${i ? factor(a) : num(a)}·${factor(b)}`).join(" + ") || "0",
-      value: sum(pairs.map(([a, b]) => a * b)),
+      value: total(pairs.map(([a, b]) => a * b)),
     });
     const taps = rec.grids.kernel1.indices();
     const under = ([, , p, q], [, , r, s]) => [0, 0, p + r - 1, q + s - 1];
@@ -121,9 +121,9 @@ const operation = {
       rec.stage("forward", target, `${target}[h,w] = [[${target}|${gamma} · (${image}[h,w] − ${mean}) · ${rstd} + ${beta}]]`,
         `[[mean|${mean} is that of ${image}]],  [[rstd|${rstd} = 1 / √(var + eps)]]`);
       const values = pixels.map((at) => value(image, at));
-      const average = sum(values) / M;
+      const average = total(values) / M;
       set(mean, [0], `(${added(values)}) / ${M}`, average, {key: "mean", line: target, reads: all(image), words: `The mean of ${image}.`});
-      const variance = sum(values.map((v) => (v - average) ** 2)) / M;
+      const variance = total(values.map((v) => (v - average) ** 2)) / M;
       set(rstd, [0], `1 / √(${num(variance)} + ${eps})`, 1 / Math.sqrt(variance + o.eps), {
         key: "rstd", line: target, reads: [...all(image), [mean, [0]]],
         words: `The variance of ${image} is ${num(variance)}: the mean of the squared distances from ${mean}.`,
@@ -161,7 +161,7 @@ const operation = {
       rec.stage("backward", target, `${target}[h,w] = [[${target}|${gamma} · ${rstd} · (${upstream}[h,w] − ${gradBeta} / ${M} − xhat[h,w] · ${gradGamma} / ${M})]]`,
         `[[beta|${gradBeta} = Σ ${upstream}]],  [[gamma|${gradGamma} = Σ ${upstream} · xhat]],  xhat = (${image} − ${mean}) · ${rstd}`);
       const g = pixels.map((at) => value(upstream, at));
-      set(gradBeta, [0], added(g), sum(g), {key: "beta", line: target, reads: all(upstream), words: "beta was added to every element: all their gradients arrive."});
+      set(gradBeta, [0], added(g), total(g), {key: "beta", line: target, reads: all(upstream), words: "beta was added to every element: all their gradients arrive."});
       const {text, value: result} = products(pixels.map((at) => [value(upstream, at), xhat(at)]));
       set(gradGamma, [0], text, result, {
         key: "gamma", line: target, reads: [...all(upstream), ...all(image), [mean, [0]], [rstd, [0]]],
@@ -200,39 +200,39 @@ const operation = {
     };
 
     convolution("conv1", "x", "kernel1");
-    normalize("norm1", "conv1", "1");
-    rectify("relu1", "norm1");
+    normalize("bn1", "conv1", "1");
+    rectify("relu1", "bn1");
     convolution("conv2", "relu1", "kernel2");
-    normalize("norm2", "conv2", "2");
-    rec.stage("forward", "total", "total[h,w] = [[main|norm2[h,w]]] + [[shortcut|x[h,w]]]", "the two ways meet");
+    normalize("branch", "conv2", "2");
+    rec.stage("forward", "sum", "sum[h,w] = [[main|branch[h,w]]] + [[shortcut|x[h,w]]]", "the two ways meet");
     for (const at of pixels) {
-      rec.element("total", at);
-      rec.term(num(value("norm2", at)), value("norm2", at), {join: "", key: "main", line: "total", reads: [["norm2", at]], words: `${equals("norm2", at)} comes through the convolutions.`});
-      rec.term(factor(value("x", at)), value("norm2", at) + value("x", at), {key: "shortcut", line: "total", reads: [["x", at]], words: `${equals("x", at)} comes on the shortcut.`});
+      rec.element("sum", at);
+      rec.term(num(value("branch", at)), value("branch", at), {join: "", key: "main", line: "sum", reads: [["branch", at]], words: `${equals("branch", at)} comes through the convolutions.`});
+      rec.term(factor(value("x", at)), value("branch", at) + value("x", at), {key: "shortcut", line: "sum", reads: [["x", at]], words: `${equals("x", at)} comes on the shortcut.`});
     }
-    rectify("out", "total");
+    rectify("out", "sum");
 
-    rectifyBackward("grad_total", "grad_output", "total");
-    rec.stage("backward", "fork", "grad_norm2[h,w] = [[fork|grad_total[h,w]]],  grad_shortcut[h,w] = [[fork|grad_total[h,w]]]",
-      "total = norm2 + x: a change of either changes total by as much");
+    rectifyBackward("grad_sum", "grad_output", "sum");
+    rec.stage("backward", "fork", "grad_branch[h,w] = [[fork|grad_sum[h,w]]],  grad_shortcut[h,w] = [[fork|grad_sum[h,w]]]",
+      "sum = branch + x: a change of either changes sum by as much");
     for (const at of pixels) {
-      const g = value("grad_total", at);
-      set("grad_norm2", at, num(g), g, {
-        key: "fork", reads: [["grad_total", at]], others: [["grad_shortcut", at, g]],
+      const g = value("grad_sum", at);
+      set("grad_branch", at, num(g), g, {
+        key: "fork", reads: [["grad_sum", at]], others: [["grad_shortcut", at, g]],
         words: `The gradient splits: ${label("grad_shortcut", at)} is ${num(g)} too. Nothing is halved.`,
       });
     }
-    normalizeBackward("grad_conv2", "grad_norm2", "conv2", "2");
+    normalizeBackward("grad_conv2", "grad_branch", "conv2", "2");
     convolutionBackward("grad_relu1", "grad_conv2", "relu1", "kernel2");
-    rectifyBackward("grad_norm1", "grad_relu1", "norm1");
-    normalizeBackward("grad_conv1", "grad_norm1", "conv1", "1");
-    convolutionBackward("grad_main", "grad_conv1", "x", "kernel1");
-    rec.stage("backward", "grad_input", "grad_input[h,w] = [[main|grad_main[h,w]]] + [[shortcut|grad_shortcut[h,w]]]",
+    rectifyBackward("grad_bn1", "grad_relu1", "bn1");
+    normalizeBackward("grad_conv1", "grad_bn1", "conv1", "1");
+    convolutionBackward("grad_by_branch", "grad_conv1", "x", "kernel1");
+    rec.stage("backward", "grad_input", "grad_input[h,w] = [[main|grad_by_branch[h,w]]] + [[shortcut|grad_shortcut[h,w]]]",
       "x was used twice: its gradients add up");
     for (const at of pixels) {
-      const [main, shortcut] = [value("grad_main", at), value("grad_shortcut", at)];
+      const [main, shortcut] = [value("grad_by_branch", at), value("grad_shortcut", at)];
       rec.element("grad_input", at);
-      rec.term(num(main), main, {join: "", key: "main", line: "grad_input", reads: [["grad_main", at]], words: `${equals("grad_main", at)} comes back through the convolutions.`});
+      rec.term(num(main), main, {join: "", key: "main", line: "grad_input", reads: [["grad_by_branch", at]], words: `${equals("grad_by_branch", at)} comes back through the convolutions.`});
       rec.term(factor(shortcut), main + shortcut, {key: "shortcut", line: "grad_input", reads: [["grad_shortcut", at]], words: `${equals("grad_shortcut", at)} comes back on the shortcut, unchanged.`});
     }
   },

@@ -11,11 +11,10 @@ PARAMETERS = ("kernel1", "gamma1", "beta1", "kernel2", "gamma2", "beta2")
 
 def results(values: Arrays, options: Options) -> dict[str, np.ndarray]:
     """Return every array of the forward and of the backward."""
-    x, parameters, eps = values["x"], [values[p] for p in PARAMETERS], options["eps"]
-    found = residual_block(x, *parameters, eps)
-    gradients = residual_block_backward(
-        values["grad_output"], found, x, *parameters, eps
-    )
+    x, grad_output, eps = values["x"], values["grad_output"], options["eps"]
+    parameters = {name: values[name] for name in PARAMETERS}
+    found = residual_block(x, **parameters, eps=eps)
+    gradients = residual_block_backward(grad_output, found, x, **parameters, eps=eps)
     for i in ("1", "2"):
         none = np.zeros(1)
         _, rstd, mean, _ = _normalize(found[f"conv{i}"], none, none, True, eps)
@@ -48,19 +47,19 @@ STEPPER = Stepper(
     functions=(residual_block, residual_block_backward),
     lines={
         "conv1": "conv1 = conv2d(x",
-        "norm1": "norm1 = batch_norm2d(conv1",
+        "bn1": "bn1 = batch_norm2d(conv1",
         "relu1": "relu1 = relu(",
         "conv2": "conv2 = conv2d(relu1",
-        "norm2": "norm2 = batch_norm2d(conv2",
-        "total": "total = norm2 + x",
+        "branch": "branch = batch_norm2d(conv2",
+        "sum": "sum_ = branch + x",
         "out": "out = relu(",
-        "grad_total": "grad_total = relu_backward(",
-        "fork": "grad_norm2, grad_shortcut = ",
+        "grad_sum": "grad_sum = relu_backward(",
+        "fork": "grad_branch, grad_shortcut = ",
         "grad_conv2": "grad_conv2, grad_gamma2, grad_beta2 = ",
         "grad_relu1": "grad_relu1, grad_kernel2, _ = ",
-        "grad_norm1": "grad_norm1 = relu_backward(",
+        "grad_bn1": "grad_bn1 = relu_backward(",
         "grad_conv1": "grad_conv1, grad_gamma1, grad_beta1 = ",
-        "grad_main": "grad_main, grad_kernel1, _ = ",
-        "grad_input": "grad_input = grad_main + grad_shortcut",
+        "grad_by_branch": "grad_by_branch, grad_kernel1, _ = ",
+        "grad_input": "grad_input = grad_by_branch + grad_shortcut",
     },
 )

@@ -1,16 +1,5 @@
 // The page: goes through the list of steps, and shows the arrays after each.
 
-const page = (id) => document.getElementById(id);
-const data = JSON.parse(page("data").textContent);
-
-// The colour of an array: that of the array whose gradient it is.
-const HUES = 8;
-const GRADIENTS = {grad_input: "x", grad_output: operation.columns.flat(2).includes("out") ? "out" : "loss"};
-function hueOf(name) {
-  const base = (other) => GRADIENTS[other] ?? other.replace(/^grad_/, "");
-  return [...new Set(operation.columns.flat(2).map(base))].indexOf(base(name)) % HUES;
-}
-
 const stepper = {
   options: {...data.options},
   values: structuredClone(data.values),
@@ -45,8 +34,10 @@ const stepper = {
         return this.views[name].node;
       };
       // A list within the list: arrays side by side.
-      return make("div", {class: "column"}, ...names.map((name) => (
-        Array.isArray(name) ? make("div", {class: "side"}, ...name.map(view)) : view(name))));
+      const nodes = names.map((name) => (
+        Array.isArray(name) ? make("div", {class: "side"}, ...name.map(view)) : view(name)));
+      const rows = nodes.every((node) => !node || node.classList.contains("inline"));
+      return make("div", {class: `column${rows ? " rows" : ""}`}, ...nodes);
     }));
     page("note").textContent = `A value with a dotted line below can be changed. ${operation.note(this.options)}`;
     page("slider").max = this.rec.steps.length;
@@ -175,11 +166,11 @@ const stepper = {
       view.show(state[name], marks[name] || new Map());
       view.node.classList.toggle("used", name in marks);
     }
-    this.showFormula(step);
-    this.showNumbers(step, element);
-    this.showSource(step);
+    showFormula(rec, this.stage(), step);
+    showNumbers(rec, step, element);
+    showSource(step);
+    page("words").textContent = words(rec, count, step, element);
     operation.show?.(this, step);
-    page("words").textContent = this.words(step, element);
     page("count").textContent = `${count} / ${rec.steps.length}`;
     page("slider").value = count;
     page("slider").setAttribute("aria-valuetext", `${count} of ${rec.steps.length}, ${this.stage().part}`);
@@ -195,84 +186,22 @@ const stepper = {
     this.keepInView();
   },
 
-  // Text with the arrays' names in their colours; Σ{r,s} has what it runs over below it.
-  coloured(text) {
-    const node = document.createDocumentFragment();
-    for (const piece of text.split(/(\b[a-z]\w*(?:\[[^\]]*\])?|Σ\{[^}]*\})/)) {
-      const name = piece.replace(/\[.*/, "");
-      if (piece.startsWith("Σ{")) {
-        node.append(make("span", {class: "sum"}, "Σ", make("sub", {}, piece.slice(2, -1))));
-      } else if (name in this.rec.arrays) {
-        node.append(make("span", {class: `name hue${hueOf(name)}`}, piece));
-      } else node.append(piece);
-    }
-    return node;
-  },
-
-  showFormula(step) {
-    const {formula, where} = this.stage();
-    const lines = [[formula, "equation"], [where, "where"]].filter(([text]) => text).map(([text, kind]) => {
-      const line = make("p", {class: kind});
-      for (const piece of text.split(/(\[\[.*?\|.*?\]\](?!\]))/)) {
-        const term = piece.match(/^\[\[(.*?)\|(.*)\]\]$/s);
-        if (!term) line.append(this.coloured(piece));
-        else line.append(make("span", {class: `term${term[1] === step?.key ? " on" : ""}`}, this.coloured(term[2])));
-      }
-      return line;
-    });
-    page("formula").replaceChildren(...lines);
-  },
-
-  showNumbers(step, element) {
-    const line = make("p");
-    if (step) {
-      line.append(this.coloured(this.rec.label(element.target, element.at)), ` = ${element.open}`);
-      element.terms.forEach(({join, text}, i) => {
-        const when = i === step.term ? "current" : i < step.term ? "done" : "later";
-        line.append(make("span", {class: i <= step.term ? "" : "later"}, join), make("span", {class: when}, text));
-      });
-      const end = step.term === element.terms.length - 1;
-      line.append(element.close, " ", make("span", {class: "result"},
-        "= ", make("strong", {}, num(step.value)), make("span", {class: "so-far"}, end ? "" : " so far")));
-    }
-    page("numbers").replaceChildren(line);
-  },
-
-  words(step, element) {
-    const {rec, count} = this;
-    if (!step) return "Nothing is computed yet. Press Next or the right arrow key.";
-    const name = rec.label(element.target, element.at);
-    const terms = element.terms.length;
-    const place = terms > 1 ? `${name}, term ${step.term + 1} of ${terms}: ` : `${name}: `;
-    const sum = step.term === terms - 1 ? `${name} is ${num(step.value)}.` : `So far ${num(step.value)}.`;
-    const end = count === rec.steps.length ? " That was the last step." : "";
-    return `${place}${step.words} ${sum}${end}`;
-  },
-
-  showSource(step) {
-    const span = step && data.lines[step.line];
-    const lines = page("source").children;
-    for (let i = 0; i < lines.length; i += 1) {
-      lines[i].classList.toggle("on", Boolean(span) && i >= span[0] && i <= span[1]);
-    }
-    if (span) {
-      const box = page("source");
-      box.scrollTop = Math.max(0, lines[span[0]].offsetTop - box.clientHeight / 3);
-    }
-  },
-
-  // Bring the written element into view: the arrays may be higher than the screen, and
-  // on a narrow one the panel of the step lies over their end.
+  // Bring what is written and read into view: the arrays may be higher than the screen,
+  // and on a narrow one the panel of the step lies over their end.
   keepInView() {
-    const cell = document.querySelector("td.write");
     const panel = document.querySelector(".now");
-    if (!cell || !this.started || getComputedStyle(panel).position !== "sticky") return;
-    const box = cell.getBoundingClientRect();
-    const below = panel.getBoundingClientRect().left < box.left ? 0 : panel.offsetHeight;
-    const bottom = window.innerHeight - below;
-    const shift = box.top < 0 ? box.top - 60 : box.bottom > bottom ? box.bottom - bottom + 16 : 0;
+    if (!this.started || getComputedStyle(panel).position !== "sticky") return;
+    const around = (selector) => {
+      const boxes = [...document.querySelectorAll(selector)].map((cell) => cell.getBoundingClientRect());
+      return {top: Math.min(...boxes.map((box) => box.top)) - 40, bottom: Math.max(...boxes.map((box) => box.bottom)) + 10};
+    };
+    const side = panel.offsetWidth < window.innerWidth / 2;
+    const room = window.innerHeight - (side ? 0 : panel.offsetHeight);
+    let box = around("td.write, td.read");
+    if (box.bottom - box.top > room) box = around("td.write");
+    const shift = box.top < 0 ? box.top : box.bottom > room ? box.bottom - room : 0;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (shift) window.scrollBy({top: shift, behavior: still ? "auto" : "smooth"});
+    if (Number.isFinite(shift) && shift) window.scrollBy({top: shift, behavior: still ? "auto" : "smooth"});
   },
 
   key(event) {
