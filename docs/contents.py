@@ -46,7 +46,14 @@ CONTENTS = {
         "examples/alexnet_cifar10/README",
         "examples/lenet5_cifar10/README",
     ],
-    "API": [],
+    "API": [
+        "docs/api/README",
+        "docs/api/operations",
+        "docs/api/reference",
+        "docs/api/layers",
+        "docs/api/updates",
+        "docs/api/tools",
+    ],
     "The project": [
         "README",
         "docs/other_tools",
@@ -58,13 +65,26 @@ CONTENTS = {
     ],
 }
 
+#: Titles for the sidebar, where that of the page says too little there.
+TITLES = {
+    "README": "README, with all figures",
+    "docs/derivations/README": "Overview and symbols",
+    "docs/api/README": "Overview",
+    "examples/resnet18_cifar10/results/README": "Results: ResNets",
+    "examples/vgg16_cifar10/results/README": "Results: VGG-16",
+    "examples/lenet5_cifar10/results/README": "Results: LeNet-5",
+}
+
 
 def toctrees() -> str:
     """Return the contents as MyST's directives, which no page shows where it stands."""
     blocks = []
     for caption, pages in CONTENTS.items():
         if pages:
-            listed = "\n".join(f"/{page}" for page in pages)
+            listed = "\n".join(
+                f"{TITLES[page]} </{page}>" if page in TITLES else f"/{page}"
+                for page in pages
+            )
             options = f":hidden:\n:caption: {caption}"
             blocks.append(f"\n\n```{{toctree}}\n{options}\n\n{listed}\n```\n")
     return "".join(blocks)

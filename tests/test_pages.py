@@ -15,7 +15,10 @@ DOCS = ROOT / "docs"
 sys.path[:0] = [str(DOCS), str(DOCS / "extensions")]
 
 import contents  # noqa: E402
+import docstrings  # noqa: E402
 import excerpts  # noqa: E402
+
+import odyssey  # noqa: E402
 
 DERIVATIONS = sorted((DOCS / "derivations").glob("[!R]*.md"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -99,6 +102,72 @@ def test_an_excerpt_that_the_source_does_not_have_is_refused(tmp_path, wanted, e
     path.write_text(SOURCE, "utf-8")
     with pytest.raises(ValueError, match=f"double.py: {error}"):
         excerpts.excerpt(path, wanted)
+
+
+def headings_of_the_api(page):
+    path = DOCS / "api" / f"{page}.md"
+    text = excerpts.expand(path.read_text("utf-8"), path.parent)
+    return re.findall(r"^###+ (\w+)$", FENCE.sub("", text), re.M)
+
+
+def test_the_api_has_every_public_name():
+    shown = [
+        name
+        for page in ("operations", "updates", "tools")
+        for name in headings_of_the_api(page)
+    ]
+    assert set(odyssey.__all__) - {"reference"} <= set(shown)
+    assert set(odyssey.reference.__all__) <= set(headings_of_the_api("reference"))
+
+
+def test_the_api_has_every_layer():
+    text = (DOCS / "api" / "layers.md").read_text("utf-8")
+    files = sorted((ROOT / "odyssey" / "layers").glob("*.py"))
+    assert sorted(re.findall(r"layers/(\w+\.py) \"api\"", text)) == [
+        path.name for path in files
+    ]
+
+
+def test_a_docstring_becomes_markdown():
+    text = docstrings.numpydoc(
+        """Scale x, as in
+    out = x * scale
+and sum over a*b - c
+- d of `x`, not :func:`y`.
+
+Parameters
+----------
+x, y : (N, C), float32
+    What is scaled.
+scale : float, or
+    an array
+
+Raises
+------
+ValueError
+    If x < 0.
+"""
+    )
+    assert text.splitlines() == [
+        "Scale x, as in",
+        "",
+        "    out = x * scale",
+        "",
+        r"and sum over a\*b - c",
+        r"\- d of `x`, not `y`.",
+        "",
+        "**Parameters**",
+        "",
+        "- `x`, `y`: (N, C), float32\\",
+        "  What is scaled.",
+        "- `scale`: float, or",
+        "  an array",
+        "",
+        "**Raises**",
+        "",
+        "- `ValueError`\\",
+        r"  If x \< 0.",
+    ]
 
 
 def formulas(text):

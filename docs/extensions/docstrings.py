@@ -15,18 +15,18 @@ SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.M)
 ENTRY = re.compile(r"^(?:(\S.*?) : (.*)|(\S.*))$")
 
 
-def module(path: Path, level: int = 3) -> str:
+def module(path: Path, target: str) -> str:
     """Return the docstrings of a module and of its public names, as Markdown.
 
     Parameters
     ----------
     path : of the module
-    level : of the headings that the names get
+    target : what a link to it has to say
     """
     source = path.read_text("utf-8")
     tree = ast.parse(source)
     parts = [prose(ast.get_docstring(tree) or "")]
-    parts += [describe(node, source, level) for node in public(tree)]
+    parts += [describe(node, source, target) for node in public(tree)]
     return "\n\n".join(parts)
 
 
@@ -49,13 +49,14 @@ def listed(tree: ast.Module) -> list[str]:
     return []
 
 
-def describe(node: Definition, source: str, level: int) -> str:
-    """Return heading, signature and docstring of a function or class."""
+def describe(node: Definition, source: str, target: str, level: int = 3) -> str:
+    """Return heading, signature, docstring and source of a function or class."""
     parts = [f"{'#' * level} {node.name}", signature(node, source)]
     parts.append(numpydoc(ast.get_docstring(node) or ""))
+    parts.append(f"[The source of {node.name}]({target}#L-{node.lineno})")
     if isinstance(node, ast.ClassDef):
         parts += [
-            describe(method, source, level + 1)
+            describe(method, source, target, level + 1)
             for method in node.body
             if isinstance(method, ast.FunctionDef)
             and method.name[0] != "_"
@@ -97,7 +98,10 @@ def listing(content: str) -> str:
             names = ", ".join(f"`{part}`" for part in (name or alone).split(", "))
             items.append(f"- {names}" + (f": {escaped(shape)}" if shape else ""))
         elif items:
-            items.append(("  " + escaped(line.strip())).rstrip())
+            text = escaped(line.strip())
+            if items[-1].startswith("- ") and re.match(r"[A-Z0-9`\"]", text):
+                items[-1] += "\\"  # what it is, on a line below its shape
+            items.append(f"  {text}".rstrip())
     return "\n".join(items)
 
 
@@ -111,8 +115,18 @@ def prose(text: str) -> str:
             if lines and lines[-1]:
                 lines.append("")
             indented = deep
+        if not deep and re.match(r"[-+] ", line) and in_text(lines):
+            line = f"\\{line}"  # a minus that begins a line, no list
         lines.append(line if deep else escaped(line))
     return "\n".join(lines)
+
+
+def in_text(lines: list[str]) -> bool:
+    """Return whether these lines end within a paragraph that is no list."""
+    start = len(lines)
+    while start and lines[start - 1]:
+        start -= 1
+    return start < len(lines) and not re.match(r"[-*+] ", lines[start])
 
 
 def escaped(line: str) -> str:
@@ -120,5 +134,5 @@ def escaped(line: str) -> str:
     line = re.sub(r":\w+:`", "`", line)
     parts = re.split(r"(``.*?``|`[^`]*`)", line)
     for index in range(0, len(parts), 2):
-        parts[index] = re.sub(r"([*<>$\[\]\\])", r"\\\1", parts[index])
+        parts[index] = re.sub(r"([*<>$\[\]]|\\(?![-+]))", r"\\\1", parts[index])
     return "".join(parts)

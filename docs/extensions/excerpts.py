@@ -107,7 +107,7 @@ def expand(text: str, folder: Path) -> str:
         words, target, title = link.groups()
         path = folder / target
         if title == "api":
-            return f"[{words}]({target})\n\n{docstrings.module(path)}"
+            return f"[{words}]({target})\n\n{docstrings.module(path, target)}"
         found = excerpt(path, title.removeprefix("code: "))
         return (
             f"[{words}]({target}#L-{found.first})\n\n"

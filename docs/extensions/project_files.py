@@ -88,7 +88,7 @@ def resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 reference += node
     for reference in doctree.findall(nodes.reference):
         uri = reference.get("refuri", "")
-        if uri.startswith(("source:", "stepper:")):
+        if uri.startswith(("source:", "stepper:", "page:")):
             path, mark, section = uri.partition("#")
             target = output_of(path)
             here = app.builder.get_target_uri(docname)
@@ -103,6 +103,8 @@ def named(app: Sphinx, text: str) -> str:
     """Return the address of the file or stepper that a text names, or nothing."""
     if (found := STEPPER.search(text)) and found[1] in app.config.stepper_pages:
         return f"stepper:{found[1]}"
+    if text.endswith(".md") and text.removesuffix(".md") in app.env.found_docs:
+        return f"page:{text.removesuffix('.md')}"
     if re.fullmatch(r"(odyssey|examples|tests|benchmarks|docs)/[\w/.]+", text):
         path = ROOT / text
         if path.is_file() and path.suffix in LANGUAGES:
@@ -115,8 +117,8 @@ def named(app: Sphinx, text: str) -> str:
 def output_of(address: str) -> str:
     """Return where in the output a file, a folder's list or a stepper lies."""
     kind, _, name = address.partition(":")
-    if kind == "stepper":
-        return f"steppers/{name}.html"
+    if kind in ("stepper", "page"):
+        return f"steppers/{name}.html" if kind == "stepper" else f"{name}.html"
     path = ROOT / name
     if path.is_dir():
         return f"source/{name}/index.html"
