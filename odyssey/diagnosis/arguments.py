@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,21 +30,26 @@ def _guess(trial: Trial, name: str, words: str, inputs: list[Any]) -> Guesses:
     except Exception:  # the forward need not accept what is tried
         return
     if gradient is not None:
-        yield Guess(name, f"has at {words}", gradient)
+        yield Guess(name, f"at {words}", gradient)
 
 
 def _may_be(trial: Trial, inputs: list[Any]) -> bool:
-    """Say whether yours has one ratio to the gradient there, in random directions."""
+    """Say whether yours has one ratio to the gradient there, in random directions.
+
+    Where the gradient is what it is here as well, there is nothing to be learnt.
+    """
     rng = np.random.default_rng(1)
-    ratios = []
+    ratios, moved = [], False
     for _ in range(DIRECTIONS):
         direction = rng.standard_normal(trial.x.shape)
         there = _slope(trial, inputs, direction)
+        here = _slope(trial, trial.inputs, direction)
+        moved = moved or abs(there - here) > 1e-7 * max(abs(there), abs(here))
         ratios.append(float(np.sum(direction * trial.yours)) / (there or np.nan))
-    return bool(np.allclose(ratios, ratios[0], rtol=1e-4))
+    return moved and bool(np.allclose(ratios, ratios[0], rtol=1e-4))
 
 
-def _slope(trial: Trial, inputs: list[Any], direction: np.ndarray) -> float:
+def _slope(trial: Trial, inputs: Sequence[Any], direction: np.ndarray) -> float:
     step = trial.eps * direction
     change, _ = central.change(trial.forward, inputs, trial.position, step)
     if change.shape != trial.grad_output.shape:

@@ -40,10 +40,12 @@ FAULTS = {
     "path through the mean and the variance left out": "takes both for constants",
     "path through the sum left out": "takes the sum in the denominator for a constant",
     "path of the product left out": "differentiates one factor of a product only",
+    "term without the upstream gradient": "adds something that is no multiple of it",
+    "shortcut added twice": "adds the gradient of the shortcut twice",
+    "main path added twice": "adds the gradient of the main path twice",
     "shortcut left out": "has the gradient of the main path only",
     "main path left out": "has the gradient of the shortcut only",
     "path through an input left out": "has only the paths that need no other input",
-    "wrong path": "adds something that is wrong in the same way for each group",
     "factor left out": "leaves out one factor of the formula",
     "biased or unbiased variance": "divides by M where M - 1 is right, or the reverse",
     "eps left out": "leaves out the small number under the root",
@@ -55,6 +57,7 @@ FAULTS = {
     "target left out": "has the softmax without the target, or the reverse",
     "mask left out": "lets the gradient pass everywhere",
     "mask of the wrong array": "lets the gradient pass in other places",
+    "mask too many": "lets no gradient pass in places where it has to",
     "mask turned round": "lets the gradient pass just where it has to stop",
     "wrong at the border": "is right in all elements but those at the border",
     "wrong at a phase of the stride": "is right in all elements but those of a phase",
@@ -95,15 +98,15 @@ class Diagnosis:
     def __str__(self) -> str:
         where = "" if self.input is None else f"input {self.input}: "
         meaning = FAULTS.get(self.name)
-        meaning = f"{self.name} (the backward {meaning})" if meaning else self.name
-        return f"{where}{meaning}: {self.evidence}"
+        meaning = f" (the backward {meaning})" if meaning else ""
+        return f"{where}{self.name}{meaning}: {self.evidence}"
 
 
 @dataclass(frozen=True)
 class Guess:
     """The gradient that a backward with the fault ``name`` would give.
 
-    ``words`` complete the evidence: "... the gradient <words>".
+    ``words`` complete the evidence: "yours agrees with the gradient <words>".
     """
 
     name: str

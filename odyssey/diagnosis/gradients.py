@@ -78,7 +78,7 @@ def rearranged(trial: Trial) -> Guesses:
             if some
         )
         name = "axes transposed" if swapped else "axes flipped"
-        yield Guess(name, f"has with {words}", guess)
+        yield Guess(name, f"with {words}", guess)
     yield from _shifted(numeric)
 
 
@@ -93,7 +93,7 @@ def _shifted(numeric: np.ndarray) -> Guesses:
             if length <= abs(places):
                 continue
             rolled = np.roll(numeric, places, axis)
-            where = f"has {abs(places)} {'later' if places > 0 else 'earlier'}"
+            where = f"{abs(places)} {'later' if places > 0 else 'earlier'}"
             words = f"{where} along axis {axis}"
             yield Guess("elements shifted", f"{words}, around the end", rolled)
             cut = np.array(rolled)
@@ -116,9 +116,7 @@ def of_another_input(trial: Trial, numerics: Mapping[int, np.ndarray]) -> Guesse
             and np.allclose(its, numeric, rtol=1e-6)
         )
         if not right:  # what is right for the other is not there by mistake
-            yield Guess(
-                "gradients in the wrong order", f"has for input {other}", numeric
-            )
+            yield Guess("gradients in the wrong order", f"for input {other}", numeric)
 
 
 def _join(items: Sequence[Any]) -> str:

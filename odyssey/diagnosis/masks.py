@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from odyssey.diagnosis.faults import Found, Guess, Guesses
+from odyssey.diagnosis.paths import is_elementwise
 from odyssey.diagnosis.trial import Trial
 
 #: So many results must be passed or blocked differently, before a mask is blamed.
@@ -19,8 +21,8 @@ def cut_off(trial: Trial) -> Guesses:
         if array.shape == trial.x.shape:
             for sign, side in ((1, "positive"), (-1, "negative")):
                 yield Guess(
-                    "mask of the wrong array",
-                    f"has where {words} is {side}, and zeros elsewhere",
+                    "mask too many",
+                    f"where {words} is {side}, and zeros elsewhere",
                     trial.numeric * (sign * array > 0),
                 )
 
@@ -101,30 +103,31 @@ def _agreement(
 
 
 def elementwise(trial: Trial) -> Found | None:
-    """Find the mask of a function that multiplies each element by 0 or one number."""
-    if trial.out.shape != trial.x.shape or trial.chosen.size < trial.x.size:
-        return None
-    if not trial.keeps:
+    """Find the mask of a function that multiplies each element by one of two numbers.
+
+    These are 0 and 1 for relu, 0 and 1 / (1 - p) for dropout.
+    """
+    if not is_elementwise(trial) or trial.chosen.size < trial.x.size:
         return None
     slopes = trial.changes.diagonal()
-    rest = trial.changes - np.diag(slopes)
-    on = np.abs(slopes) > 1e-6
-    if np.abs(rest).max() > 1e-6 or not on.any() or on.all():
+    low, high = float(slopes.min()), float(slopes.max())
+    on = np.abs(slopes - high) <= 1e-6 * abs(high)
+    if on.all() or not _alike(slopes[~on], low):
         return None
-    scale = slopes[on].mean()
     mine = trial.yours.reshape(-1) / trial.grad_output.reshape(-1)
-    passed = np.abs(mine) > 1e-6
-    if not (_alike(slopes[on], scale) and passed.any()):
+    least, most = float(mine.min()), float(mine.max())
+    passed = np.abs(mine - most) <= 1e-6 * abs(most)
+    if not (_alike(mine[~passed], least) and abs(most) > 1e-6):
         return None
-    if not _alike(mine[passed], mine[passed].mean()) or np.array_equal(on, passed):
+    if not passed.all() and abs(least - low) > 1e-6:
         return None
-    my_scale = mine[passed].mean()
-    if not (abs(my_scale - scale) < 1e-6 or abs(my_scale - 1) < 1e-6):
+    if np.array_equal(on, passed) or min(abs(most - high), abs(most - 1)) > 1e-6:
         return None
     evidence = (
         f"the forward multiplies {np.count_nonzero(on)} of {on.size} elements by "
-        f"{scale:.4g} and the others by 0; yours multiplies {np.count_nonzero(passed)} "
-        f"by {my_scale:.4g}, among them {np.count_nonzero(passed & ~on)} of the others"
+        f"{high:.4g} and the others by {low:.4g}; yours multiplies "
+        f"{np.count_nonzero(passed)} by {most:.4g}, among them "
+        f"{np.count_nonzero(passed & ~on)} of the others"
     )
     if passed.all():
         return "mask left out", evidence
@@ -147,6 +150,6 @@ def _arrays(trial: Trial) -> Iterator[tuple[str, np.ndarray]]:
             yield f"input {i}", x
 
 
-def _alike(a: np.ndarray, b: np.ndarray) -> bool:
-    size = float(np.abs(b).max(initial=0.0))
+def _alike(a: np.ndarray, b: Any) -> bool:
+    size = float(np.abs(b).max(initial=0.0)) or 1.0
     return bool(np.all(np.abs(a - b) <= 1e-6 * size))

@@ -13,19 +13,36 @@ from odyssey.diagnosis.trial import Trial
 
 def shortcuts(trial: Trial) -> Guesses:
     """Guess a gradient without the path on which an input is only added."""
-    if trial.out.shape != trial.x.shape or trial.x.ndim < 2:
+    if trial.out.shape != trial.x.shape or trial.x.ndim < 2 or is_elementwise(trial):
         return
     g, numeric = trial.grad_output, trial.numeric
     for words, passed in _passed(trial):
         shortcut = g * passed
         yield Guess(
-            "shortcut left out", f"has without the {words} as it is", numeric - shortcut
+            "shortcut left out", f"without the {words} as it is", numeric - shortcut
         )
         yield Guess(
             "main path left out",
-            f"has if it is the {words} as it is",
+            f"as it is if it is the {words} as it is",
             np.where(np.isnan(numeric), np.nan, shortcut),
         )
+        yield Guess(
+            "shortcut added twice", f"and once more the {words}", numeric + shortcut
+        )
+        yield Guess(
+            "main path added twice",
+            f"twice, less the {words}",
+            2 * numeric - shortcut,
+        )
+
+
+def is_elementwise(trial: Trial) -> bool:
+    """Say whether each element changes its own result only."""
+    if trial.out.shape != trial.x.shape or not trial.keeps:
+        return False
+    changes = np.abs(trial.changes)
+    own = changes[np.arange(trial.chosen.size), trial.chosen].sum()
+    return bool(changes.sum() - own <= 1e-9 * own)
 
 
 def _passed(trial: Trial) -> Iterator[tuple[str, np.ndarray]]:
@@ -43,7 +60,7 @@ def diagonal(trial: Trial) -> Guesses:
     rows = np.arange(trial.chosen.size)
     slopes = trial.changes[rows, trial.chosen]
     own[trial.chosen] = slopes * trial.grad_output.reshape(-1)[trial.chosen]
-    words = "has if each element changes its own result only"
+    words = "as it is if each element changes its own result only"
     yield Guess("only the diagonal", words, own.reshape(trial.x.shape))
 
 

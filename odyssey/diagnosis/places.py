@@ -77,6 +77,8 @@ def _by_inputs(trial: Trial) -> Found | None:
     free = np.zeros(shape, bool)  # no result depends on these elements
     if trial.keeps:
         free = (~trial.changes.any(axis=1)).reshape(shape) & ~wrong
+    if not (~wrong & ~free).any():
+        return None  # nothing is right but what nothing depends on
     named = name_of_set(wrong, free) or name_of_set(wrong, np.zeros(shape, bool))
     if named is None:
         return None
@@ -124,7 +126,8 @@ def name_of_set(wrong: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
         others = tuple(k for k in range(wrong.ndim) if k != axis)
         line: np.ndarray = np.any(wrong, axis=others)
         spread = np.expand_dims(line, others)
-        if ((np.broadcast_to(spread, wrong.shape) == wrong) | free).all():
+        same = np.broadcast_to(spread, wrong.shape) == wrong
+        if (same | free).all() and (~spread & ~free).any():
             return _on_line(line, axis)
     return None
 
@@ -171,7 +174,7 @@ def _in_plane(plane: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
         same = np.zeros((H, W), bool)
         for a, b in phases:
             same[a::stride, b::stride] = True
-        if ((plane == same) | free).all():
+        if ((plane == same) | free).all() and (~same & ~free).any():
             listed = ", ".join(f"({a}, {b})" for a, b in phases[:4])
             return "wrong at a phase of the stride", (
                 f"the pixels whose row and column leave {listed} when divided by "

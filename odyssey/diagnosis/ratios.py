@@ -52,6 +52,9 @@ def others(trial: Trial) -> Iterator[tuple[float, str]]:
     """Yield numbers that may be a factor, but are no counts of a mean."""
     yield 2.0, "2"
     yield 0.5, "1/2"
+    if trial.scalar:
+        value = float(trial.out)
+        yield from ((value, "the result"), (1 / (value or np.nan), "1 / the result"))
     for i, value in enumerate(trial.inputs):
         if _is_number(value) and value not in (0, 1):
             p = float(value)

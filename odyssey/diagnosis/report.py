@@ -69,6 +69,12 @@ def diagnosed(
             )
             for position in _floating(inputs)
         }
+        again = central.as_float64(central.call_on_copies("forward", forward, inputs))
+        if not np.array_equal(again, central.as_float64(result), equal_nan=True):
+            words = "the forward gives other numbers when it is called once more"
+            words += ", so that no gradient can be measured"
+            found = [Diagnosis("another result at each call", None, words)]
+            return WrongGradientError(message, found)
         found = []
         for position in positions:
             found += _of_input(trials[position], search.Numerics(trials), positions)

@@ -46,6 +46,7 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
         gradients.zero,
         upstream.not_repeatable,
         upstream.ignored,
+        upstream.with_a_term,
         lambda trial: gradients.factor(trial, named=True),
         masks.of_upstream,
         masks.elementwise,
@@ -83,6 +84,7 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
     return (
         _explained(trial, guesses)
         or _explained_by_two(trial, [*tried, *guesses])
+        or _listed(_tried(lambda: upstream.not_linear(trial)))
         or [describe(trial)]
     )
 
@@ -93,6 +95,10 @@ def _tried(find: Callable[[], Found | None]) -> Found | None:
         return find()
     except Exception:  # what is tried may be nothing that the functions accept
         return None
+
+
+def _listed(found: Found | None) -> list[Found]:
+    return [found] if found else []
 
 
 def _guessed(stage: Callable[[], Guesses]) -> Guesses:
@@ -112,7 +118,7 @@ def _explained(trial: Trial, guesses: list[Guess]) -> list[Found]:
         g.name for g in fitting[1:] if g.name not in first.name and "; " not in g.name
     )
     also = f"; here the same as: {', '.join(others)}" if others else ""
-    evidence = f"yours is in {trial.count()} what it {first.words}{also}"
+    evidence = f"yours agrees in {trial.count()} with the gradient {first.words}{also}"
     return [(name, evidence) for name in names]
 
 
@@ -129,7 +135,7 @@ def _explained_by_two(trial: Trial, guesses: list[Guess]) -> list[Found]:
         if found and named:
             words = f", {named[1]}" if named[1] else ""
             evidence = (
-                f"the ratio of yours to what it {guess.words} is "
+                f"the ratio of yours to the gradient {guess.words} is "
                 f"{gradients.number(found)} in {trial.count()}{words}"
             )
             return [(name, evidence) for name in (*guess.name.split("; "), named[0])]

@@ -126,8 +126,7 @@ class Trial:
             return False
         known = np.isfinite(guess)
         return bool(
-            known.any()
-            and (known | ~self.measured).all()
+            2 * np.count_nonzero(known) > self.chosen.size
             and np.any(guess[known] != 0)
             and self.agreeing(yours, guess)[known].all()
         )

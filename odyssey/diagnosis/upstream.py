@@ -16,7 +16,7 @@ def misused(trial: Trial) -> Guesses:
         return
     for name, words, upstream in _others(trial):
         gradient = trial.gradient_of(trial.changes, upstream)
-        yield Guess(name, f"has for an upstream gradient {words}", gradient)
+        yield Guess(name, f"for an upstream gradient {words}", gradient)
 
 
 def reduced(trial: Trial) -> Guesses:
@@ -38,9 +38,11 @@ def reduced(trial: Trial) -> Guesses:
         for axes, total, size in sums:
             over = f"{axes} in the place of {right[0]}"
             yield Guess(
-                name, f"has if the upstream gradient is summed over {over}", total
+                name,
+                f"as it is if the upstream gradient is summed over {over}",
+                total,
             )
-            words = f"has if the upstream gradient is averaged over {over}"
+            words = f"as it is if the upstream gradient is averaged over {over}"
             yield Guess(name, words, total / size)
 
 
@@ -101,11 +103,49 @@ def _only(g: np.ndarray, axis: int, index: int) -> np.ndarray:
 
 def ignored(trial: Trial) -> Found | None:
     """Find a backward that gives the same whatever the upstream gradient is."""
-    again = trial.call_backward(2 * trial.grad_output)
+    other = np.random.default_rng(3).standard_normal(trial.grad_output.shape)
+    again = trial.call_backward(other)
     if not trial.agreeing(again, trial.yours).all():
         return None
-    return "upstream gradient left out", (
-        f"twice the upstream gradient gives the same in all {trial.x.size} elements"
+    evidence = (
+        f"another upstream gradient gives the same in all {trial.x.size} elements"
+    )
+    if trial.keeps:
+        for words, instead in (("ones", 1.0), ("the forward's result", trial.out)):
+            if trial.explains(trial.gradient_of(trial.changes, instead)):
+                evidence += f", which are right for an upstream gradient of {words}"
+    return "upstream gradient left out", evidence
+
+
+def with_a_term(trial: Trial) -> Found | None:
+    """Find a backward that is not zero for an upstream gradient of zero."""
+    term = trial.call_backward(0 * trial.grad_output)
+    size = float(np.abs(trial.yours).max())
+    if not np.isfinite(term).all() or np.abs(term).max(initial=0) <= 1e-6 * size:
+        return None
+    evidence = (
+        "for an upstream gradient of zeros yours is not zero in "
+        f"{np.count_nonzero(term)} of {term.size} elements"
+    )
+    if trial.agreeing(trial.yours - term, trial.numeric)[trial.measured].all():
+        evidence += ", and without these numbers yours is right"
+    return "term without the upstream gradient", evidence
+
+
+def not_linear(trial: Trial) -> Found | None:
+    """Find a backward that is not linear in the upstream gradient, as each must be."""
+    g = trial.grad_output
+    other = np.random.default_rng(3).standard_normal(g.shape)
+    together = trial.call_backward(g + other)
+    apart = trial.yours + trial.call_backward(other)
+    size = float(max(np.abs(together).max(initial=0), np.abs(apart).max(initial=0)))
+    differs = np.abs(together - apart) > 1e-6 * size
+    if not differs.any():
+        return None
+    return "upstream gradient misused", (
+        "the gradient of a sum of two upstream gradients is not the sum of their "
+        f"gradients in {np.count_nonzero(differs)} of {differs.size} elements: a right "
+        "one multiplies by the upstream gradient once"
     )
 
 

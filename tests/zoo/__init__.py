@@ -8,6 +8,7 @@ from zoo import (  # noqa: F401
     losses,
     normalisation,
     pooling,
+    unseen,
     updates,
 )
 from zoo.wrong import ZOO, Wrong

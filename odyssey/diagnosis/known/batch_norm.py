@@ -47,6 +47,14 @@ CHANGES = {
         "statistics of each image alone",
         "statistics of the wrong values",
     ),
+    "terms per image": (
+        "the means of both terms taken over each image alone",
+        "statistics of the wrong values",
+    ),
+    "terms per pixel": (
+        "the means of both terms taken over the batch alone",
+        "statistics of the wrong values",
+    ),
     "per pixel": (
         "statistics over the batch alone",
         "statistics of the wrong values",
@@ -90,7 +98,7 @@ def _wrong(trial: Trial, training: bool, eps: float) -> Guesses:
         name = "; ".join(dict.fromkeys(names))
         if change == both:
             name = "path through the mean and the variance left out"
-        yield Guess(name, f"has with {' and '.join(words)}", grad)
+        yield Guess(name, f"with {' and '.join(words)}", grad)
 
 
 def _gradient(
@@ -127,6 +135,10 @@ def _gradient(
     if trial.position != 0:
         return None
     grad_xhat = g if "gamma" in change else g * gamma[:, None, None]
+    if "terms per image" in change:
+        axes = (2, 3)
+    if "terms per pixel" in change:
+        axes = (0,)
     shift = grad_xhat.mean(axis=axes, keepdims=True)
     stretch = (grad_xhat * xhat).mean(axis=axes, keepdims=True)
     if "terms unbiased" in change:

@@ -55,14 +55,14 @@ def _of_input(
         return grad
 
     right = spread(stride)
-    words = "has if what is cut off as padding lies"
+    words = "as it is if what is cut off as padding lies"
     name = "padding cut off wrongly"
     if padding:
         yield Guess(name, f"{words} all at the end", right[:, :, :H, :W])
         cut = right[:, :, 2 * padding :, 2 * padding :]
         yield Guess(name, f"{words} all at the start", cut)
     if stride > 1:
-        words = "has if each result's window is one pixel after the last"
+        words = "as it is if each result's window is one pixel after the last"
         yield Guess("stride left out", words, spread(1)[inner])
     added = "overwritten instead of added"
     for order, name in ((np.ndindex(R, S), "tap"), (np.ndindex(P, Q), "window")):
@@ -78,7 +78,7 @@ def _of_input(
                     :, :, a * stride : a * stride + R, b * stride : b * stride + S
                 ]
                 grad[window] = np.einsum("nk,kcrs->ncrs", g[:, :, a, b], kernel)
-        words = f"has if each {name} overwrites what earlier ones gave a pixel"
+        words = f"as it is if each {name} overwrites what earlier ones gave a pixel"
         yield Guess(added, words, grad[inner])
 
 
@@ -98,10 +98,13 @@ def _of_kernel(
 
     x_pad = np.pad(x, [*both, (padding, padding), (padding, padding)])
     if stride > 1:
-        words = "has if each result's window is one pixel after the last"
+        words = "as it is if each result's window is one pixel after the last"
         yield Guess("stride left out", words, gather(x_pad, 1))
     if padding:
-        name, words = "padding cut off wrongly", "has if the padding of x lies all at"
+        name, words = (
+            "padding cut off wrongly",
+            "as it is if the padding of x lies all at",
+        )
         end = np.pad(x, [*both, (0, 2 * padding), (0, 2 * padding)])
         yield Guess(name, f"{words} the end", gather(end, stride))
         start = np.pad(x, [*both, (2 * padding, 0), (2 * padding, 0)])
@@ -112,5 +115,5 @@ def _of_kernel(
             pixels = x_pad[:, :, r::stride, s::stride][:, :, :P, :Q]
             one = g[:, :, index, index], pixels[:, :, index, index]
             grad[:, :, r, s] = np.einsum("nk,nc->kc", *one)
-        words = f"has for the {word} window alone"
+        words = f"for the {word} window alone"
         yield Guess("overwritten instead of added", words, grad)

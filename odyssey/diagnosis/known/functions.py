@@ -25,21 +25,21 @@ def guesses(trial: Trial) -> Guesses:
 def _of_gelu(g: np.ndarray, x: np.ndarray, form: str, other: str) -> Guesses:
     share, slope = _share(x, form)
     product = "path of the product left out"
-    yield Guess(product, "has with the first term alone: share", g * share)
-    yield Guess(product, "has with the second term alone: x * share'", g * x * slope)
-    words = "has without the factor x of the second term: share + share'"
+    yield Guess(product, "with the first term alone: share", g * share)
+    yield Guess(product, "with the second term alone: x * share'", g * x * slope)
+    words = "without the factor x of the second term: share + share'"
     yield Guess("factor left out", words, g * (share + slope))
-    words = f"has for the form approximate='{other}', not '{form}'"
+    words = f"for the form approximate='{other}', not '{form}'"
     yield Guess(
         "other form of the function", words, reference.gelu_backward(g, x, other)
     )
-    words = "has for x * sigmoid(1.702 * x)"
+    words = "for x * sigmoid(1.702 * x)"
     s = 1 / (1 + np.exp(-1.702 * x))
     grad = g * (s + 1.702 * x * s * (1 - s))
     yield Guess("other form of the function", words, grad)
-    words = "has with a minus between the terms: share - x * share'"
+    words = "with a minus between the terms: share - x * share'"
     yield Guess("wrong sign", words, g * (share - x * slope))
-    words = "has with the result in the place of x"
+    words = "with the result in the place of x"
     out = x * share
     yield Guess(
         "gradient at the updated value", words, reference.gelu_backward(g, out, form)
@@ -75,8 +75,8 @@ def _of_gelu(g: np.ndarray, x: np.ndarray, form: str, other: str) -> Guesses:
             ),
         }
     for words, wrong in chain.items():
-        yield Guess(left_out, f"has with {words}", g * (share + x * wrong))
-    words = "has with share' in the place of share + x * share'"
+        yield Guess(left_out, f"with {words}", g * (share + x * wrong))
+    words = "with share' in the place of share + x * share'"
     yield Guess(product, words, g * slope)
 
 

@@ -26,38 +26,40 @@ def _of_softmax(trial: Trial) -> Guesses:
         return
     prob = reference.softmax(x)
     missing = "path through the sum left out"
-    yield Guess(missing, "has without the sum: prob * g", prob * g)
-    words = "has if each result changes with its own logit only: prob * (1 - prob) * g"
+    yield Guess(missing, "without the sum: prob * g", prob * g)
+    words = (
+        "as it is if each result changes with its own logit only: prob * (1 - prob) * g"
+    )
     yield Guess("only the diagonal", words, prob * (1 - prob) * g)
     for axis, name in ((0, "over the batch"), (None, "over all elements")):
         inner = (g * prob).sum(axis=axis, keepdims=True)
-        words = f"has with the sum taken {name}: prob * (g - sum)"
+        words = f"with the sum taken {name}: prob * (g - sum)"
         yield Guess("statistics of the wrong values", words, prob * (g - inner))
     mean = (g * prob).mean(axis=1, keepdims=True)
-    words = "has with a mean in the place of the sum of g * prob"
+    words = "with a mean in the place of the sum of g * prob"
     yield Guess("mean instead of sum", words, prob * (g - mean))
     plain = g.sum(axis=1, keepdims=True)
-    words = "has with the sum of g in the place of the sum of g * prob"
+    words = "with the sum of g in the place of the sum of g * prob"
     yield Guess("factor left out", words, prob * (g - plain))
-    words = "has without the first factor prob: g - sum(g * prob)"
+    words = "without the first factor prob: g - sum(g * prob)"
     yield Guess("factor left out", words, g - (g * prob).sum(axis=1, keepdims=True))
-    words = "has with a plus in the place of the minus: prob * (g + sum)"
+    words = "with a plus in the place of the minus: prob * (g + sum)"
     yield Guess("wrong sign", words, prob * (g + (g * prob).sum(axis=1, keepdims=True)))
-    words = "has with the logits in the place of their softmax"
+    words = "with the logits in the place of their softmax"
     inner = (g * x).sum(axis=1, keepdims=True)
     yield Guess("softmax left out", words, x * (g - inner))
-    words = "has with the softmax of the softmax: the result given for the logits"
+    words = "with the softmax of the softmax: the result given for the logits"
     yield Guess(
         "gradient at the updated value", words, reference.softmax_backward(g, prob)
     )
     log_gradient = g - prob * g.sum(axis=1, keepdims=True)
-    words = "has for the logarithm of softmax"
+    words = "for the logarithm of softmax"
     yield Guess("other form of the function", words, log_gradient)
     for axis, over in ((0, "the batch"), (None, "all elements")):
         exp = np.exp(x - x.max(axis=axis, keepdims=True))
         other = exp / exp.sum(axis=axis, keepdims=True)
         inner = (g * other).sum(axis=1, keepdims=True)
-        words = f"has for a softmax over {over}"
+        words = f"for a softmax over {over}"
         yield Guess("statistics of the wrong values", words, other * (g - inner))
 
 
@@ -77,36 +79,36 @@ def _of_cross_entropy(trial: Trial) -> Guesses:
     smooth = (1 - smoothing) * target + smoothing / K
     prob = reference.softmax(x)
     if smoothing:
-        words = "has for labels that are not smoothed"
+        words = "for labels that are not smoothed"
         yield Guess("label smoothing left out", words, (prob - target) * g / N)
-        words = "has if e / K is not added to the smoothed target"
+        words = "as it is if e / K is not added to the smoothed target"
         yield Guess(
             "label smoothing left out", words, (prob - (1 - smoothing) * target) * g / N
         )
         others = (1 - smoothing) * target + smoothing / max(K - 1, 1) * (1 - target)
-        words = "has if e is shared by the K - 1 other classes"
+        words = "as it is if e is shared by the K - 1 other classes"
         yield Guess("other form of the function", words, (prob - others) * g / N)
-    words = "has without the target: softmax"
+    words = "without the target: softmax"
     yield Guess("target left out", words, prob * g / N)
-    words = "has without the softmax: -target"
+    words = "without the softmax: -target"
     yield Guess("target left out", words, -smooth * g / N)
-    words = "has with the logits in the place of their softmax"
+    words = "with the logits in the place of their softmax"
     yield Guess("softmax left out", words, (x - smooth) * g / N)
-    words = "has if only the logit of the target gets any: (softmax - 1) * target"
+    words = "as it is if only the logit of the target gets any: (softmax - 1) * target"
     yield Guess("only the diagonal", words, (prob - smooth) * (target > 0) * g / N)
-    words = "has with -target / softmax, which is the gradient of the softmax"
+    words = "with -target / softmax, which is the gradient of the softmax"
     yield Guess("softmax left out", words, -smooth / prob * g / N)
-    words = "has with softmax + target"
+    words = "with softmax + target"
     yield Guess("wrong sign", words, (prob + smooth) * g / N)
-    words = "has with the softmax of the softmax"
+    words = "with the softmax of the softmax"
     again = reference.softmax(prob)
     yield Guess("gradient at the updated value", words, (again - smooth) * g / N)
-    words = "has with the logarithm of the softmax in its place"
+    words = "with the logarithm of the softmax in its place"
     yield Guess("other form of the function", words, (np.log(prob) - smooth) * g / N)
     for axis, over in ((0, "the batch"), (None, "all elements")):
         exp = np.exp(x - x.max(axis=axis, keepdims=True))
         other = exp / exp.sum(axis=axis, keepdims=True)
-        words = f"has for a softmax over {over}"
+        words = f"for a softmax over {over}"
         yield Guess("statistics of the wrong values", words, (other - smooth) * g / N)
 
 

@@ -67,20 +67,30 @@ def _elsewhere(
 ) -> Guesses:
     """Guess the gradient for windows in other places."""
     size, stride, padding = windows
+    (H, W), low = x.shape[2:], float(x.min()) - 1
+
+    def moved(step: int, start: int) -> np.ndarray:
+        """Return the gradient for other steps, the first of which begins at start."""
+        lengths = [(n - 1) * step + size for n in g.shape[2:]]
+        after = [max(n + start - k, 0) for n, k in zip(lengths, (H, W), strict=True)]
+        width = [(0, 0), (0, 0), (-min(start, 0), after[0]), (-min(start, 0), after[1])]
+        wide = np.pad(x, width, constant_values=low)[
+            :, :, max(start, 0) :, max(start, 0) :
+        ]
+        grad = backward(g, wide[:, :, : lengths[0], : lengths[1]], size, step)
+        whole = np.zeros((*x.shape[:2], H + 2 * sum(lengths), W + 2 * sum(lengths)))
+        at = max(start, 0)
+        whole[:, :, at : at + lengths[0], at : at + lengths[1]] = grad
+        skip = -min(start, 0)
+        return whole[:, :, skip : skip + H, skip : skip + W]
+
     for other in dict.fromkeys((size, 1)):
         if other != stride:
-            wide = np.pad(x, [(0, 0), (0, 0), (0, 99), (0, 99)], constant_values=-99.0)
-            n = [(length - 1) * other + size for length in g.shape[2:]]
-            wide = wide[:, :, : n[0], : n[1]]
-            if padding or backward(g, wide, size, other).shape != wide.shape:
-                continue
-            grad = backward(g, wide, size, other)[:, :, : x.shape[2], : x.shape[3]]
-            rest = [
-                (0, max(length - m, 0))
-                for length, m in zip(x.shape, grad.shape, strict=True)
-            ]
-            words = f"has for a stride of {other} in the place of {stride}"
-            yield Guess("stride left out", words, np.pad(grad, rest))
+            words = f"for a stride of {other} in the place of {stride}"
+            yield Guess("stride left out", words, moved(other, -padding))
+    if padding:
+        words = "as it is if the first window begins at the first pixel"
+        yield Guess("padding cut off wrongly", words, moved(stride, 0))
 
 
 def _of_maximum(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
@@ -112,30 +122,36 @@ def _of_maximum(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
     def maxima(window: np.ndarray) -> np.ndarray:
         return (window == window.max()).astype(float)
 
-    words = "has if a later window overwrites what an earlier one gave a pixel"
+    words = "as it is if a later window overwrites what an earlier one gave a pixel"
     yield Guess("overwritten instead of added", words, to(maxima, add=False))
-    words = "has if a later window sets all of its pixels anew"
+    words = "as it is if a later window sets all of its pixels anew"
     grad = np.zeros(x.shape)
     for p, q, rows, cols in _each(x, g, windows):
         for n, c in np.ndindex(x.shape[:2]):
             grad[n, c, rows, cols] = maxima(x[n, c, rows, cols]) * g[n, c, p, q]
     yield Guess("overwritten instead of added", words, grad)
-    words = "has if the row and column of the maximum are exchanged"
+    words = "as it is if the row and column of the maximum are exchanged"
     yield Guess("wrong element of the window", words, to(transposed))
-    words = "has if the minimum of each window gets it"
+
+    def absolute(window: np.ndarray) -> np.ndarray:
+        return one(window, int(np.abs(window).argmax()))
+
+    words = "as it is if the largest absolute value of each window gets it"
+    yield Guess("wrong element of the window", words, to(absolute))
+    words = "as it is if the minimum of each window gets it"
     yield Guess("wrong element of the window", words, to(minimum))
     for flat, word in ((0, "first"), (-1, "last")):
-        words = f"has if the {word} element of each window gets it"
+        words = f"as it is if the {word} element of each window gets it"
         yield Guess("wrong element of the window", words, to(partial(one, flat=flat)))
     shares: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "has if each element gets all of it": np.ones_like,
-        "has if all elements get an equal share": (
+        "as it is if each element gets all of it": np.ones_like,
+        "as it is if all elements get an equal share": (
             lambda window: np.full(window.shape, 1 / window.size)
         ),
-        "has for the mean of each window": (
+        "for the mean of each window": (
             lambda window: np.full(window.shape, 1 / windows.size**2)
         ),
-        "has if each element gets a share as large as it is": (
+        "as it is if each element gets a share as large as it is": (
             lambda window: window / window.sum()
         ),
     }
@@ -146,7 +162,7 @@ def _of_maximum(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
         grad[:, :, rows, cols] += (x[:, :, rows, cols] > 0) * g[:, :, p, q][
             :, :, None, None
         ]
-    words = "has if each positive element gets all of it"
+    words = "as it is if each positive element gets all of it"
     yield Guess("every element of the window", words, grad)
     grad = np.zeros(x.shape)
     for n, c, p, q in np.ndindex(g.shape):
@@ -158,7 +174,7 @@ def _of_maximum(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
         window = x[n, c, rows, cols]
         row, column = np.unravel_index(window.argmax(), window.shape)
         grad[n, c, row, column] += g[n, c, p, q]
-    words = "has if the place in the window is taken for the place in the image"
+    words = "as it is if the place in the window is taken for the place in the image"
     yield Guess("wrong element of the window", words, grad)
 
 
@@ -169,7 +185,7 @@ def _of_mean(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
         overwritten[:, :, rows, cols] = share / windows.size**2
         count = x[0, 0, rows, cols].size
         pixels[:, :, rows, cols] += share / count
-    words = "has if a later window overwrites what an earlier one gave a pixel"
+    words = "as it is if a later window overwrites what an earlier one gave a pixel"
     yield Guess("overwritten instead of added", words, overwritten)
-    words = "has if each window is divided by its pixels that are not padding"
+    words = "as it is if each window is divided by its pixels that are not padding"
     yield Guess("divided by the pixels in the image", words, pixels)
