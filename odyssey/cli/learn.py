@@ -19,8 +19,10 @@ from odyssey.cli.command import Command, Group
 from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import debug_option, option
 from odyssey.errors import EXIT_FAILURE, InputError, ProgramError, one_line, os_reason
-from odyssey.learn import course
+from odyssey.learn import course, steppers
+from odyssey.learn.milestones import MILESTONES, STEPS
 from odyssey.learn.progress import Progress, find_folder, now, read
+from odyssey.weights.files import atomic_write_text
 
 WIDTH = 80
 
@@ -97,7 +99,11 @@ def _list(progress: Progress) -> None:
         title = exercise.title
         line = f"[{mark}] {number:2}  {exercise.name:<22} {title:<48} {state}"
         click.echo(line.rstrip())
-    click.echo()
+    reached = [
+        f"{name} (passed)" if name in progress.milestones else name
+        for name in MILESTONES
+    ]
+    click.echo(f"\nMilestones: {', '.join(reached)}\n")
     for exercise in exercises:
         record = progress[exercise.name]
         if not record.passed:
@@ -219,20 +225,14 @@ def _started(progress: Progress) -> list[str]:
 
 def _check(progress: Progress, name: str, limit: float) -> Any:
     """Run the checks of an exercise and note the outcome."""
-    from odyssey.learn.running import check_file
+    from odyssey.learn.running import check_and_note
 
     path = progress.folder / f"{name}.py"
     if not path.exists():
         raise InputError(
             f"there is no {path}; begin with: {' '.join(ODYSSEY)} learn start {name}"
         )
-    result = check_file(progress.folder, name, limit)
-    record = progress[name]
-    record.earned, record.checks = result.earned, len(result.checks)
-    record.started = record.started or now()
-    record.passed = (record.passed or now()) if result.passed else ""
-    progress.save()
-    return result
+    return check_and_note(progress, name, limit)
 
 
 @command
@@ -282,6 +282,73 @@ def solution(name: str, folder: Path | None, debug: bool) -> None:
         click.echo(sources.solution(exercise))
         pages = ", ".join(exercise.pages)
         click.echo(_wrapped(f"# To read: {pages}"))
+
+
+@command
+@click.argument("name", metavar="NAME", type=Choice(MILESTONES))
+@option(
+    "--steps",
+    type=click.IntRange(1, 100_000),
+    show_default=f"{STEPS}",
+    help="Number of updates; few are enough to see that the losses agree.",
+)
+@option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("datasets/cifar10"),
+    help="Folder of CIFAR-10; without it the synthetic set is drawn.",
+)
+def milestone(
+    name: str, steps: int | None, data_dir: Path, folder: Path | None, debug: bool
+) -> None:
+    """Train a network with your functions, then with Odyssey's.
+
+    NAME is linear (two linear layers), lenet (LeNet-5) or resnet8 (three residual
+    blocks).  The exercises that it is made of must pass.  The times of a step are shown
+    side by side, and the losses must agree.
+
+    \b
+    Examples:
+      python -m odyssey learn milestone linear
+      python -m odyssey learn milestone lenet --steps 10
+
+    \b
+    Exit status:
+      0    passed
+      1    a function is not right yet, or the losses do not agree
+      130  stopped by Ctrl-C
+    """  # noqa: D301  (click wants the backspace itself)
+    with statuses(debug):
+        from odyssey.cli.learn_milestone import run
+
+        run(name, read(folder or find_folder()), steps or STEPS, data_dir)
+
+
+@command
+@click.argument("name", metavar="NAME", type=Choice(steppers.NAMES))
+@option(
+    "--output",
+    metavar="FILE.html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_default="NAME.html in the current folder",
+    help="File to write; one that exists is replaced.",
+)
+def stepper(name: str, output: Path | None, folder: Path | None, debug: bool) -> None:
+    """Write a page that shows an operation step by step, forward and backward.
+
+    The page needs no network and no other file.
+
+    \b
+    Examples:
+      python -m odyssey learn stepper conv2d
+    """  # noqa: D301  (click wants the backspace itself)
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter("must end in .html.", param_hint="--output")
+    with statuses(debug):
+        path = output or Path(f"{name}.html")
+        atomic_write_text(path, steppers.build(name))
+        click.echo(f"written: {path}. Open it in a browser:")
+        say_next(("python", "-m", "webbrowser", path.absolute().as_uri()))
 
 
 def _wrapped(text: str) -> str:

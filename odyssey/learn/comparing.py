@@ -18,12 +18,12 @@ Index = tuple[int, ...]
 class Wrong(Exception):
     """A check has failed; the message says how.
 
-    ``numbers`` tells that shapes and types are right and numbers are not.
+    ``result`` tells that there is a result, and that it is not the right one.
     """
 
-    def __init__(self, message: str, *, numbers: bool = False) -> None:
+    def __init__(self, message: str, *, result: bool = False) -> None:
         super().__init__(message)
-        self.numbers = numbers
+        self.result = result
 
 
 def show(name: str, value: Any, at: Index | None = None) -> str:
@@ -118,7 +118,9 @@ def _same_kind(got: Any, right: Any, name: str) -> None:
             raise Wrong(f"{name} must be {kind(right)}; yours is {kind(got)}")
         got = np.asarray(got)
         if got.shape != right.shape or got.dtype != right.dtype:
-            raise Wrong(f"{name} must be {kind(right)}; yours is {kind(got)}")
+            raise Wrong(
+                f"{name} must be {kind(right)}; yours is {kind(got)}", result=True
+            )
     elif isinstance(right, (bool, str)) or right is None:
         if got is not right and got != right:
             raise Wrong(f"{name} must be {right!r}; yours is {got!r}")
@@ -138,7 +140,7 @@ def _same_numbers(got: Any, right: Any, name: str) -> None:
     if other.ndim == 0:
         raise Wrong(
             f"{name} is {_number(one[()])}; right is {_number(other[()])}",
-            numbers=True,
+            result=True,
         )
     at = _worst(one, other, wrong)
     count = int(wrong.sum())
@@ -149,7 +151,7 @@ def _same_numbers(got: Any, right: Any, name: str) -> None:
         f"{name} is wrong in {some}; for example in element {list(at)}:\n"
         f"  yours {_number(one[at])}, right {_number(other[at])}\n"
         f"{show(f'your {name}', one, at)}\n{show(f'right {name}', other, at)}",
-        numbers=True,
+        result=True,
     )
 
 

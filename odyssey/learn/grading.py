@@ -6,6 +6,8 @@ arguments, and must return the same and leave the same behind.
 
 import copy
 import inspect
+import re
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +29,8 @@ from odyssey.op_specs import Case
 
 Operation = Callable[..., Any]
 
+#: Characters of a line of text.
+WIDTH = 84
 #: Seeds of the numbers in random cases; one for shapes, further ones for each case.
 SEED = 2026
 
@@ -68,7 +72,7 @@ class Watched:
             compare(got, right, self.function.results)
         except Wrong as wrong:
             message = f"{describe_call(name, named)}\n{wrong}"
-            raise Wrong(message, numbers=wrong.numbers) from None
+            raise Wrong(message, result=wrong.result) from None
         self._compare_arguments(named, arguments, mine[0], theirs[0])
         return right
 
@@ -84,7 +88,7 @@ class Watched:
                 try:
                     compare(one, other, [f"{name} afterwards"])
                 except Wrong as wrong:
-                    raise Wrong(f"{call}\n{wrong}", numbers=True) from None
+                    raise Wrong(f"{call}\n{wrong}", result=True) from None
             elif not _same_bits(original, one) and not self.touched:
                 self.touched = (
                     f"{call}\nchanged its argument {name}, which the caller may still "
@@ -139,6 +143,8 @@ def grade(
     exercise: Exercise,
     functions: Mapping[str, Any],
     started: Callable[[str, str], None] = lambda function, about: None,
+    *,
+    explain: bool = True,
 ) -> Iterator[Check]:
     """Yield the outcome of every check.
 
@@ -147,6 +153,7 @@ def grade(
     exercise : Exercise
     functions : the student's, by name; missing ones fail
     started : called with the names of function and check before each
+    explain : whether the gradient check is asked what is wrong with a wrong backward
 
     Yields
     ------
@@ -170,10 +177,10 @@ def grade(
             except NotWritten:
                 outcome = replace(outcome, passed=False, written=False)
             except Wrong as wrong:
-                more = ""
-                if wrong.numbers and function.is_backward and about != GRADIENT:
-                    more = _diagnosis(exercise, watched)
-                outcome = replace(outcome, passed=False, message=f"{wrong}{more}")
+                message = str(wrong)
+                if explain and wrong.result and function.is_backward:
+                    message += _diagnosis(exercise, watched)
+                outcome = replace(outcome, passed=False, message=message)
             if not outcome.passed:
                 failed = outcome
             yield outcome
@@ -256,7 +263,7 @@ def _refuse_touched(watched: Watched) -> None:
 
 
 def _in_case(wrong: Wrong, label: str) -> Wrong:
-    return Wrong(f'In the case "{label}":\n{wrong}', numbers=wrong.numbers)
+    return Wrong(f'In the case "{label}":\n{wrong}', result=wrong.result)
 
 
 def _as(dtype: str, array: np.ndarray) -> np.ndarray:
@@ -313,7 +320,7 @@ def _by_hand(watched: Watched, case: ByHand) -> None:
         raise Wrong(
             f"{describe_call(function.name, named)}\n{wrong}\nBy hand:\n"
             + "\n".join(f"    {line}" for line in case.work.strip("\n").splitlines()),
-            numbers=wrong.numbers,
+            result=wrong.result,
         ) from None
 
 
@@ -338,18 +345,28 @@ def _gradient_of(exercise: Exercise, watched: Watched, case: Case) -> None:
                 yours, upstream, inputs, case.options
             ),
             tuple(_as("float64", x) for x in case.make()),
-            **DIAGNOSE,
+            diagnose=True,
         )
     except Wrong as wrong:
         if isinstance(wrong.__cause__, AssertionError):
-            wrong = Wrong(str(wrong.__cause__))
+            wrong = Wrong(_said_by_gradcheck(function, wrong.__cause__))
         raise _in_case(wrong, case.label) from None
 
 
-#: The gradient check says what would make a wrong backward right, where it can.
-DIAGNOSE: dict[str, Any] = (
-    {"diagnose": True} if "diagnose" in inspect.signature(gradcheck).parameters else {}
-)
+def _said_by_gradcheck(function: Function, error: AssertionError) -> str:
+    """Return the error of a gradient check, its inputs named as results, in lines."""
+
+    def named(text: str) -> str:
+        text = text.removeprefix("gradcheck: ")
+        for i, name in enumerate(function.results):
+            text = re.sub(rf"^input {i}\b", name, text)
+        return text
+
+    first, *found = str(error).splitlines()
+    lines = textwrap.wrap(named(first), WIDTH)
+    for one in found:
+        lines += textwrap.wrap(f"{named(one.strip())}", WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
 
 
 def _diagnosis(exercise: Exercise, watched: Watched) -> str:
@@ -357,5 +374,5 @@ def _diagnosis(exercise: Exercise, watched: Watched) -> str:
     try:
         _gradient(exercise, watched)
     except (Wrong, NotWritten) as wrong:
-        return f"\nThe gradient check says:\n{wrong}"
+        return f"\nThe gradient check:\n{wrong}"
     return ""

@@ -23,6 +23,7 @@ from odyssey.learn.networks import LENET, LINEAR, RESNET8, Network, Tensors
 
 BATCH_SIZE = 32
 NUM_TRAIN = 512
+STEPS = 40
 SEED = 1
 MOMENTUM = 0.9
 #: After so many steps every parameter must have had a gradient other than zero.
@@ -49,7 +50,6 @@ class Milestone:
     name: str
     network: Network
     needs: tuple[str, ...]
-    steps: int
     lr: float
     own_update: bool = False
 
@@ -59,8 +59,8 @@ CONVOLUTION = ("conv2d", "conv2d_grad_kernel", "conv2d_grad_input")
 MILESTONES = {
     milestone.name: milestone
     for milestone in (
-        Milestone("linear", LINEAR, FIRST, steps=64, lr=0.005),
-        Milestone("lenet", LENET, (*FIRST, *CONVOLUTION, "maxpool2d"), 64, lr=0.01),
+        Milestone("linear", LINEAR, FIRST, lr=0.005),
+        Milestone("lenet", LENET, (*FIRST, *CONVOLUTION, "maxpool2d"), lr=0.003),
         Milestone(
             "resnet8",
             RESNET8,
@@ -75,8 +75,7 @@ MILESTONES = {
                 "sgd_momentum",
                 "cosine_warmup",
             ),
-            steps=64,
-            lr=0.05,
+            lr=0.02,
             own_update=True,
         ),
     )
@@ -85,7 +84,7 @@ MILESTONES = {
 
 @dataclass
 class Run:
-    """What a training has left: loss and seconds of each step, gradients of the first."""
+    """Loss and seconds of each step of a training, and the gradients of the first."""
 
     losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -93,7 +92,7 @@ class Run:
 
 
 def load_data(data_dir: Path) -> tuple[str, Dataset]:
-    """Return CIFAR-10 if it is in the folder, else the synthetic set, and its name."""
+    """Return name and images: CIFAR-10 if it is in the folder, else synthetic."""
     if holds_cifar10(data_dir):
         return "CIFAR-10", load_cifar10(data_dir)
     return "the synthetic set", make_synthetic(NUM_TRAIN, 1)
@@ -110,7 +109,7 @@ def students_operations(folder: Path, milestone: Milestone) -> SimpleNamespace:
 
 
 def completed(found: dict[str, Any]) -> SimpleNamespace:
-    """Return operations with the backward of convolution put together from its parts."""
+    """Return operations; the backward of convolution is put together of its parts."""
     if "conv2d_grad_kernel" in found:
 
         def conv2d_backward(
@@ -285,6 +284,36 @@ def refuse_disagreement(yours: Run, library: Run) -> float:
                 f"of its size, allowed {allowed:g}"
             )
     return max(error for _, error, _ in rows[1:])
+
+
+def compare(
+    milestone: Milestone,
+    data: Dataset,
+    yours: Run,
+    after_step: Callable[[Run], None] = lambda run: None,
+) -> Run:
+    """Train the same with the library's functions on one thread; return its run.
+
+    The first step is taken twice: the first time kernels may be compiled.
+
+    Raises
+    ------
+    Refused
+        If the first steps do not agree.
+    """
+    import numba
+
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)  # as NumPy's loops; these networks are small
+    try:
+        ops = library_operations(milestone)
+        train(milestone, ops, data, 1, channels_last=True)
+        steps = len(yours.losses)
+        run = train(milestone, ops, data, steps, after_step, channels_last=True)
+    finally:
+        numba.set_num_threads(threads)
+    refuse_disagreement(yours, run)
+    return run
 
 
 def largest_difference(one: Run, other: Run) -> float:

@@ -1,7 +1,8 @@
-"""The milestones' networks, whose operations are handed over: the student's, or fast ones.
+"""The milestones' networks, of any operations: the student's, or the library's.
 
-A forward takes ``ops``, which has the operations by name, and returns logits and a cache
-of what its backward needs; the backward takes the forward's lines in reverse order.
+A forward takes ``ops``, which has the operations by name, and returns logits and a
+cache of what its backward needs; the backward takes the forward's lines in reverse
+order.
 """
 
 from collections.abc import Callable
@@ -140,16 +141,14 @@ def resnet8_backward(
         names = [f"b{number}_{name}" for name in (*BLOCK, "kernel_proj")]
         g |= {n: one for n, one in zip(names, grads, strict=True) if n in p}
     grad = ops.relu_backward(grad, h)
-    _, g["conv1_kernel"], _ = ops.conv2d_backward(
-        grad, x, p["conv1_kernel"], padding=1
-    )
+    _, g["conv1_kernel"], _ = ops.conv2d_backward(grad, x, p["conv1_kernel"], padding=1)
     return g
 
 
 def residual_block(
     ops: Any, x: np.ndarray, *tensors: Any, stride: int = 1
 ) -> tuple[np.ndarray, Any]:
-    """Return the result of the exercise's residual block, of any operations, and a cache.
+    """Return the result of the exercise's residual block, and a cache.
 
     x -> conv1 -> bn1 -> relu -> conv2 -> bn2 -> (+) -> relu -> out, and x or its
     projection to the (+).
@@ -202,7 +201,10 @@ def _resnet8_shapes() -> Shapes:
     shapes: Shapes = {"conv1_kernel": (WIDTHS[0], 3, 3, 3)}
     before = WIDTHS[0]
     for number, width in enumerate(WIDTHS):
-        block: Shapes = {"kernel1": (width, before, 3, 3), "kernel2": (width, width, 3, 3)}
+        block: Shapes = {
+            "kernel1": (width, before, 3, 3),
+            "kernel2": (width, width, 3, 3),
+        }
         block |= {name: (width,) for name in ("gamma1", "beta1", "gamma2", "beta2")}
         if number:
             block["kernel_proj"] = (width, before, 1, 1)

@@ -17,6 +17,7 @@ from typing import IO
 from odyssey.learn import course
 from odyssey.learn.child import trace_file
 from odyssey.learn.grading import Check, plan
+from odyssey.learn.progress import Progress, now
 
 #: Seconds that the checks of an exercise may take.
 LIMIT = 30.0
@@ -83,6 +84,16 @@ def check_file(folder: Path, name: str, limit: float = LIMIT) -> Graded:
                 process.kill()  # nothing if it has ended
                 reader.join()
         return _read_results(name, results, b"".join(kept), limit)
+
+
+def check_and_note(progress: Progress, name: str, limit: float = LIMIT) -> Graded:
+    """Run the checks of an exercise, and note the outcome in ``progress.json``."""
+    graded, record = check_file(progress.folder, name, limit), progress[name]
+    record.earned, record.checks = graded.earned, len(graded.checks)
+    record.started = record.started or now()
+    record.passed = (record.passed or now()) if graded.passed else ""
+    progress.save()
+    return graded
 
 
 def _read(stream: IO[bytes], kept: list[bytes]) -> None:
