@@ -101,9 +101,30 @@ def test_the_generator_decides_what_is_drawn():
         )
         return seen[0]
 
-    np.testing.assert_array_equal(upstream(None), upstream(np.random.default_rng(0)))
+    np.testing.assert_array_equal(upstream(None), upstream(None))
     assert (upstream(np.random.default_rng(1)) != upstream(None)).any()
     assert (np.unique(upstream(None)).size) == X.size  # no two alike
+
+
+def test_the_upstream_gradient_is_not_the_input_drawn_with_a_common_seed():
+    """If it were, hardly anything of batch norm's gradient would be left."""
+    seen = []
+    for seed in (0, 1, 42, 123, 1234):
+        x = np.random.default_rng(seed).standard_normal((3, 2, 4, 4))
+
+        def forward(x):
+            return reference.batch_norm2d(
+                x, np.ones(2), np.zeros(2), np.zeros(2), np.ones(2)
+            )[0]
+
+        def zeros(grad_output, x):
+            seen.append(np.corrcoef(grad_output.ravel(), x.ravel())[0, 1])
+            return np.zeros(x.shape)
+
+        with pytest.raises(AssertionError, match="input 0"):
+            gradcheck(forward, zeros, (x,))
+    assert len(seen) == 5
+    assert max(abs(np.array(seen))) < 0.5
 
 
 def test_a_layout_is_kept():
