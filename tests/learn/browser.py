@@ -21,7 +21,7 @@ KEYS = {
     "PageUp": 33, "PageDown": 34, "F2": 113,
 }  # fmt: skip
 SHIFT = 8
-TIMEOUT = 60  # seconds for one answer
+TIMEOUT = 120  # seconds for one answer
 
 
 def find():
@@ -38,6 +38,8 @@ class Browser:
         arguments = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--mute-audio",
+            "--disable-renderer-backgrounding", "--disable-extensions",
+            "--disable-backgrounding-occluded-windows", "--disable-component-update",
             "--remote-debugging-pipe", f"--user-data-dir={folder}",
         ]  # fmt: skip
 
@@ -94,35 +96,39 @@ class Browser:
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
 
-    def page(self, url, width=1280, height=900, **emulated):
-        """Open a page and wait until it is loaded; ``emulated`` are media features."""
-        return Page(self, url, width, height, emulated)
-
 
 class Page:
-    """A page in a tab of its own."""
+    """A tab that shows one page after another."""
 
-    def __init__(self, browser, url, width, height, emulated):
+    def __init__(self, browser):
         self._browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-        self._target = target
         self._session = browser.call(
             "Target.attachToTarget", targetId=target, flatten=True
         )["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
-        )  # fmt: skip
+
+    def open(self, url, *, width=1280, height=900, **emulated):
+        """Open a page and wait until it is loaded; ``emulated`` are media features."""
+        self.resize(width, height)
         features = [
             {"name": name.replace("_", "-"), "value": value}
             for name, value in emulated.items()
         ]
         self.call("Emulation.setEmulatedMedia", features=features)
+        self._browser.events.clear()
         self.call("Page.navigate", url=url)
-        while not self.evaluate("document.readyState === 'complete'"):
-            time.sleep(0.02)
+        loaded = f"document.readyState === 'complete' && location.href === {url!r}"
+        while not self.evaluate(loaded):
+            time.sleep(0.01)
+
+    def resize(self, width, height=900):
+        """Give the page another size; a narrow one is that of a phone."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+        )  # fmt: skip
 
     def call(self, method, **params):
         """Send a command to this page and return its result."""
@@ -179,8 +185,6 @@ class Page:
         """
         found = []
         for event in self._browser.events:
-            if event.get("sessionId") != self._session:
-                continue
             method, params = event["method"], event["params"]
             if method == "Network.requestWillBeSent":
                 address = params["request"]["url"]
@@ -191,7 +195,3 @@ class Page:
             elif method == "Log.entryAdded":
                 found.append(params["entry"]["text"])
         return found
-
-    def close(self):
-        """Close the tab."""
-        self._browser.call("Target.closeTarget", targetId=self._target)

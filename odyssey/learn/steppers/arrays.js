@@ -50,7 +50,7 @@ class ArrayView {
     if (caption) table.append(make("caption", {}, caption));
     const named = !array.plain; // indices are written beside rows and columns
     if (named && row !== undefined && column !== undefined && array.shape[column] > 1) {
-      const head = make("tr", {role: "row"}, make("td"));
+      const head = make("tr", {role: "row"}, make("td", {class: "corner"}, `${array.axes[row]}\\${array.axes[column]}`));
       for (const i of ends(column)) head.append(make("th", {scope: "col"}, i < 0 || i >= array.shape[column] ? "" : String(i)));
       table.append(make("thead", {"aria-hidden": "true"}, head));
     }

@@ -3,6 +3,7 @@
 const MOMENTUM = 0.1; // of the running statistics
 
 const operation = {
+  wide: true, // room for numbers with three decimals
   options: [
     {name: "mode", label: "Mode", values: () => ["training", "inference"]},
     {name: "eps", label: "eps", values: () => [0.00001, 0.1, 4], text: (v) => (v < 0.001 ? "0.00001" : String(v))},
@@ -61,7 +62,7 @@ const operation = {
           rec.term(text(at), sum, {join: i ? " + " : "", key, reads: names.map((name) => read(name, at)), words: words(at)});
         });
         if (mean) {
-          rec.term(`) / ${M}`, sum / M, {join: "", key: "count", line: key, words: `The sum is divided by the ${M} values of the channel.`});
+          rec.term(`/ ${M}`, sum / M, {join: ") ", key: "count", line: key, words: `The sum is divided by the ${M} values of the channel.`});
         }
       }
     };

@@ -40,15 +40,15 @@ const operation = {
     for (const at of windows) {
       rec.element("out", at, {open: "max(", close: ")", context: near(at)});
       let greatest = -Infinity;
-      for (const pixel of pixels(at)) {
+      pixels(at).forEach((pixel, i) => {
         const value = rec.get("x", ...pixel);
         const said = `${rec.label("x", pixel)} = ${num(value)}`;
         const more = value > greatest;
-        const words = greatest === -Infinity ? `${said} is the first pixel of this window.`
+        const words = i === 0 ? `${said} is the first pixel of this window.`
           : `${said} is ${more ? "greater than" : value === greatest ? "equal to" : "not greater than"} ${num(greatest)}.`;
         greatest = more ? value : greatest;
-        rec.term(num(value), greatest, {join: pixel === pixels(at)[0] ? "" : ", ", key: "out", reads: [["x", pixel]], words});
-      }
+        rec.term(num(value), greatest, {join: i ? ", " : "", key: "out", reads: [["x", pixel]], words});
+      });
     }
 
     rec.stage("backward", "grad_input", `${rec.symbol("grad_input")} = Σ{p,q} [[gets|${rec.symbol("grad_output")}]]`,

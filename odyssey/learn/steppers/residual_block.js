@@ -35,6 +35,7 @@ function drawMap() {
 }
 
 const operation = {
+  wide: true, // room for numbers with three decimals
   show({rec}, step) {
     const map = document.getElementById("map");
     if (!map.firstChild) map.append(drawMap());

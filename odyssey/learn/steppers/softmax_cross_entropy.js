@@ -2,6 +2,7 @@
 // overflow, the loss, and the gradient of the logits.
 
 const operation = {
+  wide: true, // room for numbers with three decimals
   options: [],
   columns: [
     ["logits", "grad_logits"], ["shifted", ["greatest", "total"]], ["log_prob", "prob"],
@@ -105,7 +106,7 @@ const operation = {
         words: `${equals("target", at)} times ${equals("log_prob", at)} is subtracted.`,
       });
     });
-    rec.term(`) / ${N}`, loss / N, {join: "", key: "count", line: "loss", words: `The loss is the mean over the ${N} rows.`});
+    rec.term(`/ ${N}`, loss / N, {join: ") ", key: "count", line: "loss", words: `The loss is the mean over the ${N} rows.`});
 
     rec.stage("backward", "prob", `${rec.symbol("prob")} = [[prob|exp(${rec.symbol("log_prob")})]]`);
     for (const at of rec.grids.prob.indices()) {

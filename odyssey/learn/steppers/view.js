@@ -27,6 +27,7 @@ const stepper = {
       leave: () => page(this.count < this.rec.steps.length ? "next" : "back").focus(),
     };
     this.views = {};
+    page("arrays").classList.toggle("wide", Boolean(operation.wide));
     page("arrays").replaceChildren(...operation.columns.map((names) => {
       const view = (name) => {
         if (!(name in this.rec.arrays)) return "";
@@ -164,7 +165,6 @@ const stepper = {
     for (const [name, at] of step?.writes || []) mark(name, at, "write");
     for (const [name, view] of Object.entries(this.views)) {
       view.show(state[name], marks[name] || new Map());
-      view.node.classList.toggle("used", name in marks);
     }
     showFormula(rec, this.stage(), step);
     showNumbers(rec, step, element);
