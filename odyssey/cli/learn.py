@@ -19,10 +19,9 @@ from odyssey.cli.command import Command, Group
 from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import debug_option, option
 from odyssey.errors import EXIT_FAILURE, InputError, ProgramError, one_line, os_reason
-from odyssey.learn import course, steppers
+from odyssey.learn import course
 from odyssey.learn.milestones import MILESTONES, STEPS
 from odyssey.learn.progress import Progress, find_folder, now, read
-from odyssey.weights.files import atomic_write_text
 
 WIDTH = 80
 
@@ -322,33 +321,6 @@ def milestone(
         from odyssey.cli.learn_milestone import run
 
         run(name, read(folder or find_folder()), steps or STEPS, data_dir)
-
-
-@command
-@click.argument("name", metavar="NAME", type=Choice(steppers.NAMES))
-@option(
-    "--output",
-    metavar="FILE.html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    show_default="NAME.html in the current folder",
-    help="File to write; one that exists is replaced.",
-)
-def stepper(name: str, output: Path | None, folder: Path | None, debug: bool) -> None:
-    """Write a page that shows an operation step by step, forward and backward.
-
-    The page needs no network and no other file.
-
-    \b
-    Examples:
-      python -m odyssey learn stepper conv2d
-    """  # noqa: D301  (click wants the backspace itself)
-    if output is not None and output.suffix.lower() not in (".html", ".htm"):
-        raise click.BadParameter("must end in .html.", param_hint="--output")
-    with statuses(debug):
-        path = output or Path(f"{name}.html")
-        atomic_write_text(path, steppers.build(name))
-        click.echo(f"written: {path}. Open it in a browser:")
-        say_next(("python", "-m", "webbrowser", path.absolute().as_uri()))
 
 
 def _wrapped(text: str) -> str:

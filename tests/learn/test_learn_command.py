@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odyssey.learn import course, steppers
+from odyssey.learn import course
 from odyssey.learn.sources import solution, stub
 
 FOLDER = Path("odyssey_course")
@@ -155,11 +155,3 @@ def test_numba_is_not_needed(learn, words, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "learn" in result.stdout
-
-
-def test_a_stepper_is_written_as_a_page(learn):
-    result = learn("stepper", "conv2d", "--output", "page.html")
-    assert result.exit_code == 0
-    assert Path("page.html").read_text("utf-8") == steppers.build("conv2d")
-    assert result.output.splitlines()[-1].endswith("/page.html")
-    assert learn("stepper", "conv2d", "--output", "page.txt").exit_code == 2
