@@ -43,7 +43,7 @@ def palette() -> dict[str, dict[str, str]]:
         kind: dict(re.findall(r"--(\w+): (#\w+);", block))
         for kind, block in (("light", light), ("dark", dark))
     }
-    for kind, edge in (("light", "#9aa4ae"), ("dark", "#69737d")):
+    for kind, edge in (("light", "#87919b"), ("dark", "#69737d")):
         colours[kind]["edge"] = edge  # of a cell: a line of the page is too faint
     return colours
 
