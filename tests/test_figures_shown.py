@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from learn.browser import Browser, find
+from learn.browser import Browser, Page, find
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
 FIGURES = sorted(FOLDER.glob("*.svg"))
@@ -31,32 +31,30 @@ FAULTS = """(() => {
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def tab(tmp_path_factory):
     if find() is None or os.name == "nt":
         pytest.skip("no Chromium")
     browser = Browser(find(), tmp_path_factory.mktemp("chromium"))
-    yield browser
+    yield Page(browser)
     browser.close()
 
 
 @pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.stem)
-def test_no_word_is_cut_off_or_touches_another(browser, path):
-    page = browser.page(path.as_uri())
-    count, faults = page.evaluate(FAULTS)
+def test_no_word_is_cut_off_or_touches_another(tab, path):
+    tab.open(path.as_uri())
+    count, faults = tab.evaluate(FAULTS)
     assert count > 5
     assert faults == []
-    assert page.problems() == []
-    page.close()
+    assert tab.problems() == []
 
 
-def test_the_reader_chooses_light_or_dark(browser):
+def test_the_reader_chooses_light_or_dark(tab):
     fills = []
     for scheme in ("light", "dark"):
-        page = browser.page(FIGURES[0].as_uri(), prefers_color_scheme=scheme)
+        tab.open(f"{FIGURES[0].as_uri()}#{scheme}", prefers_color_scheme=scheme)
         fills.append(
-            page.evaluate("getComputedStyle(document.querySelector('.paper')).fill")
+            tab.evaluate("getComputedStyle(document.querySelector('.paper')).fill")
         )
-        page.close()
     assert fills == ["rgb(255, 255, 255)", "rgb(20, 23, 26)"]
 
 
