@@ -40,6 +40,11 @@ ORDER = (
     "relu",
     "linear",
     "softmax_cross_entropy",
+    "gradient_check",
+    "conv2d",
+    "conv2d_grad_kernel",
+    "conv2d_grad_input",
+    "maxpool2d",
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from odyssey import reference
 from odyssey.gradcheck import gradcheck
 from odyssey.learn.comparing import (
     Wrong,
@@ -329,7 +330,8 @@ def _gradient(exercise: Exercise, watched: Watched) -> None:
     function = watched.function
     cases = small(function.spec.cases)
     drawn = random_cases(function)[-3:] if function.draw else []
-    for case in [*sorted(cases, key=_size), *drawn]:
+    ordered = sorted(cases, key=lambda case: (_size(case) < ENOUGH, _size(case)))
+    for case in [*ordered, *drawn]:
         _gradient_of(exercise, watched, case)
 
 
@@ -354,19 +356,27 @@ def _gradient_of(exercise: Exercise, watched: Watched, case: Case) -> None:
 
 
 def _said_by_gradcheck(function: Function, error: AssertionError) -> str:
-    """Return the error of a gradient check, its inputs named as results, in lines."""
+    """Return the error of a gradient check, its inputs with their names, in lines."""
+    spec = function.spec
+    forward = spec.run_forward or getattr(reference, spec.name)
+    names = list(inspect.signature(forward).parameters)[bool(spec.run_forward) :]
 
     def named(text: str) -> str:
-        text = text.removeprefix("gradcheck: ")
-        for i, name in enumerate(function.results):
-            text = re.sub(rf"^input {i}\b", name, text)
-        return text
+        match = re.match(r"input (\d+)(?=[:,])", text)
+        if match:
+            gradient = f"grad_{names[int(match[1])]}".replace("grad_x", "grad_input")
+            text = gradient + text[match.end() :]
+        return re.sub(r"\binput (\d+)", lambda match: names[int(match[1])], text)
 
-    first, *found = str(error).splitlines()
+    first, *found = str(error).removeprefix("gradcheck: ").splitlines()
     lines = textwrap.wrap(named(first), WIDTH)
     for one in found:
-        lines += textwrap.wrap(f"{named(one.strip())}", WIDTH, subsequent_indent="  ")
+        lines += textwrap.wrap(named(one.strip()), WIDTH, subsequent_indent="  ")
     return "\n".join(lines)
+
+
+#: Cases of fewer numbers come after the others: too many faults look alike in them.
+ENOUGH = 24
 
 
 def _diagnosis(exercise: Exercise, watched: Watched) -> str:
