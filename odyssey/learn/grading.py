@@ -90,12 +90,17 @@ class Watched:
                     compare(one, other, [f"{name} afterwards"])
                 except Wrong as wrong:
                     raise Wrong(f"{call}\n{wrong}", result=True) from None
-            elif not _same_bits(original, one) and not self.touched:
-                self.touched = (
-                    f"{call}\nchanged its argument {name}, which the caller may still "
-                    f"need.\n{show(f'{name} afterwards', one)}\n"
-                    "Make a new array (a copy) in place of writing into this one."
-                )
+            else:
+                self.note_change(call, name, original, one)
+
+    def note_change(self, call: str, name: str, before: Any, after: Any) -> None:
+        """Note an argument that a call has changed, if it is the first one."""
+        if not _same_bits(before, after) and not self.touched:
+            self.touched = (
+                f"{call}\nchanged its argument {name}, which the caller may still "
+                f"need.\n{show(f'{name} afterwards', after)}\n"
+                "Make a new array (a copy) in place of writing into this one."
+            )
 
 
 def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
@@ -315,8 +320,12 @@ def _by_hand(watched: Watched, case: ByHand) -> None:
         options = copy.deepcopy(dict(case.options))
         got = call_student(watched.yours, *mine, **options)
         compare(got, right, function.results)
-        for i, after in case.after.items():
-            compare(mine[i], _array(after), [f"{list(named)[i]} afterwards"])
+        for i, (name, before, after) in enumerate(zip(named, arguments, mine, strict=False)):
+            if i in case.after:
+                compare(after, _array(case.after[i]), [f"{name} afterwards"])
+            elif isinstance(before, np.ndarray):
+                call = describe_call(function.name, named)
+                watched.note_change(call, name, before, after)
     except Wrong as wrong:
         raise Wrong(
             f"{describe_call(function.name, named)}\n{wrong}\nBy hand:\n"

@@ -16,13 +16,13 @@ def _draw(rng: np.random.Generator) -> Case:
 SHARED: dict[str, Any] = {
     "spec": spec_of("relu"),
     "draw": _draw,
-    "edges": (
-        Case("one number", (nonzero(1),)),
-        Case("no elements", ((0, 3),)),
-        Case("zeros", (lambda rng: np.zeros((2, 3)),)),
-        Case("a NaN", (lambda rng: np.array([np.nan, -1.0, 2.0]),)),
-    ),
 }
+EDGES = (
+    Case("one number", (nonzero(1),)),
+    Case("no elements", ((0, 3),)),
+    Case("zeros", (lambda rng: np.zeros((2, 3)),)),
+)
+NOT_A_NUMBER = Case("a NaN", (lambda rng: np.array([np.nan, -1.0, 2.0]),))
 
 EXERCISE = Exercise(
     name="relu",
@@ -57,6 +57,7 @@ EXERCISE = Exercise(
                 [[0.0, 2.0, 0.0], [3.0, 0.0, 1.5]],
                 "-1 and -0.5 are negative: 0 in their place. The other four stay.",
             ),
+            edges=(*EDGES, NOT_A_NUMBER),
             **SHARED,
         ),
         Function(
@@ -81,6 +82,7 @@ x = 2, 3 and 1.5:    out is x, so out changes as x does:   derivative 1.
 x = 0:               the derivative counts as 0.
 Times grad_output: 10*0, 20*1, 30*0 and 40*1, -50*0, 60*1.""",
             ),
+            edges=EDGES,
             **SHARED,
         ),
     ),
