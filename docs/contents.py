@@ -7,6 +7,7 @@ path is given from the root of the project, without its suffix.
 ROOT = "docs/READING_ORDER"
 
 CONTENTS = {
+    "The exercises": ["docs/learn"],
     "Gradients on paper": [
         "docs/derivations/README",
         "docs/derivations/convolution",

@@ -320,7 +320,9 @@ def _by_hand(watched: Watched, case: ByHand) -> None:
         options = copy.deepcopy(dict(case.options))
         got = call_student(watched.yours, *mine, **options)
         compare(got, right, function.results)
-        for i, (name, before, after) in enumerate(zip(named, arguments, mine, strict=False)):
+        for i, (name, before, after) in enumerate(
+            zip(named, arguments, mine, strict=False)
+        ):
             if i in case.after:
                 compare(after, _array(case.after[i]), [f"{name} afterwards"])
             elif isinstance(before, np.ndarray):

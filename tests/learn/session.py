@@ -45,7 +45,9 @@ def _play_block(block: re.Match) -> str:
 def _with_functions(text: str, new: str) -> str:
     """Return a file in which functions are replaced by those of ``new``."""
     for node in ast.parse(new).body:
-        (old,) = [n for n in ast.parse(text).body if getattr(n, "name", "") == node.name]
+        (old,) = [
+            n for n in ast.parse(text).body if getattr(n, "name", "") == node.name
+        ]
         lines = text.splitlines()
         lines[old.lineno - 1 : old.end_lineno] = [ast.get_source_segment(new, node)]
         text = "\n".join(lines) + "\n"
