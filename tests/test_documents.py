@@ -4,6 +4,7 @@ The derivations have tests of their own.
 """
 
 import ast
+import json
 import pkgutil
 import re
 from pathlib import Path
@@ -17,7 +18,9 @@ from click.testing import CliRunner
 
 from odyssey.cli.model_options import chosen_config, model_options
 from odyssey.data.folder import load_folder
-from odyssey.formats.files import WRITERS
+from odyssey.formats.files import WRITERS, read_tensors, write_tensors
+from odyssey.formats.names import from_odyssey
+from odyssey.formats.onnx import Normalisation, evaluated_tensors, onnx_model
 from odyssey.report.page import write_report
 from odyssey.weights.checkpoint import list_checkpoints
 from odyssey.weights.folder import verify_folder
@@ -35,10 +38,15 @@ def one_thread():
     numba.set_num_threads(before)
 
 
+def blocks_of(path):
+    """Return the Python blocks of a page."""
+    text = (ROOT / path).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+
+
 def python_of(path):
     """Return the Python blocks of a page as one program."""
-    text = (ROOT / path).read_text("utf-8")
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+    return "\n".join(blocks_of(path))
 
 
 def run(code):
@@ -240,6 +248,80 @@ def test_groups_for_new_tools_are_the_extras_for_old_ones():
     extras = settings["project"]["optional-dependencies"]
     same = {name: extras[name] for name in ("test", "lint", "docs")}
     assert settings["dependency-groups"] == same
+
+
+def test_the_page_on_names_renames_there_and_back(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.chdir(tmp_path)
+    from resnet18_cifar10.example import NETWORK
+
+    config = NETWORK.models["resnet20"]
+    params, state = NETWORK.initialize(config, 0)
+    theirs = from_odyssey(NETWORK, {**params, **state}, config, "kuangliu")
+    write_tensors("resnet20.pth", theirs, {})
+    Path("resnet20.pth").rename("resnet20.th")
+    names, _ = run(python_of("docs/names.md"))
+    assert names["renamed"].config == config
+    assert str(config) in capsys.readouterr().out
+    again = read_tensors("again.pth").tensors
+    assert again.keys() == theirs.keys()
+    assert all(np.array_equal(again[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_the_page_on_onnx_runs_a_model(runtime, tmp_path, monkeypatch, capsys):
+    for package in ("onnx", "PIL", runtime):
+        pytest.importorskip(package)
+    from PIL import Image
+
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.chdir(tmp_path)
+    from resnet18_cifar10.example import NETWORK
+
+    config = NETWORK.models["resnet18"]._replace(width=2)
+    params, state = NETWORK.initialize(config, 0)
+    tensors = evaluated_tensors(NETWORK, params, state, config, fold=True)
+    for name, pictures in (
+        ("resnet18", None),
+        ("resnet18_uint8", Normalisation((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))),
+    ):
+        data = onnx_model(
+            NETWORK.graph(config),
+            tensors,
+            name=name,
+            metadata={"classes": json.dumps(list("abcdefghij"))},
+            pictures=pictures,
+        )
+        Path(f"{name}.onnx").write_bytes(data)
+    Image.new("RGB", (40, 30), "red").save("cat.jpg")
+    first, second = blocks_of("docs/onnx.md")
+    if runtime == "onnxruntime":
+        run(first)
+        assert capsys.readouterr().out.strip() in list("abcdefghij")
+    else:
+        names, _ = run(second)
+        x = np.zeros((1, 3, 32, 32), np.float32)
+        assert names["model"]([x])[0].shape == (1, 10)
+
+
+def test_every_python_block_of_a_page_is_run():
+    """Pages by the tests above, derivations by those of test_derivations.py."""
+    here = Path(__file__).read_text("utf-8")
+    derivations = (ROOT / "tests" / "test_derivations.py").read_text("utf-8")
+    not_run, count = [], 0
+    for path in every_page():
+        page = path.relative_to(ROOT).as_posix()
+        if re.search(r"^```python", path.read_text("utf-8"), re.M):
+            count += 1
+            if path.parent.name == "derivations":
+                ran = rf'"{path.stem}(\.md)?"'
+                found = re.search(ran, derivations)
+            else:
+                found = re.search(rf'(python|blocks)_of\("{page}"\)', here)
+            if not found:
+                not_run.append(page)
+    assert not_run == []
+    assert count > 12
 
 
 @pytest.fixture(scope="module")

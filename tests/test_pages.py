@@ -6,7 +6,9 @@ Only the last test needs the extra `docs`.
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -221,6 +223,44 @@ def test_formulas_become_mathml():
             assert mathml(tex, block=True).startswith("<math"), path.name
 
 
+class Addresses(HTMLParser):
+    """The anchors of a page, and the addresses that it names."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.anchors, self.named = set(), []
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        for key, value in attributes:
+            if key in ("id", "name"):
+                self.anchors.add(value)
+            elif key in ("href", "src"):
+                self.named.append((tag, value))
+
+
+def wrong_addresses(folder):
+    """Return addresses that lead nowhere, and requests to elsewhere, of built pages."""
+    pages = {path: Addresses(path) for path in folder.rglob("*.html")}
+    wrong = set()
+    for path, page in pages.items():
+        for tag, address in page.named:
+            kind = re.match(r"(\w+):|//", address)
+            if kind:  # only a link may lead elsewhere, when it is followed
+                scheme = kind[1] or ""
+                if scheme != "data" and (tag, scheme[:4]) != ("a", "http"):
+                    wrong.add((path.name, tag, address))
+                continue
+            place, _, anchor = address.partition("#")
+            place = unquote(place.partition("?")[0])
+            target = (path.parent / place).resolve() if place else path
+            if not target.is_file():
+                wrong.add((path.name, tag, address))
+            elif anchor and unquote(anchor) not in pages[target].anchors:
+                wrong.add((path.name, tag, address))
+    return wrong
+
+
 @pytest.mark.slow
 def test_the_pages_are_built_without_a_warning(tmp_path):
     for package in ("sphinx", "myst_parser", "furo", "math_core", "ziamath"):
@@ -229,6 +269,7 @@ def test_the_pages_are_built_without_a_warning(tmp_path):
     command += ["-d", str(tmp_path / "doctrees"), ".", str(tmp_path / "html")]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (built.returncode, built.stderr) == (0, "")
+    assert wrong_addresses(tmp_path / "html") == set()
     home = (tmp_path / "html" / "index.html").read_text("utf-8")
     target = re.search(r'url=([^"]+)"', home)[1]
     assert (tmp_path / "html" / target).is_file()
