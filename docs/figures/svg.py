@@ -33,6 +33,8 @@ text,.ink{fill:{ink}}.soft{fill:{soft}}.paper,.cell{fill:{paper}}.panel{fill:{pa
 .l0{stroke:{s0}}.l1{stroke:{s1}}.l2{stroke:{s2}}.ls{stroke:{soft}}
 .le,.cell,.pad{stroke:{edge}}.frame{stroke:{ink}}
 """
+#: The same as pairs of a rule up to a colour, and the colour's name; the rest has none.
+NAMED = re.findall(r"(.*?)(?:\{(\w+)\}|\Z)", COLOURED, re.S)
 
 
 def palette() -> dict[str, dict[str, str]]:
@@ -51,7 +53,7 @@ def palette() -> dict[str, dict[str, str]]:
 def style() -> str:
     """Return the rules for light, then the colours for dark."""
     light, dark = (
-        re.sub(r"\{(\w+)\}", lambda name, colours=colours: colours[name[1]], COLOURED)
+        "".join(f"{rule}{colours.get(name, '')}" for rule, name in NAMED)
         for colours in palette().values()
     )
     return f"{PLAIN}{light}@media(prefers-color-scheme:dark){{\n{dark}}}"
@@ -83,7 +85,9 @@ class Figure:
         self.height, self.title, self.desc = height, title, desc
         self._shapes: list[str] = []
 
-    def rect(self, x: float, y: float, w: float, h: float, css: str, rx: float = 0):
+    def rect(
+        self, x: float, y: float, w: float, h: float, css: str, rx: float = 0
+    ) -> None:
         """Draw a rectangle with its upper left corner at (x, y)."""
         corner = f' rx="{number(rx)}"' if rx else ""
         self._add(

@@ -1,15 +1,16 @@
 """Winograd's tiles: patches that overlap, and the way of one patch to its tile."""
 
+from inspect import signature
 from itertools import product
 
 from svg import Figure
 
 from odyssey.kernels import winograd_transforms
 
-#: Taps, results and pixels in one dimension, as the kernel's functions take them.
+#: Taps, then pixels and results in one dimension; the function takes a patch's pixels.
 R = 3
-M = len(winograd_transforms.output_1d.py_func(*range(6)))
-SIZE = len(winograd_transforms.input_1d.py_func(*range(M + R - 1)))
+SIZE = len(signature(winograd_transforms.input_1d).parameters)
+M = SIZE - R + 1
 
 
 def draw() -> Figure:
