@@ -64,44 +64,53 @@ def diagonal(trial: Trial) -> Guesses:
     yield Guess("only the diagonal", words, own.reshape(trial.x.shape))
 
 
-def centring(trial: Trial) -> Found | None:
-    """Find what a normalisation lacks: a number, or a multiple of x, in each group.
+def normalising(trial: Trial) -> Found | None:
+    """Find a number, or a multiple of x, by which yours is wrong in each group.
 
-    The gradient of what is centred sums to zero in each group, and the gradient of what
-    is scaled is orthogonal to it.  The result must vary with each, or no path is named.
+    What is centred has a gradient that sums to zero in each group; what is scaled has
+    one that is orthogonal to it.  Yours then lacks the path through the mean, through
+    the variance or through the norm, or goes wrong there.
     """
     x, missing = trial.x, trial.numeric - trial.yours
     if np.isnan(missing).any():
         return None
     for axes in _groups(x.ndim):
         size = int(np.prod([x.shape[axis] for axis in axes]))
-        if size < 3:
+        if size < 4:
             continue
         centred = x - x.mean(axes, keepdims=True)
         shift = missing.mean(axes, keepdims=True)
-        squares = (centred**2).sum(axes, keepdims=True)
-        with np.errstate(all="ignore"):
-            slope = (missing * centred).sum(axes, keepdims=True) / squares
         by_mean = _is_zero(trial, trial.numeric.sum(axes), size)
         by_scale = _is_zero(trial, (trial.numeric * centred).sum(axes), size)
-        groups = f"each of the {x.size // size} groups over axes {axes}"
-        if by_mean and trial.explains(trial.numeric - _like(x, shift)):
-            return "path through the mean left out", (
-                f"the numerical gradient sums to 0 in {groups}, and yours differs from "
-                f"it by one number in each, in {trial.count()}"
-            )
-        if by_scale and size > 3 and np.isfinite(slope).all():
-            if trial.explains(trial.numeric - slope * centred):
-                return "path through the variance left out", (
-                    f"yours differs from the numerical gradient by a multiple of x - "
-                    f"mean in {groups}, in {trial.count()}"
-                )
-            if by_mean and trial.explains(trial.numeric - shift - slope * centred):
-                return "path through the mean and the variance left out", (
-                    f"yours differs from the numerical gradient by one number and a "
-                    f"multiple of x - mean in {groups}, in {trial.count()}"
+        by_norm = _is_zero(trial, (trial.numeric * x).sum(axes), size)
+        stretch = _multiple(missing, centred, axes)
+        tried = (
+            (by_mean, "mean", "one number", shift + 0 * x),
+            (by_scale, "variance", "a multiple of x - mean", stretch),
+            (
+                by_mean and by_scale,
+                "mean and the variance",
+                "one number and a multiple of x - mean",
+                shift + stretch,
+            ),
+            (by_norm, "norm", "a multiple of x", _multiple(missing, x, axes)),
+        )
+        for holds, path, words, difference in tried:
+            if holds and trial.explains(trial.numeric - difference):
+                return f"wrong path through the {path}", (
+                    f"yours differs from the numerical gradient by {words} in each of "
+                    f"{x.size // size} groups over axes {axes}, in {trial.count()}"
                 )
     return None
+
+
+def _multiple(missing: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Return the multiple of x in each group that is nearest to what is missing."""
+    squares = (x**2).sum(axes, keepdims=True)
+    with np.errstate(all="ignore"):
+        slope = (missing * x).sum(axes, keepdims=True) / squares
+    result: np.ndarray = slope * x
+    return result
 
 
 def _groups(ndim: int) -> Iterator[tuple[int, ...]]:
@@ -113,7 +122,3 @@ def _groups(ndim: int) -> Iterator[tuple[int, ...]]:
 def _is_zero(trial: Trial, sums: np.ndarray, size: int) -> bool:
     typical = float(np.sqrt(np.mean(trial.numeric**2)))
     return bool(np.all(np.abs(sums) <= 1e-4 * typical * size))
-
-
-def _like(x: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(values, x.shape)

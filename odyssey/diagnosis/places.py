@@ -11,22 +11,39 @@ from odyssey import central_differences as central
 from odyssey.diagnosis.faults import Found
 from odyssey.diagnosis.trial import Trial
 
+#: So many wrong elements are looked at from both sides.
+MOST_KINKS = 256
 
-def kink(trial: Trial) -> Found | None:
-    """Find that all wrong elements lie where the forward has no derivative."""
-    wrong = np.argwhere(trial.wrong)
-    if not 0 < len(wrong) <= 256:
-        return None
+
+def at_kinks(trial: Trial) -> np.ndarray:
+    """Say of the wrong elements which lie where the forward has no derivative.
+
+    There its slope to one side is another than to the other side.
+    """
+    kinks = np.zeros(trial.x.shape, bool)
     typical = float(np.sqrt(np.nanmean(trial.numeric**2)))
-    for index in wrong:
+    for index in np.argwhere(trial.wrong)[:MOST_KINKS]:
         step = np.zeros(trial.x.shape)
         step[tuple(index)] = trial.eps
         above, below = (
             float(np.sum(half * trial.grad_output)) / trial.eps
             for half in _halves(trial, step)
         )
-        if abs(above - below) <= 1e-3 * max(typical, abs(above)):
-            return None
+        kinks[tuple(index)] = abs(above - below) > 1e-3 * max(typical, abs(above))
+    return kinks
+
+
+def kink(trial: Trial) -> Found | None:
+    """Find that all wrong elements lie where the forward has no derivative.
+
+    If only some do, these are left out from now on.
+    """
+    kinks, wrong = at_kinks(trial), np.argwhere(trial.wrong)
+    if kinks.any() and len(wrong) > np.count_nonzero(kinks):
+        trial.kinks = kinks
+        return None
+    if not kinks.any():
+        return None
     evidence = (
         f"all {len(wrong)} elements that differ lie at a kink: the forward's slope is "
         "another on each side of them, as for equal elements of a maximum and for "
@@ -38,6 +55,7 @@ def kink(trial: Trial) -> Found | None:
     smooth = np.allclose(up, down, rtol=1e-3, atol=1e-3 * trial.eps)
     if not smooth:
         return "kink", f"{evidence}; take inputs some eps away from there"
+    typical = float(np.sqrt(np.nanmean(trial.numeric**2)))
     measured = float(np.sum((up + down) * trial.grad_output)) / (2 * trial.eps)
     mine = float(np.sum(trial.yours[trial.wrong]))
     if abs(measured - mine) <= 1e-6 * max(abs(measured), typical):

@@ -19,6 +19,8 @@ def near(a: float, b: float) -> bool:
 def ratio(trial: Trial, guess: np.ndarray) -> float | None:
     """Return the one factor between ``guess`` and yours, None if there is none."""
     known = np.isfinite(guess)
+    if trial.kinks is not None:
+        known &= ~trial.kinks
     size = float(np.sum(guess[known] ** 2))
     if not size:
         return None

@@ -77,18 +77,25 @@ def diagnosed(
             return WrongGradientError(message, found)
         found = []
         for position in positions:
-            found += _of_input(trials[position], search.Numerics(trials), positions)
+            needed = f"input {position} needs" in message
+            found += _of_input(
+                trials[position], search.Numerics(trials), positions, needed=needed
+            )
     return WrongGradientError(message, found)
 
 
 def _of_input(
-    trial: Trial, numerics: search.Numerics, positions: Sequence[int]
+    trial: Trial,
+    numerics: search.Numerics,
+    positions: Sequence[int],
+    *,
+    needed: bool,
 ) -> list[Diagnosis]:
     """Return what is wrong with the gradient of one input: nothing if it is right."""
     grad = trial.gradients.get(trial.position)
     given = [p for p in positions if trial.gradients.get(p) is not None]
-    if grad is None and given:
-        return []  # not asked for, or said by the check
+    if grad is None and given and not needed:
+        return []  # not asked for
     if (
         not isinstance(grad, (np.ndarray, np.float64))
         or grad.shape != trial.x.shape
@@ -98,8 +105,22 @@ def _of_input(
         found = [shapes.of_form(trial, grad, numerics)]
     else:
         trial.yours = np.array(grad)
-        found = search.causes(trial, numerics) if trial.wrong.any() else []
+        found = _causes(trial, numerics, only=len(positions) == 1)
     return [Diagnosis(name, trial.position, words) for name, words in found]
+
+
+def _causes(
+    trial: Trial, numerics: search.Numerics, *, only: bool
+) -> list[tuple[str, str]]:
+    """Return what is wrong with a gradient of the right form: maybe nothing."""
+    if not trial.wrong.any():
+        seen = f"none of the {trial.count().removeprefix('all ')} differs"
+        sampled = trial.chosen.size < trial.x.size
+        return [("unknown", f"{seen}, others do")] if only and sampled else []
+    try:
+        return search.causes(trial, numerics)
+    except Exception as error:  # what is said of the gradient before is not to be lost
+        return [("unknown", f"the diagnosis itself failed: {error!r}")]
 
 
 def _floating(inputs: Sequence[Any]) -> list[int]:

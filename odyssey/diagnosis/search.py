@@ -54,7 +54,7 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
     later: tuple[Callable[[Trial], Found | None], ...] = (
         masks.wrong_mask,
         places.where,
-        paths.centring,
+        paths.normalising,
         lambda trial: gradients.factor(trial, named=False),
     )
     stages: tuple[Callable[[], Guesses], ...] = (

@@ -113,7 +113,29 @@ def _of_shape(
                         f"yours, of {shapes}, is the {word} of the numerical gradient "
                         f"over axes {over}"
                     )
+    sums = _sums_of_upstream(trial)
+    right_axes = [
+        axes
+        for axes, total in sums.items()
+        if same(total.reshape(-1), numeric.reshape(-1))
+    ]
+    for axes, total in sums.items():
+        if right_axes and same(mine, total):
+            return "summed over the wrong axes", (
+                f"yours, of {shapes}, is the sum of the upstream gradient over axes "
+                f"{axes}, right is {right_axes[0]}"
+            )
     return _cut(mine, numeric)
+
+
+def _sums_of_upstream(trial: Trial) -> dict[tuple[int, ...], np.ndarray]:
+    """Return the sums of the upstream gradient over all choices of its axes."""
+    g = trial.grad_output
+    return {
+        axes: g.sum(axes)
+        for count in range(1, g.ndim + 1)
+        for axes in itertools.combinations(range(g.ndim), count)
+    }
 
 
 def _cut(mine: np.ndarray, numeric: np.ndarray) -> Found | None:

@@ -13,7 +13,7 @@ from odyssey import central_differences as central
 
 #: An input of at most so many elements is measured in whole, a larger one in samples.
 WHOLE = 1024
-SAMPLES = 256
+SAMPLES = 128
 #: Numbers in the changes of all results by all elements that are kept.
 KEPT = 2**22
 #: Results of which each is given its own upstream gradient, and no more.
@@ -42,6 +42,8 @@ class Trial:
     atol: float
     #: Whether the forward gives a float: then the upstream gradient is one, too.
     scalar: bool
+    #: Elements that are left out because the forward has no derivative there.
+    kinks: np.ndarray | None = None
 
     @property
     def x(self) -> np.ndarray:
@@ -97,7 +99,8 @@ class Trial:
     @property
     def measured(self) -> np.ndarray:
         """Which elements are measured."""
-        return ~np.isnan(self.numeric)
+        measured = ~np.isnan(self.numeric)
+        return measured if self.kinks is None else measured & ~self.kinks
 
     @property
     def wrong(self) -> np.ndarray:
@@ -125,6 +128,8 @@ class Trial:
         if np.shape(guess) != self.x.shape:
             return False
         known = np.isfinite(guess)
+        if self.kinks is not None:
+            known &= ~self.kinks
         return bool(
             2 * np.count_nonzero(known) > self.chosen.size
             and np.any(guess[known] != 0)
@@ -160,11 +165,14 @@ class Trial:
 
     def count(self, elements: int | None = None) -> str:
         """Say "all 96 elements", or how many of how many were sampled."""
-        if elements is None and self.chosen.size == self.x.size:
-            if self.x.size == 1:
-                return "the only element"
-            return f"all {self.x.size} elements"
-        if elements is None:
-            return f"all {self.chosen.size} sampled of {self.x.size} elements"
-        sampled = " sampled" if self.chosen.size < self.x.size else ""
-        return f"{elements} of {self.chosen.size}{sampled} elements"
+        number = int(np.count_nonzero(self.measured))
+        more = ""
+        if self.chosen.size < self.x.size:
+            more = f" sampled of {self.x.size}"
+        elif self.kinks is not None:
+            more = " smooth"
+        if elements is not None:
+            return f"{elements} of {number}{more} elements"
+        return (
+            "the only element" if self.x.size == 1 else f"all {number}{more} elements"
+        )

@@ -1,7 +1,5 @@
 """The diagnosis names what is wrong with each backward of the zoo, and nothing else."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 from zoo import ZOO
@@ -12,25 +10,15 @@ from odyssey.diagnosis import FAULTS, Diagnosis
 EACH = pytest.mark.parametrize("wrong", ZOO, ids=lambda wrong: wrong.name)
 
 
-@cache
-def error_of(name):
-    (wrong,) = [wrong for wrong in ZOO if wrong.name == name]
-    with pytest.raises(AssertionError) as caught:
-        gradcheck(*wrong.call(), diagnose=True)
-    return caught.value
-
-
 @EACH
 def test_a_wrong_backward_is_named(wrong):
-    found = error_of(wrong.name).diagnosis
-    names = [d.name for d in found if d.input in (wrong.input, None)]
-    assert sorted(names) == sorted(wrong.named)
+    assert sorted(wrong.names()) == sorted(wrong.named)
 
 
 @EACH
 def test_the_error_begins_as_it_does_without_a_diagnosis(wrong):
-    first, *rest = str(error_of(wrong.name)).splitlines()
-    assert rest == [f"  {d}" for d in error_of(wrong.name).diagnosis]
+    first, *rest = str(wrong.error).splitlines()
+    assert rest == [f"  {d}" for d in wrong.error.diagnosis]
     assert rest
     with pytest.raises(AssertionError) as caught:
         gradcheck(*wrong.call())
@@ -43,7 +31,7 @@ def test_the_error_begins_as_it_does_without_a_diagnosis(wrong):
 @EACH
 def test_gradients_that_are_right_are_not_accused(wrong):
     forward, backward, inputs = wrong.call()
-    accused = {d.input for d in error_of(wrong.name).diagnosis}
+    accused = {d.input for d in wrong.error.diagnosis}
     for position in range(min(wrong.spec.num_grads, len(inputs))):
         if inputs[position].dtype != np.float64 or position == wrong.input:
             continue
@@ -55,7 +43,8 @@ def test_gradients_that_are_right_are_not_accused(wrong):
 
 
 def test_the_zoo_is_large_and_about_all_operations():
-    assert len(ZOO) >= 50
+    named = [wrong for wrong in ZOO if wrong.named != ("unknown",)]
+    assert len(named) >= 0.9 * len(ZOO) >= 0.9 * 50
     assert {spec.name for spec in op_specs.OPS} <= {wrong.operation for wrong in ZOO}
     assert len({wrong.name for wrong in ZOO}) == len(ZOO)
 
@@ -65,7 +54,7 @@ def test_every_name_is_of_the_list():
 
 
 def test_a_diagnosis_says_name_input_and_evidence():
-    error = error_of("linear_sign")
+    (error,) = [wrong.error for wrong in ZOO if wrong.name == "linear_sign"]
     evidence = (
         "the ratio of yours to the numerical gradient is -1.000 in all 21 elements"
     )

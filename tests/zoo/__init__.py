@@ -9,6 +9,7 @@ from zoo import (  # noqa: F401
     normalisation,
     pooling,
     unseen,
+    unseen_again,
     updates,
 )
 from zoo.wrong import ZOO, Wrong

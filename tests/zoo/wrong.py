@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 
 from odyssey import gradcheck, op_specs, reference
@@ -46,17 +47,19 @@ class Wrong:
 
         return forward, backward, self.case.make()
 
-    def diagnosis(self) -> list:
-        """Return what gradcheck finds; it must find something."""
+    @cached_property
+    def error(self) -> AssertionError:
+        """What gradcheck raises; it must raise something."""
         try:
             gradcheck(*self.call(), diagnose=True)
         except AssertionError as error:
-            return error.diagnosis
+            return error
         raise LookupError(f"{self.name} passes the gradient check")
 
     def names(self) -> tuple[str, ...]:
         """Return the names that the diagnosis gives for the input that is wrong."""
-        return tuple(d.name for d in self.diagnosis() if d.input in (self.input, None))
+        found = self.error.diagnosis
+        return tuple(d.name for d in found if d.input in (self.input, None))
 
 
 def wrong(operation, fault, *named, input=0, case=0, spec=None):

@@ -74,6 +74,13 @@ def _of_gelu(g: np.ndarray, x: np.ndarray, form: str, other: str) -> Guesses:
                 np.exp(x**2 / 2) / np.sqrt(2 * np.pi)
             ),
         }
+        for words, z in {
+            "x in the place of x / sqrt(2) within erfc": x,
+            "x / 2 in the place of x / sqrt(2) within erfc": x / 2,
+            "the sign of x within erfc turned round": -x / np.sqrt(2),
+        }.items():
+            grad = g * (erfc(-z) / 2 + x * slope)
+            yield Guess(left_out, f"with {words}", grad)
     for words, wrong in chain.items():
         yield Guess(left_out, f"with {words}", g * (share + x * wrong))
     words = "with share' in the place of share + x * share'"

@@ -155,6 +155,10 @@ def _of_maximum(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
             lambda window: window / window.sum()
         ),
     }
+    for axis, word in ((1, "row"), (0, "column")):
+        shares[f"as it is if the maximum of each {word} of a window gets it"] = partial(
+            _lines, axis=axis
+        )
     for words, share in shares.items():
         yield Guess("every element of the window", words, to(share))
     grad = np.zeros(x.shape)
@@ -176,6 +180,12 @@ def _of_maximum(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
         grad[n, c, row, column] += g[n, c, p, q]
     words = "as it is if the place in the window is taken for the place in the image"
     yield Guess("wrong element of the window", words, grad)
+
+
+def _lines(window: np.ndarray, axis: int) -> np.ndarray:
+    """Return 1 at the maximum of each row or column of a window."""
+    share: np.ndarray = window == window.max(axis=axis, keepdims=True)
+    return share.astype(float)
 
 
 def _of_mean(g: np.ndarray, x: np.ndarray, windows: Windows) -> Guesses:
