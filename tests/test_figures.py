@@ -129,6 +129,13 @@ def test_the_numbers_of_batch_norm_are_a_sum_at_right_angles(scripts):
     assert abs(found["one"] @ found["direction"]) < 1e-12
 
 
+def test_the_windows_of_a_pixel_are_all_of_its_gradient(scripts):
+    found, whole = import_module("windows").windows()
+    assert [w.term for w in found] == [w.gradient * w.weight for w in found]
+    assert [w.term for w in found] == [-1, 0, 6, -1]
+    assert whole == 4
+
+
 def test_terms_are_those_of_the_page(scripts):
     taps = import_module("taps")
     for stride in (1, 2):

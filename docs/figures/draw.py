@@ -14,7 +14,7 @@ sys.path[:0] = [str(FOLDER), str(FOLDER.parents[1])]
 
 #: The figures, in the order of the reading.
 NAMES = [
-    *("taps", "phases", "batch_norm_projection", "residual_block"),
+    *("taps", "windows", "phases", "batch_norm_projection", "residual_block"),
     *("winograd_tiles", "learning_rates", "step_time"),
 ]
 
