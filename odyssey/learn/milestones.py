@@ -59,7 +59,7 @@ CONVOLUTION = ("conv2d", "conv2d_grad_kernel", "conv2d_grad_input")
 MILESTONES = {
     milestone.name: milestone
     for milestone in (
-        Milestone("linear", LINEAR, FIRST, lr=0.005),
+        Milestone("linear", LINEAR, FIRST, lr=0.002),
         Milestone("lenet", LENET, (*FIRST, *CONVOLUTION, "maxpool2d"), lr=0.003),
         Milestone(
             "resnet8",

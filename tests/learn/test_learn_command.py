@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from odyssey.learn import course
+from odyssey.learn.milestones import MILESTONES
 from odyssey.learn.sources import solution, stub
 
 FOLDER = Path("odyssey_course")
@@ -132,9 +133,18 @@ def test_a_progress_file_of_something_else_is_left_alone(learn, text):
     assert (FOLDER / "progress.json").read_text("utf-8") == text
 
 
-WITHOUT_NUMBA = """
-import sys
-sys.modules["numba"] = None  # importing it fails from now on
+#: A Python that lacks what Windows does, and Numba: importing these fails.
+ELSEWHERE = """
+import os, signal, subprocess, sys
+import click, numpy
+for name in ("numba", "fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
+for module, lacking in (
+    (os, "register_at_fork fork sched_getaffinity getuid uname O_DIRECTORY killpg"),
+    (signal, "SIGHUP SIGUSR1 SIGUSR2 SIGALRM SIGPIPE SIGCHLD pthread_sigmask"),
+):
+    for name in lacking.split():
+        delattr(module, name)
 sys.argv = ["odyssey", "learn", *sys.argv[1:]]
 from odyssey.__main__ import run
 run()
@@ -142,11 +152,11 @@ run()
 
 
 @pytest.mark.parametrize("words", [("start", "linear"), ("check", "relu"), ()])
-def test_numba_is_not_needed(learn, words, tmp_path):
+def test_neither_numba_nor_posix_is_needed(learn, words, tmp_path):
     write("relu", solution(course.load("relu")))
     root = Path(__file__).resolve().parents[2]
     result = subprocess.run(
-        [sys.executable, "-c", WITHOUT_NUMBA, *words],
+        [sys.executable, "-c", ELSEWHERE, *words],
         cwd=tmp_path,
         env={"PYTHONPATH": str(root), "SYSTEMROOT": "C:\\Windows"},
         capture_output=True,
@@ -155,3 +165,23 @@ def test_numba_is_not_needed(learn, words, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "learn" in result.stdout
+
+
+def test_a_milestone_without_numba_trains_and_says_what_is_missing(learn, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    for name in MILESTONES["linear"].needs:
+        write(name, solution(course.load(name)))
+    result = learn("milestone", "linear", "--steps", 2)
+    assert result.exit_code == 2
+    assert "step 2: loss" in result.output
+    assert "to compare with Odyssey's own, Numba is needed" in result.output
+
+
+def test_every_text_is_ascii():
+    """A console of Windows may have no other characters."""
+    for exercise in course.course():
+        assert stub(exercise).isascii() and solution(exercise).isascii()
+        for text in (exercise.title, *exercise.hints):
+            assert text.isascii()
+        for function in exercise.functions:
+            assert function.by_hand.work.isascii()
