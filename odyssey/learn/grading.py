@@ -375,8 +375,9 @@ def _said_by_gradcheck(function: Function, error: AssertionError) -> str:
     def named(text: str) -> str:
         match = re.match(r"input (\d+)(?=[:,])", text)
         if match:
-            gradient = f"grad_{names[int(match[1])]}".replace("grad_x", "grad_input")
-            text = gradient + text[match.end() :]
+            name = names[int(match[1])]
+            of = "input" if name == "x" else name
+            text = f"grad_{of}{text[match.end() :]}"
         return re.sub(r"\binput (\d+)", lambda match: names[int(match[1])], text)
 
     first, *found = str(error).removeprefix("gradcheck: ").splitlines()
