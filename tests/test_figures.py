@@ -148,7 +148,7 @@ def test_terms_are_those_of_the_page(scripts):
 def test_the_gradients_of_the_block_meet(scripts):
     block = import_module("residual_block")
     found = block.numbers_of_a_block()
-    shown = [float(block.shown(a).replace("\N{MINUS SIGN}", "-")) for a in found[-3:]]
+    shown = [float(block.element(a).replace("\N{MINUS SIGN}", "-")) for a in found[-3:]]
     grad_sum, grad_branch, grad_input = shown
     # what is shown adds up although it is rounded, and nothing is zero
     assert round(grad_sum + grad_branch, 2) == grad_input

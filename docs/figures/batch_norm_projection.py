@@ -1,7 +1,7 @@
 """The backward of batch norm: what is left of g beside the ones and xhat."""
 
 import numpy as np
-from svg import Figure, numbers
+from svg import Figure, numbers, shown
 
 from odyssey import reference
 
@@ -46,7 +46,7 @@ def draw() -> Figure:
     a, b, c = (float(np.linalg.norm(found[name])) for name in ("mean", "xhat", "rest"))
     one = float(np.linalg.norm(found["one"]))
     words = {
-        name: ", ".join(shown(v) for v in found[name])
+        name: ", ".join(whole(v) for v in found[name])
         for name in ("g", "mean", "xhat", "rest")
     }
     figure = Figure(
@@ -104,16 +104,15 @@ def table(figure: Figure, found: dict[str, np.ndarray], y: float) -> None:
         x = middle - size / 2
         figure.text(middle, y, heading, "mid")
         for row, value in enumerate(found[name]):
-            figure.cell(x, y + 10 + row * size, size, shown(value), f"cell {tint}")
+            figure.cell(x, y + 10 + row * size, size, whole(value), f"cell {tint}")
         if sign:
             figure.text(after, y + 10 + 1.5 * size + 5, sign, "mid bold")
     below = y + 10 + 3 * size + 24
     figure.text(16, below, "grad_input = gamma · rstd · (what is left)")
 
 
-def shown(value: float) -> str:
-    """Return a number that is whole but for rounding, with a true minus sign."""
-    whole = round(value)
-    if abs(value - whole) > 1e-9:
+def whole(value: float) -> str:
+    """Return a number that is whole but for rounding."""
+    if abs(value - round(value)) > 1e-9:
         raise ValueError(f"the figure is for whole numbers, got {value}")
-    return f"{whole}".replace("-", "\N{MINUS SIGN}")
+    return shown(round(value))

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from svg import Figure
+from svg import Figure, shown
 
 from odyssey import reference
 
@@ -57,15 +57,15 @@ def numbers_of_a_block() -> Numbers:
     return Numbers(x, branch, out, grad_output, grad_sum, grad, grad + grad_sum)
 
 
-def shown(array: np.ndarray) -> str:
+def element(array: np.ndarray) -> str:
     """Return the element of an array that the figure shows."""
-    return f"{array[ELEMENT]:.2f}".replace("-", "\N{MINUS SIGN}")
+    return shown(array[ELEMENT], 2)
 
 
 def draw() -> Figure:
     """Draw the block from above to below, and its gradients back up."""
     found = numbers_of_a_block()
-    n = {name: shown(array) for name, array in found._asdict().items()}
+    n = {name: element(array) for name, array in found._asdict().items()}
     figure = Figure(
         432,
         "The gradient of a residual block",

@@ -69,6 +69,11 @@ def numbers(*values: float) -> str:
     return " ".join(number(value) for value in values)
 
 
+def shown(value: float, digits: int = 0) -> str:
+    """Return a number for a reader, with a true minus sign."""
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 class Figure:
     """A figure that is being drawn; later shapes cover earlier ones.
 

@@ -4,7 +4,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from svg import Figure
+from svg import Figure, shown
 
 from odyssey import reference
 
@@ -36,11 +36,6 @@ def windows() -> tuple[list[Window], float]:
         upstream, weight = G[0, 0][output], KERNEL[0, 0][tap]
         found.append(Window(output, tap, float(upstream), float(weight), float(term)))
     return found, float(reference.conv2d_backward(G, X, KERNEL)[0][0, 0][PIXEL])
-
-
-def shown(value: float) -> str:
-    """Return a whole number with a true minus sign."""
-    return f"{value:.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def draw() -> Figure:

@@ -82,7 +82,7 @@ def one_tile(figure: Figure, y: float) -> None:
         grid(150, top, SIZE, css, name)
         figure.line([(150 + big, across), (222, middle)], "ls")
     figure.circle(222, middle, 9, "panel ls")
-    figure.text(222, middle + 7, "*", "mid bold")
+    figure.circle(222, middle, 2, "ink")  # the sign of a product element by element
     grid(242, middle - big / 2, SIZE, "cell t0 t2", f"{SIZE**2} products")
     figure.arrow([(296, middle), (342, middle)], "s")
     figure.text(319, middle - 8, "A^{T} [ ] A", "mid small")
