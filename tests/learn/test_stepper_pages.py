@@ -40,14 +40,22 @@ SHOWN = """Object.fromEntries([...document.querySelectorAll('[data-array]')].map
     (a) => [a.dataset.array, [...a.querySelectorAll('td[data-value]')].map(
         (c) => [c.dataset.at, c.dataset.value, c.textContent])]))"""
 STATE = """document.querySelector('main').innerHTML.replaceAll(' class=""', '')"""
-VALUES = "[...document.querySelectorAll('td[data-value]')].map((c) => c.dataset.value)"
-LOOK = """const cells = [...document.querySelectorAll('td[data-value]')];
-    const changed = cells.map((c, i) => i).filter((i) => before[i] !== after[i]);
-    before = after;
+EACH_STEP = """(() => {
+    const cells = [...document.querySelectorAll('td[data-value]')];
     const count = (selector) => document.querySelectorAll(selector).length;
-    return {changed, terms: count('.term.on'), lines: count('#source .on'),
-        written: cells.map((c, i) => i).filter((i) => cells[i].matches('.write')),
-        words: document.getElementById('words').textContent};"""
+    let before = cells.map((c) => c.dataset.value);
+    return stepper.rec.steps.map((_, i) => {
+        stepper.go(i + 1);
+        const after = cells.map((c) => c.dataset.value);
+        const changed = cells.map((c, i) => i).filter((i) => before[i] !== after[i]);
+        before = after;
+        return {
+            changed, terms: count('.term.on'), lines: count('#source .on'),
+            written: cells.map((c, i) => i).filter((i) => cells[i].matches('.write')),
+            words: document.getElementById('words').textContent,
+        };
+    });
+})()"""
 TEXT = "document.querySelector('main').innerText"
 COUNT = "document.getElementById('count').textContent"
 FOCUS = "document.activeElement.getAttribute('aria-label')"
@@ -188,20 +196,18 @@ def test_first_values_are_those_of_the_twin(open_page, name):
 def test_steps_go_to_the_end_and_back(open_page, name):
     page = open_page(name)
     same = f"{STATE} === states.at(-1)"
-    page.evaluate(f"states = [{STATE}]")
+    page.evaluate(f"states = [{STATE}]; 0")
     last = int(page.evaluate(COUNT).split(" / ")[1])
     for count in range(1, last + 1):
         page.press("ArrowRight")
-        assert page.evaluate(COUNT) == f"{count} / {last}"
-        assert not page.evaluate(same)
-        page.evaluate(f"states.push({STATE}), 0")
+        seen = page.evaluate(f"[{COUNT}, {same}, states.push({STATE})]")
+        assert seen == [f"{count} / {last}", False, count + 1]
     page.press("ArrowRight")  # there is no more
     assert page.evaluate(same)
     assert page.evaluate("document.querySelectorAll('td.empty').length") == 0
     for _ in range(last):
         page.press("ArrowLeft")
-        page.evaluate("states.pop(), 0")
-        assert page.evaluate(same)
+        assert page.evaluate(f"states.pop(), {same}")
     page.press("ArrowLeft")
     assert page.evaluate(same)
     page.press("End")
@@ -212,12 +218,7 @@ def test_steps_go_to_the_end_and_back(open_page, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_step_marks_what_it_writes(open_page, name):
-    page = open_page(name)
-    last = int(page.evaluate(COUNT).split(" / ")[1])
-    page.evaluate(f"before = {VALUES}, 0")
-    for _ in range(last):
-        page.press("ArrowRight")
-        step = page.evaluate(f"(() => {{const after = {VALUES}; {LOOK}}})()")
+    for step in open_page(name).evaluate(EACH_STEP):
         assert step["written"]
         assert set(step["changed"]) <= set(step["written"])
         assert step["terms"] in (1, 2) or "starts with" in step["words"]

@@ -150,7 +150,7 @@ class ArrayView {
     }
     if (cell.querySelector("input")) return;
     const label = this.host.label(this.name, cell.at);
-    const field = make("input", {type: "text", inputmode: "text", autocomplete: "off", "aria-label": `New value of ${label}`});
+    const field = make("input", {type: "text", size: 4, inputmode: "text", autocomplete: "off", "aria-label": `New value of ${label}`});
     field.value = text ?? String(Number(Number(cell.dataset.value).toPrecision(12)));
     cell.replaceChildren(field);
     field.focus();

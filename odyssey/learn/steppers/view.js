@@ -250,6 +250,7 @@ const stepper = {
     };
     for (const [id, move] of Object.entries(clicks)) page(id).addEventListener("click", move);
     page("slider").addEventListener("input", () => this.go(Number(page("slider").value)));
+    window.addEventListener("afterprint", () => this.show()); // the source was unrolled
     document.addEventListener("keydown", (event) => this.key(event));
     const wide = matchMedia("(min-width: 60rem)");
     page("options").open = wide.matches;
