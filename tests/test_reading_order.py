@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from odyssey.learn import course, steppers
+from odyssey.learn import course, milestones, steppers
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = (DOCS / "READING_ORDER.md").read_text("utf-8")
@@ -23,6 +23,14 @@ def test_the_exercises_are_those_of_the_course_in_its_order():
 
 def test_every_stepper_is_in_the_page():
     assert [name for name in steppers.NAMES if name not in named("stepper")] == []
+
+
+def test_milestones_come_after_what_they_need():
+    assert named("milestone") == list(milestones.MILESTONES)
+    for name, milestone in milestones.MILESTONES.items():
+        before = PAGE[: PAGE.index(f"odyssey learn milestone {name}")]
+        for needed in milestone.needs:
+            assert f"`odyssey learn start {needed}`" in before
 
 
 @pytest.mark.parametrize(("title", "text"), STATIONS, ids=[t for t, _ in STATIONS])
