@@ -92,11 +92,12 @@ def _list(progress: Progress) -> None:
     exercises = course.course()
     done = sum(bool(progress[e.name].passed) for e in exercises)
     click.echo(f"{len(exercises)} exercises, {done} done. Folder: {progress.folder}\n")
+    widest = max(len(exercise.title) for exercise in exercises)
     for number, exercise in enumerate(exercises, 1):
         state = _state(progress, exercise.name)
         mark = "x" if progress[exercise.name].passed else " "
         title = exercise.title
-        line = f"[{mark}] {number:2}  {exercise.name:<22} {title:<48} {state}"
+        line = f"[{mark}] {number:2}  {exercise.name:<22} {title:<{widest}}  {state}"
         click.echo(line.rstrip())
     reached = [
         f"{name} (passed)" if name in progress.milestones else name

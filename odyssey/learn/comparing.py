@@ -1,5 +1,6 @@
 """Two results side by side: what differs, in words and in small arrays."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,8 @@ def _number(value: Any) -> str:
 
 def _rows(array: np.ndarray) -> str:
     with np.printoptions(precision=4, suppress=True, linewidth=76, threshold=200):
-        return np.array2string(array, separator=", ")
+        text = np.array2string(array, separator=", ")
+    return re.sub(r"\n\s*\n", "\n", text)  # NumPy leaves lines empty between images
 
 
 def _indented(text: str) -> str:
@@ -82,12 +84,12 @@ def _part(array: np.ndarray, at: Index | None) -> tuple[str, np.ndarray]:
 
 def kind(value: Any) -> str:
     """Return in words what a result is."""
-    if value is None:
-        return "None"
+    if value is None or isinstance(value, (bool, str)):
+        return repr(value)
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     if isinstance(value, tuple):
-        return f"{len(value)} results"
+        return f"{len(value)} result{'s' if len(value) != 1 else ''}"
     return f"a {type(value).__name__}"
 
 
@@ -122,12 +124,17 @@ def _same_kind(got: Any, right: Any, name: str) -> None:
                 f"{name} must be {kind(right)}; yours is {kind(got)}", result=True
             )
     elif isinstance(right, (bool, str)) or right is None:
-        if got is not right and got != right:
-            raise Wrong(f"{name} must be {right!r}; yours is {got!r}")
-    elif not isinstance(got, (int, float, np.generic)) and np.shape(got) != ():
+        if isinstance(got, np.ndarray) or got != right:
+            raise Wrong(f"{name} must be {right!r}; yours is {kind(got)}")
+    elif not _is_number(got):
         raise Wrong(f"{name} must be a number; yours is {kind(got)}")
-    elif got is None:
-        raise Wrong(f"{name} must be a number; yours is None")
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a real number, or an array that holds one alone."""
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
+    return isinstance(value, (int, float, np.integer, np.floating))
 
 
 def _same_numbers(got: Any, right: Any, name: str) -> None:
