@@ -1,10 +1,11 @@
 """How ``make docs`` makes pages of the project's Markdown files.
 
 Sphinx, because it checks every link within the project, highlights code, and searches
-in a page opened from disk; MyST, because the pages stay Markdown that GitHub shows as
-well; furo, because its pages are readable on a phone and in the dark, and request
-nothing.  The source folder is the root of the project, so that READMEs of examples are
-pages, and relative links lead where they do on GitHub.
+in a page opened from disk (only the lines around what was found need a server); MyST,
+because the pages stay Markdown that GitHub shows as well; furo, because its pages are
+readable on a phone and in the dark, and request nothing.  The source folder is the root
+of the project, so that READMEs of examples are pages, and relative links lead where
+they do on GitHub.
 """
 
 import sys
