@@ -9,9 +9,9 @@ const operation = {
     {name: "eps", label: "eps", values: () => [0.00001, 0.1, 4], text: (v) => (v < 0.001 ? "0.00001" : String(v))},
   ],
   columns: [
-    ["x", "grad_input"], ["mean", "var", "rstd", "shift", "stretch"], ["xhat", "grad_xhat"],
-    ["gamma", "beta", "grad_gamma", "grad_beta"], ["out", "grad_output"],
+    ["x", "grad_input"], ["mean", "var", "rstd", "shift", "stretch"],
     ["running_mean", "running_var", "new_running_mean", "new_running_var"],
+    ["xhat", "grad_xhat"], ["gamma", "beta", "grad_gamma", "grad_beta"], ["out", "grad_output"],
   ],
 
   arrays({mode}) {
