@@ -23,6 +23,7 @@ CONTENTS = {
         "docs/derivations/muon",
     ],
     "Your own": [
+        "docs/diagnosis",
         "docs/your_own_network",
         "docs/own_images",
         "docs/synthetic",

@@ -306,6 +306,10 @@ def test_the_page_on_onnx_runs_a_model(runtime, tmp_path, monkeypatch, capsys):
         assert names["model"]([x])[0].shape == (1, 10)
 
 
+def test_the_page_on_the_diagnosis_raises_what_it_says():
+    assert run(python_of("docs/diagnosis.md"))[1] == 1
+
+
 def test_every_python_block_of_a_page_is_run():
     """Pages by the tests above, derivations by those of test_derivations.py."""
     here = Path(__file__).read_text("utf-8")

@@ -82,6 +82,26 @@ def _halves(trial: Trial, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return results[0], results[1]
 
 
+def overwritten(trial: Trial) -> Found | None:
+    """Find that of the results which an element changes only one counts."""
+    rows = trial.rows
+    if rows is None or trial.chosen.size < trial.x.size:
+        return None
+    changes, size = trial.changes, float(np.abs(trial.changes).max())
+    there, mine = np.abs(changes) > 1e-6 * size, np.abs(rows) > 1e-6 * size
+    several = there.sum(axis=1) > 1
+    if several.sum() < 2 or (mine & ~there).any():
+        return None
+    right = np.abs(rows - changes)[mine].max(initial=0.0) <= 1e-6 * size
+    one = mine.sum(axis=1) == np.minimum(there.sum(axis=1), 1)
+    if not (right and one.all()):
+        return None
+    return "overwritten instead of added", (
+        f"{np.count_nonzero(several)} of {several.size} elements change several "
+        "results, and yours has the gradient of just one of them, in all of these"
+    )
+
+
 def where(trial: Trial) -> Found | None:
     """Find a border, phase or last window that has all wrong elements and no other."""
     if trial.chosen.size < trial.x.size:
@@ -115,14 +135,14 @@ def _by_results(trial: Trial) -> Found | None:
         return None
     size = float(np.abs(trial.changes).max())
     bad = np.abs(trial.rows - trial.changes).max(axis=0) > 1e-6 * size
-    if bad.all():
-        return None
+    if bad.all() or trial.rows[:, bad].any():
+        return None  # only what is left out is said of results
     named = name_of_set(bad.reshape(trial.out.shape), np.zeros(trial.out.shape, bool))
     if named is None:
         return None
     name, words = named
     return name, (
-        f"only the gradients of {np.count_nonzero(bad)} results are wrong, which are "
+        f"the gradients of {np.count_nonzero(bad)} results are left out, which are "
         f"exactly {words} of the result, those of the other "
         f"{np.count_nonzero(~bad)} are right"
     )
@@ -140,7 +160,7 @@ def name_of_set(wrong: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
         same = np.broadcast_to(plane, wrong.shape) == wrong
         if (same | free).all():
             return _in_plane(plane, np.all(free, axis=(0, 1)))
-    for axis in range(wrong.ndim):
+    for axis in range(max(2, wrong.ndim - 2), wrong.ndim):  # of pixels, or of time
         others = tuple(k for k in range(wrong.ndim) if k != axis)
         line: np.ndarray = np.any(wrong, axis=others)
         spread = np.expand_dims(line, others)

@@ -52,6 +52,7 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
         masks.elementwise,
     )
     later: tuple[Callable[[Trial], Found | None], ...] = (
+        places.overwritten,
         masks.wrong_mask,
         places.where,
         paths.normalising,

@@ -65,10 +65,13 @@ def _others(trial: Trial):  # type: ignore[no-untyped-def]  # an iterator of tri
         for index, word in ((-1, "last"), (0, "first")):
             words = f"that is zero but for the {word} index of axis {axis}"
             yield part, words, _only(g, axis, index)
-        dropped = g - _only(g, axis, -1)
-        yield "wrong in the last window", f"without the last of axis {axis}", dropped
-        dropped = g - _only(g, axis, 0)
-        yield "wrong at the border", f"without the first of axis {axis}", dropped
+        for index, word, place in (
+            (-1, "last", "wrong in the last window"),
+            (0, "first", "wrong at the border"),
+        ):
+            of_axis = {0: "only a part of the batch", 1: misused}.get(axis, place)
+            dropped = g - _only(g, axis, index)
+            yield of_axis, f"without the {word} of axis {axis}", dropped
         flipped = np.flip(g, axis)
         yield "axes flipped", f"flipped along axis {axis}", flipped
     if g.ndim == 4:

@@ -10,6 +10,7 @@ from zoo import (  # noqa: F401
     pooling,
     unseen,
     unseen_again,
+    unseen_at_last,
     updates,
 )
 from zoo.wrong import ZOO, Wrong

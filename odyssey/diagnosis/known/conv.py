@@ -47,23 +47,22 @@ def _of_input(
     padded = (N, C, H + 2 * padding, W + 2 * padding)
     inner = np.s_[:, :, padding : padding + H, padding : padding + W]
 
-    def spread(step: int) -> np.ndarray:
+    def spread(down: int, right: int) -> np.ndarray:
         grad = np.zeros(padded)
         for r, s in np.ndindex(R, S):
-            taps = np.s_[:, :, r : r + P * step : step, s : s + Q * step : step]
+            taps = np.s_[:, :, r : r + P * down : down, s : s + Q * right : right]
             grad[taps] += np.einsum("nkpq,kc->ncpq", g, kernel[:, :, r, s])
         return grad
 
-    right = spread(stride)
+    whole = spread(stride, stride)
     words = "as it is if what is cut off as padding lies"
     name = "padding cut off wrongly"
     if padding:
-        yield Guess(name, f"{words} all at the end", right[:, :, :H, :W])
-        cut = right[:, :, 2 * padding :, 2 * padding :]
+        yield Guess(name, f"{words} all at the end", whole[:, :, :H, :W])
+        cut = whole[:, :, 2 * padding :, 2 * padding :]
         yield Guess(name, f"{words} all at the start", cut)
-    if stride > 1:
-        words = "as it is if each result's window is one pixel after the last"
-        yield Guess("stride left out", words, spread(1)[inner])
+    for steps, words in _strides(stride):
+        yield Guess("stride left out", words, spread(*steps)[inner])
     added = "overwritten instead of added"
     for order, name in ((np.ndindex(R, S), "tap"), (np.ndindex(P, Q), "window")):
         grad = np.zeros(padded)
@@ -82,6 +81,17 @@ def _of_input(
         yield Guess(added, words, grad[inner])
 
 
+def _strides(stride: int) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield wrong steps down and to the right, with words for them."""
+    if stride > 1:
+        for steps, word in (
+            ((1, 1), "rows and columns"),
+            ((1, stride), "rows"),
+            ((stride, 1), "columns"),
+        ):
+            yield steps, f"for a stride of 1, not {stride}, in {word}"
+
+
 def _of_kernel(
     g: np.ndarray, x: np.ndarray, kernel: np.ndarray, stride: int, padding: int
 ) -> Guesses:
@@ -89,26 +99,25 @@ def _of_kernel(
     P, Q = g.shape[2:]
     both = [(0, 0), (0, 0)]
 
-    def gather(x_pad: np.ndarray, step: int) -> np.ndarray:
+    def gather(x_pad: np.ndarray, down: int, right: int) -> np.ndarray:
         grad = np.zeros(kernel.shape)
         for r, s in np.ndindex(R, S):
-            taps = np.s_[:, :, r : r + P * step : step, s : s + Q * step : step]
+            taps = np.s_[:, :, r : r + P * down : down, s : s + Q * right : right]
             grad[:, :, r, s] = np.einsum("nkpq,ncpq->kc", g, x_pad[taps])
         return grad
 
     x_pad = np.pad(x, [*both, (padding, padding), (padding, padding)])
-    if stride > 1:
-        words = "as it is if each result's window is one pixel after the last"
-        yield Guess("stride left out", words, gather(x_pad, 1))
+    for steps, words in _strides(stride):
+        yield Guess("stride left out", words, gather(x_pad, *steps))
     if padding:
         name, words = (
             "padding cut off wrongly",
             "as it is if the padding of x lies all at",
         )
         end = np.pad(x, [*both, (0, 2 * padding), (0, 2 * padding)])
-        yield Guess(name, f"{words} the end", gather(end, stride))
+        yield Guess(name, f"{words} the end", gather(end, stride, stride))
         start = np.pad(x, [*both, (2 * padding, 0), (2 * padding, 0)])
-        yield Guess(name, f"{words} the start", gather(start, stride))
+        yield Guess(name, f"{words} the start", gather(start, stride, stride))
     for index, word in ((-1, "last"), (0, "first")):
         grad = np.zeros(kernel.shape)
         for r, s in np.ndindex(R, S):

@@ -56,6 +56,9 @@ def _of_gelu(g: np.ndarray, x: np.ndarray, form: str, other: str) -> Guesses:
                 (1 - tanh**2) / 2 * c * (1 + cubic * x**2)
             ),
             "the 1 / 2 of the second term left out": 2 * slope,
+            "1 / cosh in the place of its square, 1 - tanh^2": (
+                np.sqrt(1 - tanh**2) / 2 * inner
+            ),
             "1 - tanh in the place of 1 - tanh^2": (1 - tanh) / 2 * inner,
             "the sqrt(2 / pi) of the inner derivative left out": slope / c,
         }

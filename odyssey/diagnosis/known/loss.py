@@ -43,6 +43,12 @@ def _of_softmax(trial: Trial) -> Guesses:
     yield Guess("factor left out", words, prob * (g - plain))
     words = "without the first factor prob: g - sum(g * prob)"
     yield Guess("factor left out", words, g - (g * prob).sum(axis=1, keepdims=True))
+    total = (g * prob).sum(axis=1)
+    words = "without the factor prob of the sum: prob * g - sum"
+    yield Guess("factor left out", words, prob * g - total[:, None])
+    if x.shape[0] == x.shape[1]:
+        words = "with the sums of the rows broadcast along the wrong axis"
+        yield Guess("statistics of the wrong values", words, prob * (g - total))
     words = "with a plus in the place of the minus: prob * (g + sum)"
     yield Guess("wrong sign", words, prob * (g + (g * prob).sum(axis=1, keepdims=True)))
     words = "with the logits in the place of their softmax"

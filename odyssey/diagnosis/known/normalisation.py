@@ -54,6 +54,7 @@ CHANGES = {
     "stretch doubled": ("a factor 2 left in the variance's term", "wrong factor"),
     "stretch halved": ("a factor 1/2 left in the variance's term", "wrong factor"),
     "plain x": ("x in the place of the normalised x", "not normalised"),
+    "result": ("the result in the place of the normalised x", "not normalised"),
     "centred x": ("x - mean in the place of the normalised x", "not normalised"),
     "terms per image": ("the means of both terms over each image alone", STATISTICS),
     "terms per pixel": ("the means of both terms over the batch alone", STATISTICS),
@@ -157,6 +158,8 @@ def _gradient(trial: Trial, norm: Norm, change: frozenset[str]) -> np.ndarray | 
     xhat = (x - mean) * rstd
     if "plain x" in change:
         xhat = x
+    if "result" in change:
+        xhat = trial.out
     if "centred x" in change:
         xhat = x - mean
     if trial.position == 1:
