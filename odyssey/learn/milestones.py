@@ -295,11 +295,6 @@ def compare(
     """Train the same with the library's functions on one thread; return its run.
 
     The first step is taken twice: the first time kernels may be compiled.
-
-    Raises
-    ------
-    Refused
-        If the first steps do not agree.
     """
     import numba
 
@@ -312,7 +307,6 @@ def compare(
         run = train(milestone, ops, data, steps, after_step, channels_last=True)
     finally:
         numba.set_num_threads(threads)
-    refuse_disagreement(yours, run)
     return run
 
 

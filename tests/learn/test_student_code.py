@@ -51,6 +51,14 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, text, says):
     assert result.earned == 0 and not result.passed
 
 
+def test_a_file_of_an_earlier_exercise_that_is_missing_is_named(tmp_path):
+    result = graded(tmp_path, f"from linear import linear\n{RIGHT}")
+    assert "ModuleNotFoundError: No module named 'linear'" in result.unusable
+    assert "relu.py uses linear.py: write that exercise first" in result.unusable
+    (tmp_path / "linear.py").write_text(solution(course.load("linear")), "utf-8")
+    assert graded(tmp_path, f"from linear import linear\n{RIGHT}").passed
+
+
 def test_a_crash_is_an_answer(tmp_path):
     crash = "import faulthandler; faulthandler._sigsegv()"
     result = graded(tmp_path, RIGHT.replace(BACKWARD, crash))
