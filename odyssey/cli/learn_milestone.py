@@ -109,6 +109,6 @@ def _table(yours: Run, library: Run, gradients: float) -> None:
     click.echo(
         f"The losses agree: in the first step they differ by {first:.0e}, in all by "
         f"{gap:.0e} at most.\nThe gradients of the first step differ by "
-        f"{100 * gradients:.2g} % at most. (Sums are rounded in another\norder, and such "
-        "a difference grows from step to step.)\n"
+        f"{100 * gradients:.2g} % at most. (Sums are rounded in another\norder, and "
+        "such a difference grows from step to step.)\n"
     )
