@@ -212,6 +212,7 @@ def maxpool2d_of_the_channel(grad_output, x, kernel_size, stride=None, padding=0
 @wrong("avgpool2d", "windows begin at the pixel, not at the padding",
        "padding cut off wrongly", case=OVERLAPPING)  # fmt: skip
 def avgpool2d_without_padding(grad_output, x, kernel_size, stride=None, padding=0):
+    stride = stride or kernel_size
     (N, C, H, W), (P, Q) = x.shape, grad_output.shape[2:]
     grad_input = np.zeros((N, C, H + 9, W + 9))
     for p, q in np.ndindex(P, Q):

@@ -161,6 +161,7 @@ def maxpool2d_rows(grad_output, x, kernel_size, stride=None, padding=0):
 @wrong("maxpool2d", "windows begin at the pixel, not at the padding",
        "padding cut off wrongly", case=OVERLAPPING)  # fmt: skip
 def maxpool2d_without_padding(grad_output, x, kernel_size, stride=None, padding=0):
+    stride = stride or kernel_size
     k, grad_input = kernel_size, np.zeros_like(x)
     for n, c, p, q in np.ndindex(grad_output.shape):
         i, j = p * stride, q * stride
@@ -174,6 +175,7 @@ def maxpool2d_without_padding(grad_output, x, kernel_size, stride=None, padding=
 @wrong("avgpool2d", "windows that hang over the border skipped",
        "wrong at the border", case=OVERLAPPING)  # fmt: skip
 def avgpool2d_skips_the_border(grad_output, x, kernel_size, stride=None, padding=0):
+    stride = stride or kernel_size
     (H, W), grad_input = x.shape[2:], np.zeros_like(x)
     for p, q in np.ndindex(grad_output.shape[2:]):
         i, j = p * stride - padding, q * stride - padding

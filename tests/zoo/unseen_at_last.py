@@ -114,6 +114,7 @@ def cross_entropy_of_argmax(grad_output, logits, labels):
 @wrong("maxpool2d", "windows assign, from the last to the first",
        "overwritten instead of added", case=OVERLAPPING)  # fmt: skip
 def maxpool2d_assigns_backwards(grad_output, x, kernel_size, stride=None, padding=0):
+    stride = stride or kernel_size
     k, grad_input = kernel_size, np.zeros_like(x)
     for n, c, p, q in reversed(list(np.ndindex(grad_output.shape))):
         top, left = p * stride - padding, q * stride - padding
