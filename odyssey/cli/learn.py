@@ -3,56 +3,28 @@
 Nothing here imports Numba; only a milestone does, for the library's own functions.
 """
 
-import contextlib
 import sys
-import textwrap
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from odyssey.cli import learn_stepper
+from odyssey.cli import learn_milestone, learn_stepper
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command, Group
+from odyssey.cli.learn_shared import (
+    exercise_argument,
+    folder_option,
+    statuses,
+    wrapped,
+)
 from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import debug_option, option
-from odyssey.errors import EXIT_FAILURE, InputError, ProgramError, one_line, os_reason
+from odyssey.errors import InputError
 from odyssey.learn import course
-from odyssey.learn.milestones import MILESTONES, STEPS
+from odyssey.learn.milestones import MILESTONES
 from odyssey.learn.progress import Progress, find_folder, now, read
-
-WIDTH = 80
-
-folder_option = option(
-    "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    show_default="the current folder if a course is in it, else odyssey_course",
-    help="Folder of your files and of progress.json.",
-)
-exercise_argument = click.argument("name", metavar="NAME", type=Choice(course.ORDER))
-
-
-@contextlib.contextmanager
-def statuses(debug: bool) -> Iterator[None]:
-    """Turn errors into a line and an exit status; without Numba, unlike `program`."""
-    try:
-        yield
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
-        raise
-    except KeyboardInterrupt:
-        message, status = "stopped by Ctrl-C", 130
-    except ProgramError as error:
-        message, status = str(error), error.exit_status
-    except OSError as error:
-        message, status = os_reason(error), EXIT_FAILURE
-    else:
-        return
-    if debug:
-        traceback.print_exc()
-    click.echo(f"Error: {one_line(message)}", err=True)
-    sys.exit(status)
 
 
 def command(function: Callable[..., Any]) -> click.Command:
@@ -86,6 +58,7 @@ def main(ctx: click.Context, folder: Path | None, debug: bool) -> None:
 
 
 main.add_command(learn_stepper.main)
+main.add_command(learn_milestone.main)
 
 
 def _list(progress: Progress) -> None:
@@ -150,7 +123,7 @@ def start(name: str, folder: Path | None, debug: bool) -> None:
         progress.save()
         names = ", ".join(function.name for function in exercise.functions)
         click.echo(f"written: {path}")
-        click.echo(_wrapped(f"{exercise.title}. Open the file and write {names}."))
+        click.echo(wrapped(f"{exercise.title}. Open the file and write {names}."))
         for page in exercise.pages:
             if page.startswith("docs/"):
                 click.echo(f"to read: {page}")
@@ -254,7 +227,7 @@ def hint(name: str, folder: Path | None, debug: bool) -> None:
         progress.save()
         for number, text in enumerate(hints[: record.hints], 1):
             words = " ".join(text.split())
-            click.echo(_wrapped(f"Hint {number} of {len(hints)}. {words}") + "\n")
+            click.echo(wrapped(f"Hint {number} of {len(hints)}. {words}") + "\n")
         if not new:
             click.echo("These are all. The solution, if you want it after all:")
             click.echo(f"  {' '.join(ODYSSEY)} learn solution {name}")
@@ -281,48 +254,4 @@ def solution(name: str, folder: Path | None, debug: bool) -> None:
         progress.save()
         click.echo(sources.solution(exercise))
         pages = ", ".join(exercise.pages)
-        click.echo(_wrapped(f"# To read: {pages}"))
-
-
-@command
-@click.argument("name", metavar="NAME", type=Choice(MILESTONES))
-@option(
-    "--steps",
-    type=click.IntRange(1, 100_000),
-    show_default=f"{STEPS}",
-    help="Number of updates; few are enough to see that the losses agree.",
-)
-@option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    default=Path("datasets/cifar10"),
-    help="Folder of CIFAR-10; without it the synthetic set is drawn.",
-)
-def milestone(
-    name: str, steps: int | None, data_dir: Path, folder: Path | None, debug: bool
-) -> None:
-    """Train a network with your functions, then with Odyssey's.
-
-    NAME is linear (two linear layers), lenet (LeNet-5) or resnet8 (three residual
-    blocks).  The exercises that it is made of must pass.  The times of a step are shown
-    side by side, and the losses must agree.
-
-    \b
-    Examples:
-      python -m odyssey learn milestone linear
-      python -m odyssey learn milestone lenet --steps 10
-
-    \b
-    Exit status:
-      0    passed
-      1    a function is not right yet, or the losses do not agree
-      130  stopped by Ctrl-C
-    """  # noqa: D301  (click wants the backspace itself)
-    with statuses(debug):
-        from odyssey.cli.learn_milestone import run
-
-        run(name, read(folder or find_folder()), steps or STEPS, data_dir)
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
+        click.echo(wrapped(f"# To read: {pages}"))

@@ -5,26 +5,69 @@ from pathlib import Path
 
 import click
 
+from odyssey.cli.choice import Choice
+from odyssey.cli.command import Command
+from odyssey.cli.learn_shared import folder_option, statuses
 from odyssey.cli.next_steps import ODYSSEY, say_next
+from odyssey.cli.option import debug_option, option
 from odyssey.errors import InputError
-from odyssey.learn.milestones import (
+from odyssey.learn.milestones import MILESTONES, compare, students_operations
+from odyssey.learn.progress import Progress, find_folder, now, read
+from odyssey.learn.training import (
     BATCH_SIZE,
-    MILESTONES,
     NUM_TRAIN,
+    STEPS,
     Milestone,
     Refused,
     Run,
-    compare,
     largest_difference,
     load_data,
     refuse_disagreement,
-    students_operations,
     train,
 )
-from odyssey.learn.progress import Progress, now
 
 #: Losses that are printed of a run, besides the first and the last.
 ROWS = 8
+
+
+@click.command("milestone", cls=Command)
+@click.argument("name", metavar="NAME", type=Choice(MILESTONES))
+@option(
+    "--steps",
+    type=click.IntRange(1, 100_000),
+    show_default=f"{STEPS}",
+    help="Number of updates; few are enough to see that the losses agree.",
+)
+@option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("datasets/cifar10"),
+    help="Folder of CIFAR-10; without it the synthetic set is drawn.",
+)
+@folder_option
+@debug_option
+def main(
+    name: str, steps: int | None, data_dir: Path, folder: Path | None, debug: bool
+) -> None:
+    """Train a network with your functions, then with Odyssey's.
+
+    NAME is linear (two linear layers), lenet (LeNet-5) or resnet8 (three residual
+    blocks).  The exercises that it is made of must pass.  The times of a step are shown
+    side by side, and the losses must agree.
+
+    \b
+    Examples:
+      python -m odyssey learn milestone linear
+      python -m odyssey learn milestone lenet --steps 10
+
+    \b
+    Exit status:
+      0    passed
+      1    a function is not right yet, or the losses do not agree
+      130  stopped by Ctrl-C
+    """  # noqa: D301  (click wants the backspace itself)
+    with statuses(debug):
+        run(name, read(folder or find_folder()), steps or STEPS, data_dir)
 
 
 def run(name: str, progress: Progress, steps: int, data_dir: Path) -> None:

@@ -7,6 +7,7 @@ import click
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.command import Command
+from odyssey.cli.learn_shared import statuses
 from odyssey.cli.next_steps import BROWSER, say_next
 from odyssey.cli.option import debug_option, option
 from odyssey.errors import InputError, one_line
@@ -59,8 +60,6 @@ def main(name: str, output: Path | None, force: bool, debug: bool) -> None:
       2    no such stepper, or the file is there already
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
-    from odyssey.cli.learn import statuses
-
     output = Path(f"{name}.html") if output is None else output
     if output.suffix.lower() not in (".html", ".htm"):
         raise click.BadParameter("must end in .html.", param_hint="--output")

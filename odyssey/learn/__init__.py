@@ -10,7 +10,8 @@
     child.py      the process in which they run; ``running.py`` starts it
     progress.py   what has been passed, hinted and shown: a plain file
     networks.py   the milestones' networks, made of the student's functions
-    milestones.py their training, beside that of the library's functions
+    training.py   their training; ``milestones.py`` trains with the student's functions,
+                  then with the library's
     steppers/     pages that show an operation step by step
 
 ``python -m odyssey learn`` is its command.  None of this needs Numba, except the

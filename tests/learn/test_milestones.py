@@ -10,16 +10,10 @@ import pytest
 
 from odyssey import reference
 from odyssey.data.synthetic import make_synthetic
-from odyssey.learn import course, milestones, networks
-from odyssey.learn.milestones import (
-    MILESTONES,
-    Refused,
-    compare,
-    completed,
-    refuse_disagreement,
-    train,
-)
+from odyssey.learn import course, networks, training
+from odyssey.learn.milestones import MILESTONES, compare, completed
 from odyssey.learn.sources import solution
+from odyssey.learn.training import Refused, refuse_disagreement, train
 
 LISTED = re.findall(r"^    (\w+)  ", course.__doc__, re.MULTILINE)
 DATA = make_synthetic(64, 1)
@@ -39,7 +33,7 @@ def textbook() -> SimpleNamespace:
     ops.residual_block_backward = lambda *call, **options: (
         networks.residual_block_backward(ops, *call, **options)
     )
-    ops.he_normal = milestones._he_normal
+    ops.he_normal = training._he_normal
     ops.cosine_warmup = lambda step, lr, total_steps, warmup_steps: lr
     return ops
 
@@ -60,9 +54,9 @@ def test_every_parameter_has_its_gradient(milestone):
     ops, network = textbook(), milestone.network
     params = {
         name: value.astype(np.float64)
-        for name, value in milestones.initial_values(milestone, ops).items()
+        for name, value in training.initial_values(milestone, ops).items()
     }
-    x = milestones.prepared(DATA.train_images[:2]).astype(np.float64)
+    x = training.prepared(DATA.train_images[:2]).astype(np.float64)
     labels = DATA.train_labels[:2]
 
     def loss(values):
@@ -114,7 +108,7 @@ def test_both_trainings_agree_and_another_gradient_does_not():
     milestone = MILESTONES["linear"]
     yours = train(milestone, textbook(), DATA, 12)
     library = compare(milestone, DATA, yours)
-    assert milestones.largest_difference(yours, library) < 1e-5
+    assert training.largest_difference(yours, library) < 1e-5
     assert refuse_disagreement(yours, library) < 1e-5
     assert yours.losses[-1] < yours.losses[0]
 
@@ -135,9 +129,9 @@ def test_both_trainings_agree_and_another_gradient_does_not():
 
 
 def test_cifar10_is_taken_if_it_is_there(tiny_cifar_dir, tmp_path):
-    name, data = milestones.load_data(tiny_cifar_dir)
+    name, data = training.load_data(tiny_cifar_dir)
     assert name == "CIFAR-10" and len(data.train_images) == 100
-    name, data = milestones.load_data(tmp_path / "nothing")
+    name, data = training.load_data(tmp_path / "nothing")
     assert name == "the synthetic set" and len(data.train_images) == 512
 
 

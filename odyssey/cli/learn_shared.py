@@ -1,0 +1,52 @@
+"""What the commands of ``odyssey learn`` share; nothing here imports Numba."""
+
+import contextlib
+import sys
+import textwrap
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from odyssey.cli.choice import Choice
+from odyssey.cli.option import option
+from odyssey.errors import EXIT_FAILURE, ProgramError, one_line, os_reason
+from odyssey.learn import course
+
+#: Characters of a line of text.
+WIDTH = 80
+
+folder_option = option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="the current folder if a course is in it, else odyssey_course",
+    help="Folder of your files and of progress.json.",
+)
+exercise_argument = click.argument("name", metavar="NAME", type=Choice(course.ORDER))
+
+
+@contextlib.contextmanager
+def statuses(debug: bool) -> Iterator[None]:
+    """Turn errors into a line and an exit status; without Numba, unlike `program`."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        message, status = "stopped by Ctrl-C", 130
+    except ProgramError as error:
+        message, status = str(error), error.exit_status
+    except OSError as error:
+        message, status = os_reason(error), EXIT_FAILURE
+    else:
+        return
+    if debug:
+        traceback.print_exc()
+    click.echo(f"Error: {one_line(message)}", err=True)
+    sys.exit(status)
+
+
+def wrapped(text: str) -> str:
+    """Return a text in lines."""
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
