@@ -46,6 +46,7 @@ html_css_files = ["pages.css"]
 html_use_index = False
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 

@@ -22,6 +22,7 @@ import excerpts  # noqa: E402
 
 import odyssey  # noqa: E402
 
+CONF = (DOCS / "conf.py").read_text("utf-8")
 DERIVATIONS = sorted((DOCS / "derivations").glob("[!R]*.md"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 #: Formulas within a line: $x$, or $`x`$ where Markdown would change what is inside.
@@ -195,6 +196,16 @@ def test_formulas_are_read_alike_by_github_and_by_the_pages():
         changed += [(path.name, tex) for tex in wrong]
     assert changed == []
     assert count > 200
+
+
+def test_links_have_a_scheme_that_markdown_takes():
+    schemes = {
+        scheme
+        for _, text in pages_with_text()
+        for scheme in re.findall(r"\]\(\s*(\w+):", text)
+    }
+    assert schemes <= {"http", "https"}
+    assert "source" in re.search("myst_url_schemes = (.*)", CONF)[1]
 
 
 def test_formulas_are_well_formed():
