@@ -4,6 +4,7 @@ Nothing here imports Numba; only a milestone does, for the library's own functio
 """
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,4 +255,4 @@ def solution(name: str, folder: Path | None, debug: bool) -> None:
         progress.save()
         click.echo(sources.solution(exercise))
         pages = ", ".join(exercise.pages)
-        click.echo(wrapped(f"# To read: {pages}"))
+        click.echo(textwrap.indent(wrapped(f"To read: {pages}"), "# "))

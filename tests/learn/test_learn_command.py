@@ -1,5 +1,6 @@
 """``odyssey learn``: what it writes, what it says, what it leaves alone."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -72,6 +73,15 @@ def test_the_solution_passes_and_the_record_says_that_it_was_shown(learn):
     assert record("relu")["passed"] and record("relu")["solution_shown"]
     assert "solution shown" in learn().output
     assert learn().output.startswith("3 exercises, 1 done.") or len(course.ORDER) > 3
+
+
+@pytest.mark.parametrize("name", course.ORDER)
+def test_what_is_printed_as_solution_is_a_file_that_solves(learn, name):
+    assert learn("start", name).exit_code == 0
+    shown = learn("solution", name).output
+    assert ast.dump(ast.parse(shown)) == ast.dump(
+        ast.parse(solution(course.load(name)))
+    )
 
 
 def test_a_pass_is_taken_back_when_the_file_is_broken(learn):
