@@ -180,7 +180,7 @@ def _update(
     update, lr = reference.sgd_momentum_update_inplace, milestone.lr
     if milestone.own_update:
         update = ops.sgd_momentum_update_inplace
-        lr = ops.cosine_warmup(step, lr, steps, max(1, steps // 8))
+        lr = ops.cosine_warmup(step, lr, steps, steps // 8)
     for name, param in params.items():
         grad = np.asarray(grads[name], np.float32)
         update(param, grad, velocities[name], lr, MOMENTUM)
