@@ -157,6 +157,23 @@ def test_an_example_from_the_wheel(environment):
     assert "accuracy" in run(python, *inference.split()[1:], "--limit", 8)
 
 
+def test_the_course_from_the_wheel(environment):
+    """Its sources and steppers are in the wheel, and a check finds what it needs."""
+    command = environment / "env" / "bin" / "odyssey"
+
+    def learn(*words):
+        return call(command, "learn", *words, cwd=environment)
+
+    assert learn("start", "relu").startswith("written: odyssey_course/relu.py\n")
+    text = learn("solution", "relu")
+    (environment / "odyssey_course" / "relu.py").write_text(text, "utf-8")
+    assert "\nrelu is right, " in learn("check", "relu")
+    learn("stepper", "conv2d")
+    assert (
+        (environment / "conv2d.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    )
+
+
 def _bring_kernels(folder):
     """Copy what these tests have compiled: the same sources, compiled for a minute."""
     from odyssey.info import collect

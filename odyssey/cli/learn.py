@@ -127,7 +127,7 @@ def start(name: str, folder: Path | None, debug: bool) -> None:
         click.echo(wrapped(f"{exercise.title}. Open the file and write {names}."))
         for page in exercise.pages:
             if page.startswith("docs/"):
-                click.echo(f"to read: {page}")
+                click.echo(f"to read, in the project's repository: {page}")
         say_next((*ODYSSEY, "learn", "check", name), (*ODYSSEY, "learn", "hint", name))
 
 
