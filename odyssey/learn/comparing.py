@@ -125,7 +125,9 @@ def _same_kind(got: Any, right: Any, name: str) -> None:
             )
     elif isinstance(right, (bool, str)) or right is None:
         if isinstance(got, np.ndarray) or got != right:
-            raise Wrong(f"{name} must be {right!r}; yours is {kind(got)}")
+            plain = isinstance(got, (bool, np.bool_, str))
+            yours = str(got) if plain else kind(got)
+            raise Wrong(f"{name} must be {right!r}; yours is {yours}")
     elif not _is_number(got):
         raise Wrong(f"{name} must be a number; yours is {kind(got)}")
 

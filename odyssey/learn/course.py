@@ -6,7 +6,7 @@ These are the functions that each writes; milestones call them with these argume
     linear                  linear, linear_backward
     softmax_cross_entropy   softmax, softmax_backward, cross_entropy,
                             cross_entropy_backward
-    gradient_check          numerical_gradient, relative_error
+    gradient_check          numerical_gradient, relative_error, gradient_check
     conv2d                  conv2d
     conv2d_grad_kernel      conv2d_grad_kernel(grad_output, x, kernel, stride=1,
                             padding=0) -> grad_kernel, grad_bias
@@ -25,8 +25,9 @@ These are the functions that each writes; milestones call them with these argume
     he_normal               he_normal(shape, rng) -> float32, fan-in from shape[1:]
     sgd_momentum            sgd_momentum_update_inplace
     cosine_warmup           cosine_warmup(step, lr, total_steps, warmup_steps) -> float
-    winograd_1d             winograd_1d
-    winograd_2d             winograd_2d
+    winograd_1d             transform_kernel, transform_output, transform_input,
+                            winograd_1d
+    winograd_2d             winograd_tile, winograd_2d
     bfloat16_rounding       bfloat16_rounding
 """
 
@@ -45,6 +46,17 @@ ORDER = (
     "conv2d_grad_kernel",
     "conv2d_grad_input",
     "maxpool2d",
+    "avgpool2d",
+    "batch_norm2d",
+    "batch_norm2d_backward",
+    "dropout",
+    "residual_block",
+    "he_normal",
+    "sgd_momentum",
+    "cosine_warmup",
+    "winograd_1d",
+    "winograd_2d",
+    "bfloat16_rounding",
 )
 
 

@@ -46,6 +46,7 @@ def test_kinds_are_named_before_numbers():
     assert said("abc", 2.0, "loss")[0] == "loss must be a number; yours is 'abc'"
     assert said(1j, 2.0, "loss")[0] == "loss must be a number; yours is a complex"
     assert said(2.0, True, "passed")[0] == "passed must be True; yours is a float"
+    assert said(False, True, "passed")[0] == "passed must be True; yours is False"
     assert said((X, X), (X, None), "a", "b")[0].startswith("b must be None; yours is")
 
 

@@ -26,7 +26,7 @@ def test_every_file_is_in_the_course():
 def test_an_untouched_stub_earns_nothing(name):
     exercise = course.load(name)
     checks = list(grade(exercise, functions(name, stub(exercise))))
-    assert len(checks) == len(plan(exercise)) > 5
+    assert len(checks) == len(plan(exercise)) >= 5
     assert not any(check.passed for check in checks)
     assert not any(check.written for check in checks if check.reached)
 
