@@ -5,6 +5,8 @@ Each of these is named only if the wrong elements are exactly those of the set.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from odyssey import central_differences as central
@@ -13,6 +15,8 @@ from odyssey.diagnosis.trial import Trial
 
 #: So many wrong elements are looked at from both sides.
 MOST_KINKS = 256
+#: Fewer wrong elements lie by chance where they could be a border or a phase.
+FEWEST = 4
 
 
 def at_kinks(trial: Trial) -> np.ndarray:
@@ -153,13 +157,16 @@ def name_of_set(wrong: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
 
     The elements that are ``free`` may be in the set or not.
     """
-    if wrong.all() or not wrong.any() or wrong.ndim < 1:
+    if wrong.all() or np.count_nonzero(wrong) < FEWEST:
         return None
     if wrong.ndim == 4:
         plane: np.ndarray = np.any(wrong, axis=(0, 1))
         same = np.broadcast_to(plane, wrong.shape) == wrong
         if (same | free).all():
-            return _in_plane(plane, np.all(free, axis=(0, 1)))
+            for name, words, pixels in _in_plane(plane, np.all(free, axis=(0, 1))):
+                most = np.broadcast_to(pixels, wrong.shape)
+                if 2 * np.count_nonzero(wrong) >= np.count_nonzero(most):
+                    return name, words
     for axis in range(max(2, wrong.ndim - 2), wrong.ndim):  # of pixels, or of time
         others = tuple(k for k in range(wrong.ndim) if k != axis)
         line: np.ndarray = np.any(wrong, axis=others)
@@ -172,6 +179,8 @@ def name_of_set(wrong: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
 
 def _on_line(line: np.ndarray, axis: int) -> tuple[str, str] | None:
     places = np.flatnonzero(line)
+    if 2 * len(places) > len(line):
+        return None
     if len(places) < len(line) and places[0] > 0 and line[places[0] :].all():
         words = f"the last {len(places)} along axis {axis}"
         return "wrong in the last window", words
@@ -180,26 +189,29 @@ def _on_line(line: np.ndarray, axis: int) -> tuple[str, str] | None:
     return None
 
 
-def _in_plane(plane: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
-    """Name a set of pixels that is the same in each channel of each image."""
+def _in_plane(
+    plane: np.ndarray, free: np.ndarray
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield names, words and pixels of sets that have all of the wrong pixels."""
     H, W = plane.shape
     right = np.argwhere(~plane & ~free)
     if not len(right):
-        return None
+        return
     (top, left), (bottom, last) = right.min(axis=0), right.max(axis=0) + 1
     inside = np.zeros((H, W), bool)
     inside[top:bottom, left:last] = True
-    if not inside.all() and ((plane != inside) | free).all():
-        sides = {
-            "first rows": top,
-            "last rows": H - bottom,
-            "first columns": left,
-            "last columns": W - last,
-        }
+    sides = {
+        "first rows": int(top),
+        "last rows": int(H - bottom),
+        "first columns": int(left),
+        "last columns": int(W - last),
+    }
+    thin = 2 * max(top, H - bottom) <= H and 2 * max(left, W - last) <= W
+    if thin and not inside.all() and ((plane != inside) | free).all():
         words = ", ".join(f"{n} {side}" for side, n in sides.items() if n)
         tail = not top and not left
         name = "wrong in the last window" if tail else "wrong at the border"
-        return name, f"the {words}"
+        yield name, f"the {words}", ~inside
     for stride in (2, 3, 4):
         if min(H, W) <= stride:
             continue
@@ -209,16 +221,17 @@ def _in_plane(plane: np.ndarray, free: np.ndarray) -> tuple[str, str] | None:
             for b in range(stride)
             if plane[a::stride, b::stride].any()
         ]
+        rows, columns = {a for a, _ in phases}, {b for _, b in phases}
+        if len(phases) != len(rows) * len(columns) and len(phases) < stride**2 - 1:
+            continue  # neither some of rows and columns nor all but one
         same = np.zeros((H, W), bool)
         for a, b in phases:
             same[a::stride, b::stride] = True
         if ((plane == same) | free).all() and (~same & ~free).any():
             listed = ", ".join(f"({a}, {b})" for a, b in phases[:4])
-            return "wrong at a phase of the stride", (
-                f"the pixels whose row and column leave {listed} when divided by "
-                f"{stride}"
-            )
-    return None
+            words = f"the pixels whose row and column leave {listed}"
+            words += f" when divided by {stride}"
+            yield "wrong at a phase of the stride", words, same
 
 
 def _within(trial: Trial) -> str:

@@ -152,36 +152,56 @@ def spoilt(backward, position, change):
     return wrong
 
 
+def backward_once(forward, backward, inputs):
+    out = forward(*inputs)
+    upstream = np.random.default_rng(11).standard_normal(np.shape(out))
+    scalar = not isinstance(out, np.ndarray)
+    return backward(float(upstream) if scalar else np.asarray(upstream), *inputs)
+
+
+def draw(grad):
+    return np.random.default_rng(grad.size)
+
+
 def with_noise(grad):
-    """Errors that have no reason, but are the same at each call."""
-    noise = np.random.default_rng(grad.size).uniform(0.5, 2.0, grad.shape)
-    return grad * noise
+    return grad * draw(grad).uniform(0.5, 2.0, grad.shape)
 
 
-def small(number):
-    _, _, inputs, positions = drawn(number)
-    return min(inputs[i].size for i in positions) < 8
+def with_noise_in_half(grad):
+    return np.where(draw(grad).random(grad.shape) < 0.5, with_noise(grad), grad)
 
 
-LARGE = [number for number in range(CASES) if not small(number)][:72]
+def with_other_signs(grad):
+    return grad * np.sign(draw(grad).standard_normal(grad.shape))
+
+
+def in_another_order(grad):
+    return draw(grad).permutation(grad.reshape(-1)).reshape(grad.shape)
+
+
+#: Errors that have no reason, but are the same at each call.
+SPOILS = (with_noise, with_noise_in_half, with_other_signs, in_another_order)
+
+
+def is_large(number):
+    """Say whether there is much that could be named: few numbers have many reasons."""
+    forward, backward, inputs, positions = drawn(number)
+    position = positions[number % len(positions)]
+    grad = np.asarray(backward_once(forward, backward, inputs)[position])
+    return np.count_nonzero(np.abs(grad) > 1e-3) >= 8
+
+
+LARGE = [number for number in range(CASES) if is_large(number)][:72]
 
 
 @pytest.mark.parametrize("number", LARGE)
 def test_random_errors_are_given_no_name_and_other_inputs_no_blame(number):
     forward, backward, inputs, positions = drawn(number)
     position = positions[number % len(positions)]
-    grad = np.asarray(backward_once(forward, backward, inputs)[position])
-    if np.count_nonzero(np.abs(grad) > 1e-6) < 4:
-        pytest.skip("a gradient of zeros, which no factor changes")
-    wrong = spoilt(backward, position, with_noise)
+    spoil = SPOILS[number % 5 % len(SPOILS)]
+    wrong = spoilt(backward, position, spoil)
     found = diagnosis(forward, wrong, inputs, positions)
     assert [(d.name, d.input) for d in found] == [("unknown", position)], found
-
-
-def backward_once(forward, backward, inputs):
-    out = np.asarray(forward(*inputs))
-    upstream = np.random.default_rng(11).standard_normal(out.shape)
-    return backward(upstream if out.shape else float(upstream), *inputs)
 
 
 @pytest.mark.parametrize("number", LARGE)
@@ -191,8 +211,6 @@ def test_one_wrong_element_is_given_no_wrong_name(number):
     position = positions[number % len(positions)]
     grad = np.asarray(backward_once(forward, backward, inputs)[position])
     chosen = int(np.argmax(np.abs(grad)))
-    if abs(grad.flat[chosen]) < 1e-3:
-        pytest.skip("a gradient of zeros")
 
     def change(grad):
         grad.flat[chosen] *= 1.37
@@ -213,9 +231,6 @@ def test_one_wrong_element_is_given_no_wrong_name(number):
 def test_a_factor_is_named_for_every_operation(number, factor):
     forward, backward, inputs, positions = drawn(number)
     position = positions[number % len(positions)]
-    grad = np.asarray(backward_once(forward, backward, inputs)[position])
-    if np.count_nonzero(np.abs(grad) > 1e-3) < 4:
-        pytest.skip("a gradient of zeros")
     wrong = spoilt(backward, position, lambda grad: factor * grad)
     (found,) = diagnosis(forward, wrong, inputs, positions)
     assert found.input == position
