@@ -35,7 +35,12 @@ def command(function: Callable[..., Any]) -> click.Command:
     return main.command(name, cls=Command)(with_options)
 
 
-@click.group("learn", cls=Group, invoke_without_command=True)
+@click.group(
+    "learn",
+    cls=Group,
+    invoke_without_command=True,
+    short_help="Write gradients yourself and have them checked.",
+)
 @folder_option
 @debug_option
 @click.pass_context
@@ -56,6 +61,8 @@ def main(ctx: click.Context, folder: Path | None, debug: bool) -> None:
     if ctx.invoked_subcommand is None:
         with statuses(debug):
             _list(read(folder or find_folder()))
+    elif folder:  # for the command that follows, unless it names one itself
+        ctx.default_map = {ctx.invoked_subcommand: {"folder": str(folder)}}
 
 
 main.add_command(learn_stepper.main)

@@ -35,7 +35,7 @@ ROWS = 8
 @option(
     "--steps",
     type=click.IntRange(1, 100_000),
-    show_default=f"{STEPS}",
+    default=STEPS,
     help="Number of updates; few are enough to see that the losses agree.",
 )
 @option(
@@ -47,7 +47,7 @@ ROWS = 8
 @folder_option
 @debug_option
 def main(
-    name: str, steps: int | None, data_dir: Path, folder: Path | None, debug: bool
+    name: str, steps: int, data_dir: Path, folder: Path | None, debug: bool
 ) -> None:
     """Train a network with your functions, then with Odyssey's.
 
@@ -67,7 +67,7 @@ def main(
       130  stopped by Ctrl-C
     """  # noqa: D301  (click wants the backspace itself)
     with statuses(debug):
-        run(name, read(folder or find_folder()), steps or STEPS, data_dir)
+        run(name, read(folder or find_folder()), steps, data_dir)
 
 
 def run(name: str, progress: Progress, steps: int, data_dir: Path) -> None:

@@ -30,7 +30,9 @@ def write(name: str, output: Path, *, force: bool = False) -> None:
     atomic_write_text(output, build(name))
 
 
-@click.command("stepper", cls=Command, short_help="Write one as a page of steps.")
+@click.command(
+    "stepper", cls=Command, short_help="Write a page that shows an operation in steps."
+)
 @click.argument("name", metavar="NAME", type=Choice(NAMES))
 @option(
     "--output",

@@ -131,6 +131,10 @@ def test_the_current_folder_is_the_students_if_a_course_is_in_it(learn, monkeypa
     )
     learn("start", "linear", "--folder", "elsewhere")
     assert Path("elsewhere/linear.py").exists()
+    learn("--folder", "third", "start", "linear")
+    assert Path("third/linear.py").exists()
+    learn("--folder", "third", "start", "relu", "--folder", "fourth")
+    assert Path("fourth/relu.py").exists() and not Path("third/relu.py").exists()
 
 
 @pytest.mark.parametrize("text", ["{", '{"course": "other"}', "[]", '{"exercises": 1}'])
