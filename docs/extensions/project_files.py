@@ -14,7 +14,6 @@ from typing import Any
 import excerpts
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
 
@@ -68,10 +67,11 @@ def rewritten(text: str, folder: Path, pages: set[str]) -> str:
 def read(app: Sphinx, docname: str, content: list[str]) -> None:
     """Prepare a page: its excerpts, its links, and the contents below the first."""
     folder = Path(app.srcdir, docname).parent
+    text = content[0]
     try:
-        text = excerpts.expand(content[0], folder)
+        text = excerpts.expand(text, folder)
     except (OSError, ValueError) as error:
-        raise ExtensionError(f"{docname}.md: {error}") from None
+        log.warning("%s", error, location=docname)
     if docname == app.config.root_doc:
         text += app.config.contents_below
     content[0] = rewritten(text, folder, app.env.found_docs)
