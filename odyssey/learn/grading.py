@@ -114,6 +114,13 @@ def call_student(function: Operation, *arguments: Any, **options: Any) -> Any:
     try:
         return function(*arguments, **options)
     except NotImplementedError as error:
+        place = Path(traceback.extract_tb(error.__traceback__)[-1].filename).name
+        own = getattr(getattr(function, "__code__", None), "co_filename", place)
+        if Path(own).name != place:
+            raise Wrong(
+                f"called a function of {place} that is not written yet: write that "
+                "exercise first"
+            ) from error
         raise NotWritten from error
     except KeyboardInterrupt:
         raise

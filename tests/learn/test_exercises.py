@@ -1,6 +1,7 @@
 """All exercises: stubs earn nothing, solutions all, and none looks ahead."""
 
 import ast
+import time
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,9 @@ def test_the_solution_earns_everything(name):
     ids=lambda value: value if isinstance(value, str) else value.fault,
 )
 def test_a_wrong_try_fails_where_it_is_wrong(name, attempt):
+    begin = time.process_time()
     first = failures(name, attempt.text(name))[0]
+    assert time.process_time() - begin < 3.0, "the diagnosis takes too long"
     assert (first.function, first.about) == (attempt.function, attempt.check)
     assert attempt.says in first.message
     assert max(map(len, first.message.splitlines())) < 160
@@ -62,6 +65,17 @@ def test_nothing_later_is_needed(name):
                 assert node.module in (*earlier, "math", "collections.abc")
             elif isinstance(node, ast.Import):
                 assert {a.name for a in node.names} <= {"numpy", "math"}
+
+
+def test_an_earlier_exercise_that_is_not_written_is_named():
+    found = functions("residual_block", solution(course.load("residual_block")))
+    found |= functions("conv2d", stub(course.load("conv2d")))
+    first = next(grade(course.load("residual_block"), found))
+    assert first.written and not first.passed
+    assert (
+        "called a function of conv2d.py that is not written yet: write that exercise "
+        "first"
+    ) in first.message
 
 
 def test_a_solution_that_looks_ahead_is_refused(monkeypatch):

@@ -23,7 +23,7 @@ from odyssey.learn.sources import solution
 from odyssey.training.learning_rate import LearningRate
 
 #: Seconds of a processor that the checks of an exercise may take.
-LIMIT = 2.0
+LIMIT = 3.0
 LOOPS = {
     "conv2d": slow_student.CONV2D,
     "conv2d_grad_kernel": slow_student.CONV2D_GRAD_KERNEL,
@@ -128,6 +128,15 @@ def seconds_of(name, found):
 def test_loops_over_all_elements_pass_in_time(name):
     seconds, passed = seconds_of(name, functions(name, LOOPS[name]))
     assert passed
+    assert seconds < LIMIT
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_wrong_loops_are_answered_in_time(name):
+    text = LOOPS[name].replace("q * stride + s", "q + s")
+    assert text != LOOPS[name]
+    seconds, passed = seconds_of(name, functions(name, text))
+    assert not passed
     assert seconds < LIMIT
 
 

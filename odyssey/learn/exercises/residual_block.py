@@ -167,7 +167,7 @@ EXERCISE = Exercise(
             Return out (N, K, P, Q) = relu(branch + shortcut).
 
             x (N, C, H, W); kernel1 (K, C, 3, 3), kernel2 (K, K, 3, 3); gamma1, beta1,
-            gamma2, beta2 (K,); kernel_proj (K, C, 1, 1) or None, and then K is C and
+            gamma2, beta2 (K,); kernel_proj (K, C, 1, 1) or None.  Without it K is C and
             stride is 1.
 
             branch = bn2(conv2(relu(bn1(conv1(x)))))

@@ -33,9 +33,9 @@ EXERCISE = Exercise(
         param    = param - lr * velocity                    without Nesterov
         param    = param - lr * (g + momentum * velocity)   with Nesterov
 
-    velocity on the right of the first line is the old one, and in the two below it is
-    the new one.  It adds up gradients, old ones with less and less weight.  lr is not
-    in it, so that a new learning rate changes the whole step at once.
+    The second line makes the new velocity of the old one; the lines below it use the
+    new one.  It adds up gradients, old ones with less and less weight.  lr is not in
+    it, so that a new learning rate changes the whole step at once.
 
     The function changes the arrays param and velocity themselves and returns nothing:
     the network must see the new numbers, in the same memory.
