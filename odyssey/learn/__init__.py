@@ -6,7 +6,8 @@
     course.py     the exercises in order, and what each may use of those before it
     sources.py    the text of stubs and solutions, taken from the source of the solution
     comparing.py  two results side by side, in words and small arrays
-    grading.py    the checks of an exercise, run on the student's functions
+    grading.py    the checks of an exercise, run on the student's functions, with
+                  ``calls.py``, ``cases.py`` and ``gradients.py``
     child.py      the process in which they run; ``running.py`` starts it
     progress.py   what has been passed, hinted and shown: a plain file
     networks.py   the milestones' networks, made of the student's functions

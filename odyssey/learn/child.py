@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from odyssey.learn import course
+from odyssey.learn.calls import NotWritten, call_student
 from odyssey.learn.comparing import Wrong
-from odyssey.learn.grading import NotWritten, call_student, grade
+from odyssey.learn.grading import grade
 
 
 def trace_file(results: Path) -> Path:
