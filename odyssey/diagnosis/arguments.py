@@ -14,6 +14,8 @@ from odyssey.diagnosis.trial import Trial
 
 #: Random directions in which a guess has to agree before it is measured in whole.
 DIRECTIONS = 2
+#: Elements from which on a step that fits them all is no chance.
+FEWEST = 4
 
 
 def misused(trial: Trial) -> Guesses:
@@ -99,6 +101,8 @@ def updated(trial: Trial, numerics: Mapping[int, np.ndarray]) -> Guesses:
 
     The length of the step, the learning rate, is what fits in one random direction.
     """
+    if trial.x.size < FEWEST:
+        return  # some step fits a few numbers
     direction = np.random.default_rng(2).standard_normal(trial.x.shape)
     wanted = float(np.sum(direction * trial.yours))
     for i, numeric in numerics.items():

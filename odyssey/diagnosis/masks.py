@@ -33,6 +33,10 @@ def of_upstream(trial: Trial) -> Found | None:
     if not (np.any(g > 0) and np.any(g < 0)) or not np.any(trial.yours):
         return None
     size = float(np.abs(trial.yours).max())
+    if not trial.keeps or not np.nanmax(
+        np.abs(trial.gradient_of(trial.changes, g - unsigned))
+    ) > 1e-6 * float(np.nanmax(np.abs(trial.numeric))):
+        return None  # the negative elements count nowhere
     positive, negative = (
         trial.call_backward(unsigned),
         trial.call_backward(g - unsigned),

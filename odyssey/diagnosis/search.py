@@ -19,6 +19,8 @@ from odyssey.diagnosis.faults import Found, Guess, Guesses
 from odyssey.diagnosis.ratios import meaning, ratio
 from odyssey.diagnosis.trial import Trial
 
+#: So many stages guess at orders of elements and known operations.
+OF_ARRAYS = 3
 #: A free factor is no evidence in fewer elements than this.
 FEWEST = 4
 
@@ -53,7 +55,6 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
     )
     later: tuple[Callable[[Trial], Found | None], ...] = (
         places.overwritten,
-        masks.wrong_mask,
         places.where,
         paths.normalising,
         lambda trial: gradients.factor(trial, named=False),
@@ -73,7 +74,10 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
         if found := _tried(lambda find=find: find(trial)):  # type: ignore[misc]
             return [found]
     tried: list[Guess] = []
-    for stage in stages:
+    for number, stage in enumerate(stages):
+        if number == OF_ARRAYS:
+            if found := _tried(lambda: masks.wrong_mask(trial)):
+                return [found]
         guesses = list(_guessed(stage))
         if explained := _explained(trial, guesses):
             return explained

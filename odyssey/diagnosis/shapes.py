@@ -61,12 +61,13 @@ def _of_shape(
     trial: Trial, mine: np.ndarray, numerics: Mapping[int, np.ndarray]
 ) -> Found | None:
     numeric, shapes = trial.numeric, f"shape {mine.shape}"
-    if np.isnan(numeric).any():
-        return None
 
     def same(a: np.ndarray, b: np.ndarray = numeric) -> bool:
-        size = max(float(np.abs(b).max(initial=0.0)), 1e-300)
-        return a.shape == b.shape and bool(np.all(np.abs(a - b) <= 1e-6 * size))
+        if a.shape != b.shape or np.isnan(b).all():
+            return False
+        known = ~np.isnan(b)
+        size = max(float(np.abs(b[known]).max(initial=0.0)), 1e-300)
+        return bool(np.all(np.abs(a - b)[known] <= 1e-6 * size))
 
     for other, wanted in numerics.items():
         if other == trial.position or not same(mine, wanted):
@@ -140,7 +141,7 @@ def _sums_of_upstream(trial: Trial) -> dict[tuple[int, ...], np.ndarray]:
 
 def _cut(mine: np.ndarray, numeric: np.ndarray) -> Found | None:
     """Find the numerical gradient in the middle of a larger one."""
-    if mine.ndim != numeric.ndim:
+    if mine.ndim != numeric.ndim or np.isnan(numeric).any():
         return None
     more = np.array(mine.shape) - numeric.shape
     if (more < 0).any() or (more % 2).any() or not more.any():

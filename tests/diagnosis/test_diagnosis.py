@@ -60,6 +60,46 @@ def test_a_fault_is_seen_beside_kinks():
     assert found.evidence.endswith("-1.000 in all 19 smooth elements")
 
 
+# --- Few numbers, in which much looks alike
+
+
+def test_a_mask_of_the_upstream_gradient_needs_negative_elements_that_count():
+    x = np.array([[1.0, -2.0, 3.0, -4.0, 0.5, 0.7]])
+    signs = np.sign(x)
+
+    class SameSigns(np.random.Generator):
+        def standard_normal(self, size=None):
+            return np.abs(super().standard_normal(size)) * signs
+
+    found = names(
+        reference.relu,
+        lambda g, x: g * (x > 0) * [2, 1, 3, 1, 4, 1],
+        (x,),
+        rng=SameSigns(np.random.PCG64(0)),
+    )
+    assert found == [("unknown", 0)]
+
+
+def test_a_step_that_fits_one_number_is_no_updated_value():
+    def forward(x):
+        return float((x**3).sum())
+
+    one = np.array([1.3])
+    assert names(forward, lambda g, x: g * 3 * (0.9 * x) ** 2, (one,)) == [
+        ("unknown", 0)
+    ]
+
+
+def test_sizes_of_windows_that_fit_alike_are_all_tried():
+    x = np.random.default_rng(4).permutation(8).reshape(1, 1, 2, 4) / 10
+
+    def spread(g, x):
+        return reference.avgpool2d_backward(g, x, 2)
+
+    found = names(lambda x: reference.maxpool2d(x, 2), spread, (x,))
+    assert found == [("every element of the window", 0)]
+
+
 # --- Large arrays
 
 
