@@ -91,7 +91,8 @@ def test_a_step_that_fits_one_number_is_no_updated_value():
 
 
 def test_sizes_of_windows_that_fit_alike_are_all_tried():
-    x = np.random.default_rng(4).permutation(8).reshape(1, 1, 2, 4) / 10
+    # Windows of one pixel with a stride of 2 have the same maxima, 7 and 6.
+    x = np.array([[[[7.0, 1.0, 6.0, 2.0], [3.0, 4.0, 5.0, 0.0]]]])
 
     def spread(g, x):
         return reference.avgpool2d_backward(g, x, 2)
