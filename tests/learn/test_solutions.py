@@ -4,6 +4,7 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import other_ways
 import pytest
 import slow_student
 from tries import functions
@@ -149,3 +150,11 @@ def test_a_block_made_of_loops_passes_in_time():
     seconds, passed = seconds_of("residual_block", found)
     assert passed
     assert seconds < LIMIT
+
+
+@pytest.mark.parametrize("name", course.ORDER)
+def test_another_way_of_writing_it_is_right_as_well(name):
+    exercise = course.load(name)
+    found = functions(name, solution(exercise)) | vars(other_ways)
+    checks = list(grade(exercise, found))
+    assert [check.message for check in checks if not check.passed] == []
