@@ -44,7 +44,7 @@ class Watched:
             right = self.right(*theirs[0], **theirs[1])
         try:
             got = call_student(self.yours, *mine[0], **mine[1])
-            compare(got, right, self.function.results)
+            compare(got, right, self.function.results, _widest(arguments))
         except Wrong as wrong:
             message = f"{describe_call(name, named)}\n{wrong}"
             raise Wrong(message, result=wrong.result) from None
@@ -77,6 +77,12 @@ class Watched:
                 f"need.\n{show(f'{name} afterwards', after)}\n"
                 "Make a new array (a copy) in place of writing into this one."
             )
+
+
+def _widest(arguments: tuple) -> str:
+    """Return the widest floating dtype of some arguments."""
+    dtypes = {str(x.dtype) for x in arguments if isinstance(x, np.ndarray)}
+    return "float32" if "float32" in dtypes and "float64" not in dtypes else "float64"
 
 
 def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:

@@ -93,10 +93,11 @@ def kind(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def compare(got: Any, right: Any, names: Sequence[str]) -> None:
+def compare(got: Any, right: Any, names: Sequence[str], dtype: str = "float64") -> None:
     """Raise `Wrong` unless two results are the same in kind, shape, dtype and numbers.
 
-    ``names`` are those of the results, in order.
+    ``names`` are those of the results, in order.  ``dtype`` is that of the arrays which
+    a number has been computed of; an array has its own.
     """
     if isinstance(right, tuple):
         if not isinstance(got, (tuple, list)) or len(got) != len(right):
@@ -111,7 +112,7 @@ def compare(got: Any, right: Any, names: Sequence[str]) -> None:
     for one, other, name in pairs:
         _same_kind(one, other, name)
     for one, other, name in pairs:
-        _same_numbers(one, other, name)
+        _same_numbers(one, other, name, dtype)
 
 
 def _same_kind(got: Any, right: Any, name: str) -> None:
@@ -139,11 +140,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating))
 
 
-def _same_numbers(got: Any, right: Any, name: str) -> None:
+def _same_numbers(got: Any, right: Any, name: str, dtype: str) -> None:
     if right is None or isinstance(right, (bool, str)):
         return
     one, other = np.asarray(got), np.asarray(right)
-    wrong = _differs(one, other)
+    dtype = str(right.dtype) if isinstance(right, np.ndarray) else dtype
+    wrong = _differs(one, other, TOLERANCE.get(dtype, 1e-9))
     if not wrong.any():
         return
     if other.ndim == 0:
@@ -164,14 +166,13 @@ def _same_numbers(got: Any, right: Any, name: str) -> None:
     )
 
 
-def _differs(got: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _differs(got: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
     if right.dtype.kind != "f":
         return got != right
     exact = got == right
     both_nan = np.isnan(got) & np.isnan(right)
     finite = right[np.isfinite(right)].astype(np.float64)
     size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-    tolerance = TOLERANCE.get(str(right.dtype), 1e-9)
     allowed = tolerance * np.maximum(size, np.abs(right)) + 1e-300
     with np.errstate(invalid="ignore"):
         near = np.abs(got - right) <= allowed

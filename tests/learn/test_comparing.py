@@ -28,6 +28,8 @@ def test_float32_has_room_for_its_rounding_and_float64_has_not():
     compare(right * np.float32(1 + 1e-5), right, ("out",))
     said(right * np.float32(1 + 1e-3), right)
     said(X * (1 + 1e-5), X)
+    compare(1.00001, 1.0, ("loss",), "float32")
+    said(1.00001, 1.0, "loss")
 
 
 def test_kinds_are_named_before_numbers():
