@@ -42,6 +42,8 @@ def factor(trial: Trial, *, named: bool) -> Found | None:
     if meant is None and np.count_nonzero(trial.numeric[trial.measured]) < 4:
         return None  # any few numbers have a ratio
     name, words = meant or ("wrong factor", "")
+    if found < 0 and meant and name != "wrong sign":
+        name = f"wrong sign; {name}"
     words = "" if words == "2" else words
     return name, f"{evidence}; {words}" if words else evidence
 

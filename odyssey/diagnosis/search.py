@@ -72,7 +72,7 @@ def causes(trial: Trial, numerics: Numerics) -> list[Found]:
     )
     for find in first:
         if found := _tried(lambda find=find: find(trial)):  # type: ignore[misc]
-            return [found]
+            return [(name, found[1]) for name in found[0].split("; ")]
     tried: list[Guess] = []
     for number, stage in enumerate(stages):
         if number == OF_ARRAYS:

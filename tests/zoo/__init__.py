@@ -11,6 +11,7 @@ from zoo import (  # noqa: F401
     unseen,
     unseen_again,
     unseen_at_last,
+    unseen_in_the_end,
     updates,
 )
 from zoo.wrong import ZOO, Wrong

@@ -51,6 +51,7 @@ CHANGES = {
     "shift added": ("a plus before the mean's term", "wrong sign"),
     "stretch added": ("a plus before the variance's term", "wrong sign"),
     "both added": ("a plus before both terms", "wrong sign"),
+    "shift doubled": ("the mean's term counted twice", "wrong factor"),
     "stretch doubled": ("a factor 2 left in the variance's term", "wrong factor"),
     "stretch halved": ("a factor 1/2 left in the variance's term", "wrong factor"),
     "plain x": ("x in the place of the normalised x", "not normalised"),
