@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -16,24 +17,29 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="its pipe needs file descriptors 3, 4"),
 ]
 
-#: The options of the random settings, each three; what is not named is as at first.
+#: The options of the random settings; what is not named is as at first.
 SETTINGS = {
     "conv2d": [
         {"size": 4, "kernel": 3, "stride": 2, "padding": 1},
         {"size": 5, "kernel": 2, "stride": 3, "padding": 1, "C": 2},
         {"size": 3, "kernel": 2, "C": 2, "K": 2},
         {"size": 4, "kernel": 1, "stride": 2, "K": 2},
+        {"size": 3, "kernel": 3, "C": 2},  # one output
+        {"size": 3, "kernel": 3, "stride": 3, "padding": 1},
+        {"size": 3, "kernel": 1, "stride": 3},
     ],
     "maxpool2d": [
         {},
         {"size": 5, "window": 3, "stride": 2, "padding": 1},
         {"size": 4, "window": 2, "stride": 3},
+        {"size": 3, "window": 3},
     ],
     "batch_norm2d": [{}, {"eps": 1e-5}, {"mode": "inference", "eps": 0.1}],
     "softmax_cross_entropy": [{}, {}, {}],
     "residual_block": [{}, {"eps": 0.1}, {"eps": 4}],
 }
 CASES = [(name, i) for name, settings in SETTINGS.items() for i in range(len(settings))]
+SHAPES = [(name, i) for name, i in CASES if name in ("conv2d", "maxpool2d")]
 
 MINUS = "\N{MINUS SIGN}"
 SHOWN = """Object.fromEntries([...document.querySelectorAll('[data-array]')].map(
@@ -58,6 +64,8 @@ EACH_STEP = """(() => {
 })()"""
 TEXT = "document.querySelector('main').innerText"
 COUNT = "document.getElementById('count').textContent"
+FORMULAS = """stepper.rec.stages.map(({formula, where}) => [formula, where].map(
+    (text) => text.replace(/\\[\\[\\w+\\|/g, '')))"""
 FOCUS = "document.activeElement.getAttribute('aria-label')"
 
 
@@ -177,6 +185,21 @@ def test_numbers_are_those_of_the_twin(open_page, name, number):
         np.testing.assert_allclose(
             arrays[key].astype(float), array, rtol=1e-9, atol=1e-12, err_msg=key
         )
+
+
+@pytest.mark.parametrize(("name", "number"), SHAPES)
+def test_every_index_of_a_formula_is_one_of_an_array(open_page, name, number):
+    """Those of axes of length 1 are left out of formula, sum and places alike."""
+    page = open_page(name)
+    for option, value in SETTINGS[name][number].items():
+        select(page, option, value)
+    for formula, where in page.evaluate(FORMULAS):
+        indices = set(",".join(re.findall(r"\[([a-z,]+)\]", formula)).split(","))
+        if "max over r,s" in formula:
+            indices |= {"r", "s"}
+        summed = ",".join(re.findall(r"Σ\{(.*?)\}", formula)).split(",")
+        placed = re.findall(r"(?<!\w)[a-z](?!\w)", where)
+        assert set(summed + placed) <= indices | {""}, (formula, where)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,7 @@ const operation = {
     const arrays = {
       x: {...image, input: true}, mean: channel, var: channel, rstd: channel,
       xhat: image, gamma: {...channel, input: true}, beta: {...channel, input: true}, out: image,
-      running_mean: {...channel, input: true}, running_var: {...channel, input: true, min: 0, high: 4},
+      running_mean: {...channel, input: true}, running_var: {...channel, input: true, min: 0},
       grad_output: {...image, input: true}, grad_beta: channel, grad_gamma: channel,
       grad_xhat: image, grad_input: image,
     };

@@ -1,5 +1,10 @@
 // conv2d: out, and the gradients of the bias, the kernel and the image.
 
+// Output pixels along an edge.
+function outputs({size, kernel, stride, padding}) {
+  return Math.floor((size + 2 * padding - kernel) / stride) + 1;
+}
+
 const operation = {
   options: [
     {name: "size", label: "Image", values: () => [3, 4, 5], text: (v) => `${v} × ${v}`},
@@ -13,8 +18,9 @@ const operation = {
     ["x", "grad_input"], ["kernel", "grad_kernel", "bias", "grad_bias"], ["out", "grad_output"],
   ],
 
-  arrays({size, kernel, stride, padding, C, K}) {
-    const P = Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  arrays(o) {
+    const {size, kernel, padding, C, K} = o;
+    const P = outputs(o);
     return {
       x: {axes: "nchw", shape: [1, C, size, size], input: true, pad: padding},
       kernel: {axes: "kcrs", shape: [K, C, kernel, kernel], input: true},
@@ -28,7 +34,8 @@ const operation = {
   },
 
   note(o) {
-    const ones = ["N", ...(o.C > 1 ? [] : ["C"]), ...(o.K > 1 ? [] : ["K"])];
+    const lengths = {N: 1, C: o.C, K: o.K, R: o.kernel, S: o.kernel, P: outputs(o), Q: outputs(o)};
+    const ones = Object.keys(lengths).filter((axis) => lengths[axis] === 1);
     const pad = o.padding ? " The zeros with a dashed border are the padding." : "";
     return `An axis of length 1 (${ones.join(", ")}) is left out of the indices.${pad}`;
   },
@@ -43,7 +50,9 @@ const operation = {
       ? "a zero of the padding" : `${rec.label("x", at)} = ${num(value(at))}`);
     const times = stride > 1 ? `${stride}·` : "";
     const less = padding ? ` − ${padding}` : "";
-    const places = `h = ${times}p + r${less},  w = ${times}q + s${less}`;
+    // Indices that are always 0 are left out, as in the formula.
+    const place = (p, r) => ([P > 1 && times + p, R > 1 && r].filter(Boolean).join(" + ") || "0") + less;
+    const places = `h = ${place("p", "r")},  w = ${place("q", "s")}`;
     const taps = range(C).flatMap((c) => range(R).flatMap((r) => range(R).map((s) => [c, r, s])));
     const pixels = range(P).flatMap((p) => range(P).map((q) => [p, q]));
 
@@ -99,11 +108,16 @@ const operation = {
       }), {key: "grad_kernel"});
     }
 
-    const fraction = (a, b) => (stride > 1
-      ? `(${a}${padding ? ` + ${padding}` : ""} − ${b})/${stride}` : `${a}${padding ? ` + ${padding}` : ""} − ${b}`);
-    rec.stage("backward", "grad_input", `${rec.symbol("grad_input")} = ${rec.sum({k: K, r: R, s: R})}`
-      + `[[grad_input|${rec.symbol("grad_output")} · ${rec.symbol("kernel")}]]`,
-      `p = ${fraction("h", "r")},  q = ${fraction("w", "s")}, where these are whole numbers from 0 to ${P - 1}`);
+    // Solved for p; if there is one output alone, for the tap that lies on the pixel.
+    const shifted = (h, r) => `${h}${padding ? ` + ${padding}` : ""}${R > 1 ? ` − ${r}` : ""}`;
+    const fraction = (h, r) => (stride > 1 ? `${R > 1 ? `(${shifted(h, r)})` : shifted(h, r)}/${stride}` : shifted(h, r));
+    const solved = P > 1
+      ? `p = ${fraction("h", "r")},  q = ${fraction("w", "s")}, where these are whole numbers from 0 to ${P - 1}`
+      : R > 1 ? `r = h${padding ? ` + ${padding}` : ""},  s = w${padding ? ` + ${padding}` : ""}, where these are from 0 to ${R - 1}`
+        : "for h = 0 and w = 0; 0 for all others";
+    const tapped = P > 1 ? R : 1; // taps of a pixel in each direction, to sum over
+    rec.stage("backward", "grad_input", `${rec.symbol("grad_input")} = ${rec.sum({k: K, r: tapped, s: tapped})}`
+      + `[[grad_input|${rec.symbol("grad_output")} · ${rec.symbol("kernel")}]]`, solved);
     for (const [, c, h, w] of rec.grids.grad_input.indices()) {
       const reached = [];
       for (const k of range(K)) {

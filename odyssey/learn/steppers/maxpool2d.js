@@ -1,5 +1,10 @@
 // maxpool2d: the greatest pixel of each window, and the gradient that it alone gets.
 
+// Windows along an edge.
+function outputs({size, window, stride, padding}) {
+  return Math.floor((size + 2 * padding - window) / stride) + 1;
+}
+
 const operation = {
   options: [
     {name: "size", label: "Image", values: () => [3, 4, 5], text: (v) => `${v} × ${v}`},
@@ -9,8 +14,9 @@ const operation = {
   ],
   columns: [["x", "grad_input"], ["out", "grad_output"]],
 
-  arrays({size, window, stride, padding}) {
-    const P = Math.floor((size + 2 * padding - window) / stride) + 1;
+  arrays(o) {
+    const {size, padding} = o;
+    const P = outputs(o);
     const image = {axes: "nchw", shape: [1, 1, size, size]};
     const output = {axes: "ncpq", shape: [1, 1, P, P]};
     return {
@@ -23,20 +29,23 @@ const operation = {
 
   note(o) {
     const pad = o.padding ? " The padding has a dashed border; it is never the greatest." : "";
-    return `There is one image of one channel; n = 0 and c = 0 are left out of the indices.${pad}`;
+    const zeros = outputs(o) > 1 ? "n = 0 and c = 0" : "n, c, p and q, which are 0,";
+    return `There is one image of one channel; ${zeros} are left out of the indices.${pad}`;
   },
 
   run(rec, o) {
     const {size, window, stride, padding} = o;
+    const P = outputs(o);
     const span = (p) => range(window).map((r) => p * stride + r - padding).filter((h) => h >= 0 && h < size);
     const pixels = ([, , p, q]) => span(p).flatMap((h) => span(q).map((w) => [0, 0, h, w]));
     const near = (at) => pixels(at).map((pixel) => ["x", pixel]);
     const times = stride > 1 ? `${stride}·` : "";
+    const start = (p) => (P > 1 ? `${times}${p} + ` : ""); // of a window
     const less = padding ? ` − ${padding}` : "";
     const windows = rec.grids.out.indices();
 
     rec.stage("forward", "out", `${rec.symbol("out")} = max over r,s of [[out|${rec.symbol("x")}]]`,
-      `h = ${times}p + r${less},  w = ${times}q + s${less},  r and s from 0 to ${window - 1}`);
+      `h = ${start("p")}r${less},  w = ${start("q")}s${less},  r and s from 0 to ${window - 1}`);
     for (const at of windows) {
       rec.element("out", at, {open: "max(", close: ")", context: near(at)});
       let greatest = -Infinity;
@@ -51,8 +60,9 @@ const operation = {
       });
     }
 
-    rec.stage("backward", "grad_input", `${rec.symbol("grad_input")} = Σ{p,q} [[gets|${rec.symbol("grad_output")}]]`,
-      "over the windows in which [[first|(h,w) is the first greatest pixel]]");
+    rec.stage("backward", "grad_input", `${rec.symbol("grad_input")} = ${rec.sum({p: P, q: P})}[[gets|${rec.symbol("grad_output")}]]`,
+      P > 1 ? "over the windows in which [[first|(h,w) is the first greatest pixel]]"
+        : "if [[first|(h,w) is the first greatest pixel]], else 0");
     rec.element("grad_input");
     rec.term("0", 0, {
       join: "", key: "zeros", words: "Every pixel starts with a gradient of 0.",
