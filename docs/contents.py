@@ -39,6 +39,7 @@ CONTENTS = {
         "docs/memory",
         "examples/resnet18_cifar10/results/README",
         "examples/vgg16_cifar10/results/README",
+        "examples/alexnet_cifar10/results/README",
         "examples/lenet5_cifar10/results/README",
     ],
     "Examples": [
@@ -74,6 +75,7 @@ TITLES = {
     "docs/api/README": "Overview",
     "examples/resnet18_cifar10/results/README": "Results: ResNets",
     "examples/vgg16_cifar10/results/README": "Results: VGG-16",
+    "examples/alexnet_cifar10/results/README": "Results: AlexNet",
     "examples/lenet5_cifar10/results/README": "Results: LeNet-5",
 }
 
