@@ -42,6 +42,11 @@ def test_a_station_has_its_page_exercise_and_source(title, text):
     assert stepper is None or re.fullmatch(r"`odyssey learn stepper \w+`", stepper)
     assert list(lines) == ["Page", "Source"]
     (page,) = re.findall(r"\]\(([\w/]+\.md)\)|`([\w/]+\.py)`", lines["Page"])
+    if page[0]:  # a derivation: it names the same stepper and exercises
+        above = (DOCS / page[0]).read_text("utf-8").split("\n\n")[1]
+        commands = r"`odyssey learn \w+ \w+`"
+        wanted = re.findall(commands, f"{stepper} {exercises}")
+        assert re.findall(commands, above) == wanted
     assert (DOCS / page[0]).is_file() if page[0] else "the top of" in lines["Page"]
     sources = re.findall(r"`([\w/]+\.py)`", lines["Source"])
     assert sources
