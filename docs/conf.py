@@ -43,11 +43,12 @@ html_theme = "furo"
 html_title = "Odyssey"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
+html_js_files = [("sidebar.js", {"defer": "defer"})]
 html_use_index = False
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
-pygments_style = "friendly"
+pygments_style = "a11y-light"  # friendly's comments are too pale to read
 pygments_dark_style = "monokai"
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -231,7 +232,27 @@ def test_formulas_become_mathml():
 
     for path, text in pages_with_text():
         for tex in [tex for kind in formulas(text)[:3] for tex in kind]:
-            assert mathml(tex, block=True).startswith("<math"), path.name
+            html = mathml(tex, block=True)
+            assert html.startswith("<math"), path.name
+            assert "\N{PRIME}</mo></msup>" not in html, path.name  # hardly to be seen
+    assert "<mrow><mi>h</mi><mo" in mathml("h'", block=False)
+
+
+def test_a_name_in_backticks_leads_to_its_file():
+    pytest.importorskip("sphinx")
+    from project_files import named
+
+    env = SimpleNamespace(found_docs={"docs/learn"})
+    app = SimpleNamespace(config=SimpleNamespace(stepper_pages=["relu"]), env=env)
+    for name, address in {
+        "odyssey/ops/conv": "source:odyssey/ops/conv",
+        "kernels/winograd.py": "source:odyssey/kernels/winograd.py",
+        "docs/learn.md": "page:docs/learn",
+        "odyssey learn stepper relu": "stepper:relu",
+        "kernels/no_such_file.py": "",
+        "muon.py": "",  # in more than one folder
+    }.items():
+        assert named(app, name) == address
 
 
 class Addresses(HTMLParser):

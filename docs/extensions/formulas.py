@@ -7,6 +7,7 @@ such a command into the page.  Brackets and roots grow with their content in fon
 for mathematics only, and few systems have one: the pages bring STIX Two Math.
 """
 
+import re
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,12 @@ from sphinx.writers.html5 import HTML5Translator
 
 log = logging.getLogger(__name__)
 converter = LatexToMathML(annotation=True, fancy_error=False)
+#: A letter with a prime as its exponent, where the prime, which is raised in itself,
+#: is so small and high that it is hardly seen.
+PRIMED = re.compile(
+    "<msup>((?:<mrow><mspace/>)?<mi[^>]*>[^<]*</mi>(?:</mrow>)?)"
+    "<mo>(\N{PRIME})</mo></msup>"
+)
 FONT = "STIXTwoMath-Regular.ttf"
 
 
@@ -35,7 +42,8 @@ def mathml(tex: str, block: bool) -> str:
     LatexError
         If there is a command that the converter does not know.
     """
-    return converter.convert_with_local_state(tex.strip("`"), displaystyle=block)
+    html = converter.convert_with_local_state(tex.strip("`"), displaystyle=block)
+    return PRIMED.sub(r'<mrow>\1<mo lspace="0em" rspace="0em">\2</mo></mrow>', html)
 
 
 def visit(translator: HTML5Translator, node: nodes.Element) -> None:

@@ -105,12 +105,14 @@ def named(app: Sphinx, text: str) -> str:
         return f"stepper:{found[1]}"
     if text.endswith(".md") and text.removesuffix(".md") in app.env.found_docs:
         return f"page:{text.removesuffix('.md')}"
-    if re.fullmatch(r"(odyssey|examples|tests|benchmarks|docs)/[\w/.]+", text):
-        path = ROOT / text
-        if path.is_file() and path.suffix in LANGUAGES:
-            return f"source:{text}"
-        if path.is_dir() and any(path.glob("*.py")):
-            return f"source:{text}"
+    places = (text, f"odyssey/{text}") if "/" in text else ()  # kernels/winograd.py
+    for name in places:
+        if re.fullmatch(r"(odyssey|examples|tests|benchmarks|docs)/[\w/.]+", name):
+            path = ROOT / name
+            if path.is_file() and path.suffix in LANGUAGES:
+                return f"source:{name}"
+            if path.is_dir() and any(path.glob("*.py")):
+                return f"source:{name}"
     return ""
 
 
