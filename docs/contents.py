@@ -1,13 +1,13 @@
 """The table of contents: all pages, in the order in which the sidebar lists them.
 
-The front page is docs/READING_ORDER.md.  Every other page is here, under a heading; a
-path is given from the root of the project, without its suffix.
+The front page is docs/READING_ORDER.md, the first in the sidebar.  Every other page is
+here, under a heading; a path is given from the root of the project, without its suffix.
 """
 
 ROOT = "docs/READING_ORDER"
 
 CONTENTS = {
-    "The exercises": ["docs/learn"],
+    "The course": ["docs/learn"],
     "Gradients on paper": [
         "docs/derivations/README",
         "docs/derivations/convolution",
@@ -89,6 +89,8 @@ def toctrees() -> str:
                 f"{TITLES[page]} </{page}>" if page in TITLES else f"/{page}"
                 for page in pages
             )
+            if not blocks:
+                listed = f"The stations, in order <self>\n{listed}"
             options = f":hidden:\n:caption: {caption}"
             blocks.append(f"\n\n```{{toctree}}\n{options}\n\n{listed}\n```\n")
     return "".join(blocks)

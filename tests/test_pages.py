@@ -38,6 +38,9 @@ def test_every_page_is_in_the_table_of_contents():
     assert len(listed) == len(set(listed))
     assert sorted(wanted - set(listed)) == []
     assert [page for page in listed if not (ROOT / f"{page}.md").is_file()] == []
+    entries = re.findall(r"^.*<(\S+)>$|^/(\S+)$", contents.toctrees(), re.M)
+    shown = [(titled or untitled).lstrip("/") for titled, untitled in entries]
+    assert shown == ["self", *contents.pages()]  # the front page is the first
 
 
 def pages_with_text():
