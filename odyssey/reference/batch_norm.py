@@ -29,8 +29,9 @@ def batch_norm2d_backward(
 ):  # fmt: skip
     """Return grad_input, grad_gamma and grad_beta of :func:`batch_norm2d`."""
     xhat, rstd, _, _ = _normalize(x, running_mean, running_var, training, eps)
+    grad_output = grad_output.astype(np.float64)  # in float32 what cancels leaves noise
     # out = gamma * xhat + beta
-    grad_beta = grad_output.sum(axis=(0, 2, 3), dtype=np.float64)
+    grad_beta = grad_output.sum(axis=(0, 2, 3))
     grad_gamma = (grad_output * xhat).sum(axis=(0, 2, 3))
     grad_xhat = grad_output * gamma[:, None, None]
     # xhat = (x - mean) * rstd

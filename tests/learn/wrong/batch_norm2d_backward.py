@@ -5,7 +5,7 @@ from tries import Try
 from odyssey.learn.grading import CASES, HAND
 
 BOTH = "grad_xhat = grad_xhat - shift - stretch * xhat"
-BETA = "grad_output.sum(axis=(0, 2, 3), dtype=np.float64)"
+BETA = "grad_output.sum(axis=(0, 2, 3))"
 
 TRIES = [
     Try(
