@@ -12,6 +12,8 @@ MOST_SHOWN = 40
 WINDOW = 6
 #: Allowed difference, relative to the rms of what is right.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+#: From here on numbers are too small to be shown without an exponent.
+SMALL = 1e-2
 
 Index = tuple[int, ...]
 
@@ -52,8 +54,20 @@ def _number(value: Any) -> str:
     return str(value)
 
 
+def _numbers(one: Any, other: Any) -> tuple[str, str]:
+    """Return two numbers that differ, with as many digits as it takes to see it."""
+    texts = _number(one), _number(other)
+    for digits in range(7, 18):
+        if texts[0] == texts[1] and float(one) != float(other):
+            texts = f"{float(one):.{digits}g}", f"{float(other):.{digits}g}"
+    return texts
+
+
 def _rows(array: np.ndarray) -> str:
-    with np.printoptions(precision=4, suppress=True, linewidth=76, threshold=200):
+    sizes = np.abs(array[np.isfinite(array)]) if array.dtype.kind == "f" else array
+    small = array.dtype.kind == "f" and 0 < sizes.max(initial=0) < SMALL
+    options: dict[str, Any] = {"precision": 4, "suppress": not small}
+    with np.printoptions(**options, linewidth=76, threshold=200):
         text = np.array2string(array, separator=", ")
     return re.sub(r"\n\s*\n", "\n", text)  # NumPy leaves lines empty between images
 
@@ -99,6 +113,8 @@ def compare(got: Any, right: Any, names: Sequence[str], dtype: str = "float64") 
     ``names`` are those of the results, in order.  ``dtype`` is that of the arrays which
     a number has been computed of; an array has its own.
     """
+    if right is None and not names and got is not None:
+        raise Wrong(f"it must return nothing; yours returns {kind(got)}")
     if isinstance(right, tuple):
         if not isinstance(got, (tuple, list)) or len(got) != len(right):
             what = "one result" if isinstance(got, np.ndarray) else kind(got)
@@ -149,18 +165,17 @@ def _same_numbers(got: Any, right: Any, name: str, dtype: str) -> None:
     if not wrong.any():
         return
     if other.ndim == 0:
-        raise Wrong(
-            f"{name} is {_number(one[()])}; right is {_number(other[()])}",
-            result=True,
-        )
+        yours, theirs = _numbers(one[()], other[()])
+        raise Wrong(f"{name} is {yours}; right is {theirs}", result=True)
     at = _worst(one, other, wrong)
     count = int(wrong.sum())
     some = f"{count} of {wrong.size} elements" if wrong.size > 1 else "its one element"
     if count == wrong.size > 1:
         some = f"all {count} elements"
+    yours, theirs = _numbers(one[at], other[at])
     raise Wrong(
         f"{name} is wrong in {some}; for example in element {list(at)}:\n"
-        f"  yours {_number(one[at])}, right {_number(other[at])}\n"
+        f"  yours {yours}, right {theirs}\n"
         f"{show(f'your {name}', one, at)}\n{show(f'right {name}', other, at)}",
         result=True,
     )

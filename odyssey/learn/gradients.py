@@ -3,10 +3,11 @@
 import inspect
 import re
 import textwrap
+from typing import Any
 
 from odyssey import reference
 from odyssey.gradcheck import gradcheck
-from odyssey.learn.calls import NotWritten, Watched, call_student
+from odyssey.learn.calls import NotWritten, Operation, Watched, call_student
 from odyssey.learn.cases import as_dtype, in_case, random_cases, size
 from odyssey.learn.comparing import Wrong
 from odyssey.learn.exercise import Exercise, Function, small
@@ -33,7 +34,7 @@ def check_gradient(exercise: Exercise, watched: Watched) -> None:
 def _gradient_of(exercise: Exercise, watched: Watched, case: Case) -> None:
     function, spec = watched.function, watched.function.spec
     right = exercise.operations()
-    yours = exercise.operations(**{function.name: watched.yours})
+    yours = exercise.operations(**{function.name: _with_tuple(watched.yours)})
     try:
         call_student(
             gradcheck,
@@ -48,6 +49,16 @@ def _gradient_of(exercise: Exercise, watched: Watched, case: Case) -> None:
         if isinstance(wrong.__cause__, AssertionError):
             wrong = Wrong(_said_by_gradcheck(function, wrong.__cause__))
         raise in_case(wrong, case.label) from None
+
+
+def _with_tuple(function: Operation) -> Operation:
+    """Return a function that gives a tuple for a list, as the other checks allow."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        result = function(*arguments, **options)
+        return tuple(result) if isinstance(result, list) else result
+
+    return call
 
 
 def _said_by_gradcheck(function: Function, error: AssertionError) -> str:

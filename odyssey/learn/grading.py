@@ -98,6 +98,11 @@ RANDOM = f"{RANDOM_CASES} random cases"
 DTYPE = "float32 in, float32 out"
 ARGUMENTS = "arguments are not changed"
 GRADIENT = "gradient check"
+#: The same cases have been right in float64.
+FLOAT32_ADVICE = (
+    "With float64 arrays this case is right. Where digits get lost, compute in float64;"
+    "\ngive the result the dtype of the arguments (astype)."
+)
 
 
 def _checks(
@@ -120,6 +125,16 @@ def _checks(
 
         return check
 
+    def advised(checked: Callable[[Watched], None]) -> Callable[[Watched], None]:
+        def check(watched: Watched) -> None:
+            try:
+                checked(watched)
+            except Wrong as wrong:
+                advice = f"\n{FLOAT32_ADVICE}" if wrong.result else ""
+                raise Wrong(f"{wrong}{advice}", result=wrong.result) from None
+
+        return check
+
     def on_random(watched: Watched) -> None:
         for number, case in enumerate(random_cases(function)):
             try:
@@ -138,7 +153,7 @@ def _checks(
     if function.draw:
         checks.append((RANDOM, on_random))
     if "float32" in function.dtypes[1:]:
-        checks.append((DTYPE, on((*chosen, *function.edges), "float32")))
+        checks.append((DTYPE, advised(on((*chosen, *function.edges), "float32"))))
     checks.append((ARGUMENTS, _refuse_touched))
     if function.is_backward:
         checks.append((GRADIENT, lambda watched: check_gradient(exercise, watched)))

@@ -5,7 +5,9 @@ and nothing that the file changes outlives the check.
 """
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,8 @@ from odyssey.learn.progress import Progress, now
 LIMIT = 30.0
 #: Seconds more until the process is ended from outside.
 GRACE = 10.0
+#: Seconds that the output may stay open after the process has ended.
+CLOSING = 2.0
 #: Characters kept of what the student's code prints.
 MOST_PRINTED = 2000
 
@@ -71,18 +75,21 @@ def check_file(folder: Path, name: str, limit: float = LIMIT) -> Graded:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # what it starts is ended with it
         ) as process:
             assert process.stdout is not None
             kept: list[bytes] = []
-            reader = threading.Thread(target=_read, args=(process.stdout, kept))
+            reader = threading.Thread(
+                target=_read, args=(process.stdout, kept), daemon=True
+            )
             reader.start()
             try:
                 process.wait(limit + GRACE)
             except subprocess.TimeoutExpired:
                 pass
             finally:
-                process.kill()  # nothing if it has ended
-                reader.join()
+                _end(process)
+                reader.join(CLOSING)  # what escaped may hold the output open
         return _read_results(name, results, b"".join(kept), limit)
 
 
@@ -96,12 +103,26 @@ def check_and_note(progress: Progress, name: str, limit: float = LIMIT) -> Grade
     return graded
 
 
+def _end(process: subprocess.Popen) -> None:
+    """End a process and, where there are groups, the processes that it has started."""
+    killpg = getattr(os, "killpg", None)
+    try:
+        if killpg:
+            killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # all have ended
+    process.kill()  # nothing if it has ended
+
+
 def _read(stream: IO[bytes], kept: list[bytes]) -> None:
     """Keep the beginning of what is printed, and read the rest so that it goes on."""
     room = 4 * MOST_PRINTED
-    while block := stream.read1(65536):  # type: ignore[attr-defined]
-        kept.append(block[:room])
-        room -= len(kept[-1])
+    try:
+        while block := os.read(stream.fileno(), 65536):
+            kept.append(block[:room])
+            room -= len(kept[-1])
+    except (OSError, ValueError):
+        pass  # closed meanwhile
 
 
 def _read_results(name: str, results: Path, printed: bytes, limit: float) -> Graded:
@@ -109,11 +130,14 @@ def _read_results(name: str, results: Path, printed: bytes, limit: float) -> Gra
     begun, ended, done = ["", ""], False, 0
     text = results.read_text(encoding="utf-8") if results.exists() else ""
     for line in text.splitlines():
-        entry = json.loads(line)
+        try:
+            entry = dict(json.loads(line))
+        except (TypeError, ValueError):
+            continue  # not ours: the student's code has written here
         begun = entry.get("begins", begun)
         graded.unusable = entry.get("unusable", graded.unusable)
         ended = ended or "end" in entry
-        if "check" in entry:
+        if "check" in entry and done < len(graded.checks):
             graded.checks[done] = Check(**entry["check"])
             done += 1
     if not ended:

@@ -92,3 +92,27 @@ def test_what_is_no_array_is_shown_too():
     assert show("f", np.sin) == "f = sin"
     assert show("x", np.array(2.0)) == "x = 2, float64 of shape ()"
     assert show("x", np.zeros((0, 3))) == "x, float64 of shape (0, 3): no elements"
+
+
+def test_a_number_is_as_exact_as_the_arguments_were():
+    compare(np.float32(1.2567505), 1.2567503, ("loss",), "float32")
+    assert said(1.2567505, 1.2567503, "loss")[0] == "loss is 1.256751; right is 1.25675"
+    with pytest.raises(Wrong):
+        compare(1.2580, 1.2567, ("loss",), "float32")
+
+
+def test_numbers_that_differ_are_shown_with_the_digits_that_differ():
+    got, right = np.array([1.00000001]), np.array([1.0])
+    assert "  yours 1.00000001, right 1\n" in said(got, right)[0]
+    got, right = np.array([1.0 + 2e-9]), np.array([1.0])
+    assert "  yours 1.000000002, right 1\n" in said(got, right)[0]
+
+
+def test_small_numbers_are_not_shown_as_zero():
+    assert show("g", np.array([-1.68e-5, 1.69e-5])).endswith("[-1.68e-05,  1.69e-05]")
+    assert show("x", np.array([1e-5, 2.0])).endswith("[0., 2.]")
+
+
+def test_a_result_where_none_belongs_is_named():
+    with pytest.raises(Wrong, match=r"^it must return nothing; yours returns an array"):
+        compare(X, None, ())

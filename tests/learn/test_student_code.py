@@ -1,5 +1,8 @@
 """Whatever a student's file does, the check answers and names the place."""
 
+import os
+import time
+
 import pytest
 from click.testing import CliRunner
 
@@ -43,12 +46,20 @@ def test_an_endless_loop_at_import_is_one_too(tmp_path):
         ("import os\nos._exit(0)\n", "ended Python"),
         ("import odyssey\n", "imports odyssey"),
         ("from odyssey.reference import relu\n", "imports odyssey"),
+        ("__import__('odyssey')\n", "imports odyssey"),
+        ("import importlib\nimportlib.import_module('odyssey.ops')\n", "line 2, imp"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path, text, says):
     result = graded(tmp_path, text)
     assert says in result.unusable
     assert result.earned == 0 and not result.passed
+
+
+def test_a_helper_may_not_import_the_library_either(tmp_path):
+    (tmp_path / "helper.py").write_text("import odyssey.reference\n", "utf-8")
+    result = graded(tmp_path, f"import helper\n{RIGHT}")
+    assert result.unusable.startswith("helper.py, line 1, imports odyssey")
 
 
 def test_a_file_of_an_earlier_exercise_that_is_missing_is_named(tmp_path):
@@ -119,3 +130,47 @@ def test_no_files_of_python_are_left_in_the_folder(tmp_path):
 def test_a_change_within_the_same_second_is_seen(tmp_path):
     for text, passes in ((RIGHT, True), (RIGHT.replace("<= 0", ">= 0"), False)):
         assert graded(tmp_path, text).passed is passes
+
+
+def test_processes_that_the_code_starts_neither_hold_up_the_check_nor_answer(tmp_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("there is no fork")
+    fork = (
+        f"import os, time\n    if not os.fork():\n        time.sleep(9)\n    {BACKWARD}"
+    )
+    begun = time.perf_counter()
+    result = graded(tmp_path, RIGHT.replace(BACKWARD, fork, 1))
+    assert result.passed and result.earned == 13
+    assert time.perf_counter() - begun < 8
+    both = RIGHT.replace(
+        "import numpy as np", "import numpy as np\nimport os\nos.fork()"
+    )
+    assert graded(tmp_path, both).earned == 13
+
+
+def test_what_the_code_writes_among_the_results_does_not_count(tmp_path):
+    junk = "import sys\nopen(sys.argv[3], 'a').write('junk\\n7\\n')\n"
+    assert graded(tmp_path, RIGHT + junk).passed
+
+
+def test_all_arguments_may_be_handed_on(tmp_path):
+    text = RIGHT.replace("def relu(x):", "def relu(*args, **kw):\n    (x,) = args")
+    assert graded(tmp_path, text).passed
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("ValueError('z' * 9999)", f"ValueError: {'z' * 500} ... (the rest is left"),
+        ("ValueError('a\\nb')", "  ValueError: a\n    b\n  relu.py, line "),
+        (
+            "type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()",
+            "Odd: (its text cannot be made)\n  relu.py, line ",
+        ),
+    ],
+)
+def test_odd_texts_of_errors_are_shown(tmp_path, raised, said):
+    result = graded(tmp_path, RIGHT.replace(BACKWARD, f"raise {raised}"))
+    (failed,) = [check for check in result.checks if check.message]
+    assert said in failed.message
+    assert len(failed.message) < 2000

@@ -80,7 +80,7 @@ TRIES = [
         f"{STEP}\n    return param",
         NAME,
         HAND,
-        "the result must be None",
+        "it must return nothing",
     ),
     Try(
         "the gradient is changed",
