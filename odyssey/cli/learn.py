@@ -96,13 +96,13 @@ def _list(progress: Progress) -> None:
 
 def _state(progress: Progress, name: str) -> str:
     record = progress[name]
-    words = []
+    words = ["done"] if record.passed else []
     if record.started and not record.passed:
         words.append(f"{record.earned} of {record.checks} checks")
     if record.hints:
         words.append(f"{record.hints} hint{'s' if record.hints > 1 else ''}")
     if record.solution_shown:
-        words.append("solution shown")
+        words.append(record.when_shown)
     return ", ".join(words)
 
 

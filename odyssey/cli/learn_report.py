@@ -70,7 +70,7 @@ def _say_passed(progress: Progress, name: str) -> None:
     if record.hints:
         how.append(f"with {record.hints} hint{'s' if record.hints > 1 else ''}")
     if record.solution_shown:
-        how.append("after the solution was shown")
+        how.append(record.when_shown)
     click.echo(f"{name} is right{', ' + ', '.join(how) if how else ''}. Well done.")
     for other in course.ORDER:
         if not progress[other].passed:
@@ -85,8 +85,7 @@ def _say_doubt(progress: Progress, name: str) -> None:
     doubtful = [n for n in needs(course.load(name)) if not progress[n].passed]
     if doubtful:
         click.echo(
-            f"{name} may use your {' and '.join(doubtful)}, which is not right yet: "
-            "begin there."
+            f"{name} may use your {' and '.join(doubtful)}, not right yet: begin there."
         )
         say_next((*ODYSSEY, "learn", "check", doubtful[0]))
     elif progress[name].hints < len(course.load(name).hints):
@@ -98,7 +97,7 @@ def say_short(name: str, graded: Graded) -> None:
     mark = "x" if graded.passed else " "
     state = f"{graded.earned} of {len(graded.checks)} checks"
     if graded.unusable:
-        state += f"; {graded.unusable.splitlines()[0]}"
+        state += f"; {graded.unusable.splitlines()[0].rstrip(':')}"
     elif failed := [c for c in graded.checks if c.reached and not c.passed]:
         state += f"; {failed[0].function}: "
         state += failed[0].about if failed[0].written else "not written yet"

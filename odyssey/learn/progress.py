@@ -30,6 +30,13 @@ class Record:
     hints: int = 0
     solution_shown: str = ""
 
+    @property
+    def when_shown(self) -> str:
+        """Say in words when the solution was shown, before it passed or afterwards."""
+        if self.passed and self.solution_shown > self.passed:
+            return "solution looked at afterwards"
+        return "after the solution was shown" if self.passed else "solution shown"
+
 
 @dataclass
 class Progress:
@@ -55,7 +62,7 @@ class Progress:
 
 def now() -> str:
     """Return the time as text."""
-    return datetime.now().isoformat(sep=" ", timespec="seconds")
+    return datetime.now().isoformat(sep=" ", timespec="milliseconds")
 
 
 def read(folder: Path) -> Progress:

@@ -71,7 +71,7 @@ def test_the_solution_passes_and_the_record_says_that_it_was_shown(learn):
     )
     assert result.output.endswith("  python -m odyssey learn start linear\n")
     assert record("relu")["passed"] and record("relu")["solution_shown"]
-    assert "solution shown" in learn().output
+    assert "done, after the solution was shown" in learn().output
     assert learn().output.startswith("3 exercises, 1 done.") or len(course.ORDER) > 3
 
 
@@ -199,3 +199,20 @@ def test_every_text_is_ascii():
             assert text.isascii()
         for function in exercise.functions:
             assert function.by_hand.work.isascii()
+
+
+def test_what_is_solved_stays_done_if_the_solution_is_looked_at_afterwards(learn):
+    write("relu", solution(course.load("relu")))
+    learn("check", "relu")
+    learn("solution", "relu")
+    listed = next(line for line in learn().output.splitlines() if "  relu " in line)
+    assert listed.startswith("[x]")
+    assert listed.endswith("done, solution looked at afterwards")
+    again = learn("check", "relu").output
+    assert "relu is right, solution looked at afterwards. Well done." in again
+
+
+def test_a_file_that_cannot_be_imported_has_a_whole_line_in_the_list(learn):
+    write("relu", "import nothing_like_this\n")
+    line = learn("check").output.splitlines()[0]
+    assert line.endswith("0 of 13 checks; relu.py cannot be imported")
