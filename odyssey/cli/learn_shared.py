@@ -1,6 +1,7 @@
 """What the commands of ``odyssey learn`` share; nothing here imports Numba."""
 
 import contextlib
+import signal
 import sys
 import textwrap
 import traceback
@@ -11,8 +12,9 @@ import click
 
 from odyssey.cli.choice import Choice
 from odyssey.cli.option import option
-from odyssey.errors import EXIT_FAILURE, ProgramError, one_line, os_reason
+from odyssey.errors import EXIT_FAILURE, Interrupted, ProgramError, one_line, os_reason
 from odyssey.learn import course
+from odyssey.training.signals import SIGNALS, handling
 
 #: Characters of a line of text.
 WIDTH = 80
@@ -28,13 +30,27 @@ exercise_argument = click.argument("name", metavar="NAME", type=Choice(course.OR
 
 @contextlib.contextmanager
 def statuses(debug: bool) -> Iterator[None]:
-    """Turn errors into a line and an exit status; without Numba, unlike `program`."""
+    """Turn errors and signals into a line and an exit status.
+
+    Without Numba, unlike `odyssey.cli.program`.  A signal raises, so that the process
+    in which a student's code is checked is ended, too.
+    """
+    signums: list[int] = []
+
+    def stop(signum: int, frame: object) -> None:
+        signums.append(signum)
+        raise KeyboardInterrupt
+
     try:
-        yield
+        with handling(stop, *SIGNALS):
+            yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except KeyboardInterrupt:
         message, status = "stopped by Ctrl-C", 130
+        if signums and signums[0] != signal.SIGINT:
+            stopped = Interrupted(signums[0])
+            message, status = str(stopped), stopped.exit_status
     except ProgramError as error:
         message, status = str(error), error.exit_status
     except OSError as error:

@@ -2,8 +2,11 @@
 
 import ast
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -179,6 +182,47 @@ def test_neither_numba_nor_posix_is_needed(learn, words, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "learn" in result.stdout
+
+
+ENDLESS = """
+import os, pathlib
+pathlib.Path(__file__).with_name("pid.part").write_text(str(os.getpid()))
+pathlib.Path(__file__).with_name("pid.part").rename("PID")
+while True:
+    pass
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize(
+    ("signum", "said"),
+    [
+        (signal.SIGINT, "Error: stopped by Ctrl-C"),
+        (signal.SIGTERM, "Error: stopped by SIGTERM"),
+    ],
+)
+def test_a_signal_ends_the_students_code_too(learn, tmp_path, signum, said):
+    pid = tmp_path / "pid"
+    write("relu", ENDLESS.replace("PID", str(pid)))
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-m", "odyssey", "learn", "check", "relu"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not pid.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signum)
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr.strip()) == (128 + signum, said)
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # until the system has buried it
+            os.kill(int(pid.read_text()), 0)
+            time.sleep(0.05)
 
 
 def test_a_milestone_without_numba_trains_and_says_what_is_missing(learn, monkeypatch):
