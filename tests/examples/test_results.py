@@ -138,3 +138,31 @@ def test_what_is_said_of_resnet18_in_both_precisions_is_what_it_measured():
         cells = [*accuracies, f"{rows[-1]['train_loss']:.4f}"]
         assert f"| {precision} | {' | '.join(cells)} |" in page
     assert recipes[0] == recipes[1]
+
+
+def test_what_is_said_of_the_plain_recipe_is_what_its_log_says():
+    run = EXAMPLE / "results" / "plain_10epochs" / "seed0"
+    rows, choices = metrics(run), recipe(run)
+    assert len(rows) == choices["epochs"] == 10
+    assert (choices["augment"], choices["weight_decay"], choices["lr"]) == (
+        False,
+        0,
+        0.01,
+    )
+    seen = json.loads((run / "mirrored.json").read_text())
+    assert seen["total"] == 10_000 and seen["accuracy"] == seen["correct"] / 10_000
+    single = f"{100 * rows[-1]['test_accuracy']:.2f} %"
+    mirrored = f"{100 * seen['accuracy']:.2f} %"
+    trained = f"{100 * rows[-1]['train_accuracy']:.2f} %"
+    measured = f"| 10 | {single} | {mirrored} | {rows[-1]['train_loss']:.4f} |"
+    assert measured in table_line("plain_10epochs")
+    minutes = sum(row["seconds"] for row in rows) / 60
+    time = f"{minutes:.0f} beside other programs, Zen 5"
+    front = f"| 10 | {time} | **{single}** ({mirrored}) |"
+    assert front in (ROOT / "README.md").read_text()
+    gap = (ROOT / "docs" / "GAP_ANALYSIS.md").read_text()
+    assert (
+        f"**{single}** ({mirrored} with the mirrored images)" in gap and trained in gap
+    )
+    said = (EXAMPLE / "README.md").read_text()
+    assert f"| {single} after 10 epochs |" in said and trained in said
