@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from programs import EXAMPLE, ROOT
 
 import odyssey
-from odyssey.cli.command import Command
+from odyssey.cli.command import Command, Group
 from odyssey.cli.main import main as odyssey_main
 from odyssey.cli.option import GROUPS
 
@@ -38,6 +38,8 @@ COMMANDS = {
 }
 ALL = {**PROGRAMS, "odyssey": odyssey_main}
 ALL |= {f"odyssey {name}": command for name, command in COMMANDS.items()}
+GROUP = COMMANDS["learn"]
+ALL |= {f"odyssey learn {n}": c for n, c in GROUP.commands.items()}
 
 #: Options that documents name of other programs: torchvision's, TensorBoard's ...
 OTHERS = {"--lr-warmup-method", "--lr-step-size", "--auto-augment", "--ra-magnitude"}
@@ -89,7 +91,7 @@ def test_help_fits_a_terminal(command):
     assert run(command, "-h") == run(command, "--help")
     for line in run(command, "-h").splitlines():
         assert len(line) <= 80 and line == line.rstrip()
-    assert isinstance(command, Command) or command is odyssey_main
+    assert isinstance(command, (Command, Group))
 
 
 def test_the_list_of_commands_is_not_cut_short():
@@ -134,7 +136,11 @@ def test_the_help_has_examples_that_the_command_takes(command, monkeypatch):
                 words = words[2:]
             if words[0] == "odyssey":
                 called, words = COMMANDS[words[1]], words[2:]
-                assert command in (called, odyssey_main)
+                if called is GROUP and words:
+                    assert command in (GROUP.commands[words[0]], GROUP, odyssey_main)
+                    called, words = GROUP.commands[words[0]], words[1:]
+                else:
+                    assert command in (called, odyssey_main)
             else:
                 assert words[0] == "python"
                 name = words[1].removeprefix("examples/").removesuffix(".py")
