@@ -17,6 +17,8 @@ from odyssey.cli.command import Command, Group
 from odyssey.cli.learn_shared import (
     exercise_argument,
     folder_option,
+    hints_taken,
+    say_next_exercise,
     statuses,
     wrapped,
 )
@@ -85,13 +87,8 @@ def _list(progress: Progress) -> None:
         for name in MILESTONES
     ]
     click.echo(f"\nMilestones: {', '.join(reached)}\n")
-    for exercise in exercises:
-        record = progress[exercise.name]
-        if not record.passed:
-            what = "check" if record.started else "start"
-            say_next((*ODYSSEY, "learn", what, exercise.name))
-            return
-    click.echo("You have written all of them.")
+    if not say_next_exercise(progress):
+        click.echo("You have written all of them.")
 
 
 def _state(progress: Progress, name: str) -> str:
@@ -100,7 +97,7 @@ def _state(progress: Progress, name: str) -> str:
     if record.started and not record.passed:
         words.append(f"{record.earned} of {record.checks} checks")
     if record.hints:
-        words.append(f"{record.hints} hint{'s' if record.hints > 1 else ''}")
+        words.append(hints_taken(record))
     if record.solution_shown:
         words.append(record.when_shown)
     return ", ".join(words)

@@ -4,6 +4,7 @@ import textwrap
 
 import click
 
+from odyssey.cli.learn_shared import hints_taken, say_next_exercise
 from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.learn import course
 from odyssey.learn.grading import Check
@@ -68,16 +69,12 @@ def _say_passed(progress: Progress, name: str) -> None:
     record = progress[name]
     how = []
     if record.hints:
-        how.append(f"with {record.hints} hint{'s' if record.hints > 1 else ''}")
+        how.append(f"with {hints_taken(record)}")
     if record.solution_shown:
         how.append(record.when_shown)
     click.echo(f"{name} is right{', ' + ', '.join(how) if how else ''}. Well done.")
-    for other in course.ORDER:
-        if not progress[other].passed:
-            what = "check" if progress[other].started else "start"
-            say_next((*ODYSSEY, "learn", what, other))
-            return
-    click.echo("You have written all exercises of the course.")
+    if not say_next_exercise(progress):
+        click.echo("You have written all exercises of the course.")
 
 
 def _say_doubt(progress: Progress, name: str) -> None:

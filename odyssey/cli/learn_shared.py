@@ -11,9 +11,11 @@ from pathlib import Path
 import click
 
 from odyssey.cli.choice import Choice
+from odyssey.cli.next_steps import ODYSSEY, say_next
 from odyssey.cli.option import option
 from odyssey.errors import EXIT_FAILURE, Interrupted, ProgramError, one_line, os_reason
 from odyssey.learn import course
+from odyssey.learn.progress import Progress, Record
 from odyssey.training.signals import SIGNALS, handling
 
 #: Characters of a line of text.
@@ -61,6 +63,22 @@ def statuses(debug: bool) -> Iterator[None]:
         traceback.print_exc()
     click.echo(f"Error: {one_line(message)}", err=True)
     sys.exit(status)
+
+
+def say_next_exercise(progress: Progress) -> bool:
+    """Say how to go on with the first exercise not done; return whether there is one."""
+    for name in course.ORDER:
+        record = progress[name]
+        if not record.passed:
+            what = "check" if record.started else "start"
+            say_next((*ODYSSEY, "learn", what, name))
+            return True
+    return False
+
+
+def hints_taken(record: Record) -> str:
+    """Return how many hints were taken, in words."""
+    return f"{record.hints} hint{'s' if record.hints > 1 else ''}"
 
 
 def wrapped(text: str) -> str:

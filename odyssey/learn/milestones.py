@@ -82,8 +82,7 @@ def library_operations(milestone: Milestone) -> SimpleNamespace:
 
     right: dict[str, Any] = {}
     for name in milestone.needs:
-        if name in course.ORDER:
-            right |= course.load(name).right()
+        right |= course.load(name).right()
     fast = {name: getattr(odyssey, name) for name in odyssey.__all__}
     ops = SimpleNamespace(**{**right, **fast})
     ops.residual_block = lambda *call, **options: networks.residual_block(
