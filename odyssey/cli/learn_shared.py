@@ -66,7 +66,7 @@ def statuses(debug: bool) -> Iterator[None]:
 
 
 def say_next_exercise(progress: Progress) -> bool:
-    """Say how to go on with the first exercise not done; return whether there is one."""
+    """Say how to go on with the first exercise not done; False if all are done."""
     for name in course.ORDER:
         record = progress[name]
         if not record.passed:
