@@ -34,6 +34,7 @@ from odyssey.kernels.tiles import (
     prefetch_addend,
     prefetch_next,
 )
+from odyssey.kernels.winograd_kernel import block_to_places
 from odyssey.kernels.winograd_transforms import (
     gradient_to_places,
     patch_to_places,
@@ -70,7 +71,20 @@ def store_tiles(products, tiling, first, count, t, table, target, k):
 
 @parallel
 def winograd_forward(
-    x, places, bias, addend, relu, padding, chunk, patches, products, out, checks
+    x,
+    kernel,
+    turned,
+    places,
+    B,
+    bias,
+    addend,
+    relu,
+    padding,
+    chunk,
+    patches,
+    products,
+    out,
+    checks,
 ):
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
@@ -89,12 +103,15 @@ def winograd_forward(
     - ``patches`` (threads, 36 * (chunk * row + gap)) and ``products`` (threads, 36 *
       (chunk * B + gap)) come from the caller, who keeps them; without the gap all
       places would share the same few sets of the cache
+    - ``places`` (blocks, 36, C*B + gap) come from ``kernel_to_places``; where a thread
+      has one chunk at most they are room for a block each (threads, 36, C*B + gap), and
+      a block of ``kernel``, else empty, goes to its places just before it is multiplied
 
     ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.
     """
     C, K = x.shape[3], out.shape[3]
     N, P, Q = out.shape[:3]
-    blocks, B = places.shape[0], places.shape[3]
+    blocks, factor_step, own = (K + B - 1) // B, places.shape[2], kernel.size > 0
     step, product_step = patches.shape[1] // PRODUCTS, products.shape[1] // PRODUCTS
     row = (step - GAP) // chunk
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
@@ -109,6 +126,7 @@ def winograd_forward(
             np.empty(PLACES * LANES, patches.dtype),
             np.empty(PLACES, np.int64),
         )
+        taps = np.zeros(9 * LANES, patches.dtype)
         t = flat(buffer)
         factors = flat(places)
         patch = Places(flat(patches[thread]), step, row)
@@ -122,11 +140,25 @@ def winograd_forward(
             count = min(chunk, tiles - first)
             transform_patches(x, reading, first, count, t, table, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+                begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
+                if own:
+                    block_to_places(
+                        kernel,
+                        turned,
+                        False,
+                        block,
+                        (0, C),
+                        factors,
+                        begin,
+                        factor_step,
+                        B,
+                        taps,
+                        t,
+                    )
                 for place in range(PRODUCTS):
-                    factor = (block * PRODUCTS + place) * C * B
                     multiply(
                         Matrix(patch.data, place * step, row, 1),
-                        Matrix(factors, factor, B, 1),
+                        Matrix(factors, begin + place * factor_step, B, 1),
                         Matrix(product.data, place * product_step, B, 1),
                         count,
                         B,

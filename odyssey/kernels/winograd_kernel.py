@@ -7,9 +7,8 @@ With stride 1 and with stride 2 a kernel has 36 different places and G is a matr
 import numpy as np
 from numba import prange
 
-from odyssey.kernels.ending import in_lines
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import LANES, flat, keep, load, prefetch, store, width
+from odyssey.kernels.simd import LANES, flat, keep, load, store, width
 from odyssey.kernels.tiles import PLACES, PRODUCTS
 from odyssey.kernels.winograd_strided_transforms import (
     kernel_1d as strided_kernel_1d,
@@ -22,15 +21,14 @@ from odyssey.kernels.winograd_transforms import (
     load_3,
     load_6,
     store_6,
-    stream_6,
     total_1d,
 )
 
 #: Channels of the kernel that a thread does at a time.
 CHANNELS = 16
 
-#: Vectors from one that is added to the one that is asked for.
-AHEAD = 2
+#: Channels of its gradient that a thread sums up, and then turns back, at a time.
+TOGETHER = 16
 
 
 @serial
@@ -83,29 +81,23 @@ def total_1d_of(strided, d):
 
 
 @serial
-def taps_to_places(strided, taps, t, places, at, step, past):
-    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side.
-
-    ``past`` the caches if vectors of ``places`` lie in lines of their own.
-    """
+def taps_to_places(strided, taps, t, places, at, step):
+    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
     W = width(t)
     for j in range(3):
         column = kernel_1d_of(strided, load_3(taps, j * W, 3 * W))
         store_6(t, j * W, 3 * W, column)
     for i in range(6):
         row = kernel_1d_of(strided, load_3(t, i * 3 * W, W))
-        if past:
-            stream_6(places, at + i * 6 * step, step, row)
-        else:
-            store_6(places, at + i * 6 * step, step, row)
+        store_6(places, at + i * 6 * step, step, row)
 
 
 @serial
-def totals_to_taps(strided, totals, t, taps):
-    """Write G^T totals G to 9 taps; the 36 ``totals`` are vectors side by side."""
+def totals_to_taps(strided, totals, at, step, t, taps):
+    """Write G^T totals G to 9 taps; the 36 totals are vectors ``step`` apart."""
     W = width(t)
     for j in range(6):
-        y0, y1, y2 = total_1d_of(strided, load_6(totals, j * W, 6 * W))
+        y0, y1, y2 = total_1d_of(strided, load_6(totals, at + j * step, 6 * step))
         store(t, j * W, y0)
         store(t, (6 + j) * W, y1)
         store(t, (12 + j) * W, y2)
@@ -116,36 +108,62 @@ def totals_to_taps(strided, totals, t, taps):
         store(taps, (3 * i + 2) * W, y2)
 
 
+@serial
+def block_to_places(
+    kernel, turned, strided, block, channels, places, at, step, B, taps, t
+):
+    """Write G kernel G^T of a block of ``B`` kernels, of ``channels`` (first, last).
+
+    for c: for lane k: places[at + (6*i + j) * step + c*B + k] = ...
+
+    ``taps`` (9 vectors of zeros) and ``t`` (18 vectors) are buffers.
+    """
+    K = kernel.shape[1] if turned else kernel.shape[0]
+    vectors = flat(taps)
+    for c in range(channels[0], channels[1]):
+        for lane in range(0, B, width(taps)):
+            k = block * B + lane
+            load_taps(kernel, turned, c, k, min(width(taps), K - k), taps)
+            begin = at + c * B + lane
+            taps_to_places(strided, vectors, t, places, begin, step)
+
+
 @parallel
-def kernel_to_places(kernel, turned, strided, places):
+def kernel_to_places(kernel, turned, strided, B, places):
     """Compute G kernel G^T of ``kernel`` (K, C, 3, 3).
 
     for block of kernels, for `CHANNELS` channels c in parallel: for c: for lane k:
-        places[block, 6*i + j, c, k] = (G kernel[block*B + k, c] G^T)[i, j]
+        places[block, 6*i + j, c*B + k] = (G kernel[block*B + k, c] G^T)[i, j]
 
-    ``places`` is (K/B, 36, C, B): one piece of memory for each product.  ``turned``
-    exchanges the roles of K and C and turns the kernel by 180 degrees, which is what
-    the gradient of the input is a convolution with.
+    ``places`` is (K/B, 36, C*B + gap): one piece of memory for each product.
+    ``turned`` exchanges the roles of K and C and turns the kernel by 180 degrees, which
+    is what the gradient of the input is a convolution with.
 
-    Optimization: the places of a vector lie a power of two apart, in the same few sets
-    of the caches, which could not keep them; so they are written straight to memory.
+    Optimization: without the gap, the places of a vector would lie a power of two
+    apart, in the same few sets of the caches, which could not keep them.
     """
-    blocks, _, C, B = places.shape
-    K = kernel.shape[1] if turned else kernel.shape[0]
+    blocks, _, step = places.shape
+    C = kernel.shape[0] if turned else kernel.shape[1]
     chunks = (C + CHANNELS - 1) // CHANNELS
-    past = in_lines(places, B)
     for task in prange(blocks * chunks):  # disjoint (block, c) of places
         taps = np.zeros(9 * LANES, places.dtype)
         t = np.empty(18 * LANES, places.dtype)
-        block, start = task // chunks, task % chunks * CHANNELS
-        matrices, vectors, buffer = flat(places[block]), flat(taps), flat(t)
-        for c in range(start, min(start + CHANNELS, C)):
-            for lane in range(0, B, width(taps)):
-                k = block * B + lane
-                lanes = min(width(taps), K - k)
-                load_taps(kernel, turned, c, k, lanes, taps)
-                at = c * B + lane
-                taps_to_places(strided, vectors, buffer, matrices, at, C * B, past)
+        # prange counts without a sign, and such a number and another make a float
+        block, start = np.intp(task // chunks), np.intp(task % chunks) * CHANNELS
+        channels = start, min(start + CHANNELS, C)
+        block_to_places(
+            kernel,
+            turned,
+            strided,
+            block,
+            channels,
+            flat(places),
+            block * PRODUCTS * step,
+            step,
+            B,
+            taps,
+            flat(t),
+        )
         keep(t)
 
 
@@ -153,46 +171,52 @@ def kernel_to_places(kernel, turned, strided, places):
 def totals_to_kernel(totals, strided, grad, checks):
     """Compute the gradient of the kernel (K, C, 3, 3) from its sums at the places.
 
-    for block of kernels, for `CHANNELS` channels c in parallel: for c: for lanes:
-        grad[kernels, c] = G^T (sum over parts of totals[:, c, kernels]) G
+    for block of kernels, for `TOGETHER` channels in parallel:
+        for place: for channel c: for lanes:
+            total[place, c, kernels] = sum over parts of totals[:, place, c, kernels]
+        for channel c: for lanes: grad[kernels, c] = G^T total[:, c, kernels] G
 
     ``totals`` are (parts, c blocks, k blocks, 36, c width, k width), and the parts are
     added up in their order.  ``checks`` (k blocks, C) of zeros turn to NaN where a
     result is not finite.
+
+    Optimization: the sums of a place are read from memory side by side, as the
+    processor foresees them, before any is turned back.
     """
     K, C = grad.shape[:2]
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
-    chunks = (C + CHANNELS - 1) // CHANNELS
+    chunks = (C + TOGETHER - 1) // TOGETHER
     for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
-        total = np.empty(PLACES * LANES, grad.dtype)
+        total = np.empty(PLACES * TOGETHER * k_width, grad.dtype)
         t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)
         sums, vectors, buffer, done = flat(totals), flat(total), flat(t), flat(taps)
-        block, start = task // chunks, task % chunks * CHANNELS
+        block, start = task // chunks, task % chunks * TOGETHER
         W, size = width(taps), c_width * k_width
-        for c in range(start, min(start + CHANNELS, C)):
+        count = min(TOGETHER, C - start)
+        step = c_blocks * k_blocks * PRODUCTS * size
+        at = (start // c_width * k_blocks + block) * PRODUCTS * size
+        at += start % c_width * k_width
+        for place in range(PRODUCTS):
+            begin = place * TOGETHER * k_width
+            first = at + place * size
+            add_parts(sums, first, step, parts, count * k_width, vectors, begin)
+        for i in range(count):
             for lane in range(0, k_width, W):
-                k = block * k_width + lane
-                for part in range(parts):
-                    matrices = (part * c_blocks + c // c_width) * k_blocks + block
-                    at = matrices * PRODUCTS * size + c % c_width * k_width + lane
-                    add_places(sums, at, size, part > 0, vectors)
-                totals_to_taps(strided, vectors, buffer, done)
-                store_taps(taps, min(W, K - k), c, k, grad, checks[block])
+                k, first = block * k_width + lane, i * k_width + lane
+                row = TOGETHER * k_width
+                totals_to_taps(strided, vectors, first, row, buffer, done)
+                store_taps(taps, min(W, K - k), start + i, k, grad, checks[block])
         keep(total)
         keep(t)
 
 
 @serial
-def add_places(sums, at, step, more, total):
-    """Write the vectors of 36 places, or add them if ``more``, to vectors side by side.
-
-    They lie ``step`` apart, too many rows at once for the processor to foresee what
-    comes next, so that is asked for.
-    """
-    W = width(total)
-    for place in range(PRODUCTS):
-        prefetch(sums, at + place * step + AHEAD * W)
-        vector = load(sums, at + place * step)
-        if more:
-            vector = vector + load(total, place * W)
-        store(total, place * W, vector)
+def add_parts(sums, at, step, parts, count, total, begin):
+    """Write the sums of ``parts`` pieces of memory, ``step`` apart, to ``total``."""
+    for part in range(parts):
+        first = at + part * step
+        for i in range(0, count, width(sums)):
+            vector = load(sums, first + i)
+            if part > 0:
+                vector = load(total, begin + i) + vector
+            store(total, begin + i, vector)

@@ -38,6 +38,7 @@ from odyssey.kernels.tiles import (
     prefetch_addend,
     prefetch_next,
 )
+from odyssey.kernels.winograd_kernel import block_to_places
 from odyssey.kernels.winograd_strided_transforms import (
     BEFORE,
     ROWS,
@@ -53,7 +54,19 @@ TILE, TURNED_TILE = 4, 8
 
 @parallel
 def strided_forward(
-    x, places, bias, addend, relu, turned, chunk, patches, products, out, checks
+    x,
+    kernel,
+    turned,
+    places,
+    B,
+    bias,
+    addend,
+    relu,
+    chunk,
+    patches,
+    products,
+    out,
+    checks,
 ):
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
@@ -75,7 +88,7 @@ def strided_forward(
     """
     C, K = x.shape[3], out.shape[3]
     N, P, Q = out.shape[:3]
-    blocks, B = places.shape[0], places.shape[3]
+    blocks, factor_step, own = (K + B - 1) // B, places.shape[2], kernel.size > 0
     row = (patches.shape[1] - PRODUCTS * GAP) // (STRIDED_PLACES * chunk)
     side = 8 if turned else 4
     tile_rows, tile_columns = (P + side - 1) // side, (Q + side - 1) // side
@@ -93,6 +106,7 @@ def strided_forward(
         t = flat(buffer)
         table = np.empty(STRIDED_PLACES, np.int64)
         begins = np.empty(STRIDED_PLACES, np.int64)
+        taps = np.zeros(9 * LANES, patches.dtype)
         rows, factors = flat(begins), flat(places)
         patch, product = flat(patches[thread]), flat(products[thread])
         pixels = Pixels(flat(x), C, flat(table))
@@ -110,12 +124,26 @@ def strided_forward(
                 for c in range(0, C, width(t)):
                     patch_to_places(pixels, c, turned, t, patch, rows, c)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+                begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
+                if own:
+                    block_to_places(
+                        kernel,
+                        turned,
+                        True,
+                        block,
+                        (0, C),
+                        factors,
+                        begin,
+                        factor_step,
+                        B,
+                        taps,
+                        t,
+                    )
                 for place in range(PRODUCTS):
                     before, gap = BEFORE[place] * chunk, GAP * place
-                    factor = (block * PRODUCTS + place) * C * B
                     multiply(
                         Matrix(patch, before * row + gap, row, 1),
-                        Matrix(factors, factor, B, 1),
+                        Matrix(factors, begin + place * factor_step, B, 1),
                         Matrix(product, before * B + gap, B, 1),
                         ROWS[place] * count,
                         B,

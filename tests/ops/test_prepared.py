@@ -8,6 +8,7 @@ from odyssey import PreparedKernel
 from odyssey.bfloat16 import bfloat16
 from odyssey.kernels import winograd_kernel
 from odyssey.ops.conv import winograd_domain
+from odyssey.threads import num_threads
 
 
 def make(K=18, C=20, N=9, dtype=np.float32):
@@ -53,8 +54,25 @@ def test_the_kernel_is_transformed_once(monkeypatch):
     for _ in range(3):
         odyssey.conv2d(x, prepared, padding=1, method="winograd")
     assert len(calls) == 1
-    odyssey.conv2d(x, kernel, padding=1, method="winograd")
-    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_kernel_that_few_tiles_need_is_transformed_in_between(monkeypatch, stride):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        winograd_kernel.kernel_to_places(*arguments)
+
+    monkeypatch.setattr(winograd_domain, "kernel_to_places", counted)
+    x, kernel, _ = make(N=2)
+    few = odyssey.conv2d(x, kernel, stride=stride, padding=1, method="winograd")
+    assert not calls
+    many = np.concatenate([x] * (winograd_domain.CHUNK * num_threads() + 1))
+    out = odyssey.conv2d(many, kernel, stride=stride, padding=1, method="winograd")
+    assert len(calls) == 1
+    np.testing.assert_array_equal(out[: len(x)], few)
+    np.testing.assert_array_equal(out[-len(x) :], few)
 
 
 def test_it_is_a_copy():

@@ -17,7 +17,6 @@ from odyssey.kernels.tiles import PLACES
 from odyssey.kernels.winograd import TILE, winograd_forward, winograd_grad_kernel
 from odyssey.ops.conv import winograd_domain as domain
 
-CHUNK = 64  # tiles that a thread takes through all steps at a time
 SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
 
 
@@ -99,7 +98,7 @@ def _convolve(
         relu=relu,
         made=made,
         places=PLACES,
-        chunk=min(CHUNK, domain.tiles_of(out.shape, TILE)),
+        tiles=domain.tiles_of(out.shape, TILE),
     )
 
 

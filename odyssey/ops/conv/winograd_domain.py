@@ -16,6 +16,8 @@ from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
 from odyssey.memory import empty, workspace
 from odyssey.threads import num_threads
 
+#: Tiles that a thread takes through all steps at a time.
+CHUNK = 64
 #: Channels that the gradient of a kernel takes together, in panels of 14 and of 8.
 C_BLOCK = 64
 
@@ -32,20 +34,25 @@ def convolve(
     relu: bool,
     made: dict[str, np.ndarray] | None,
     places: int,
-    chunk: int,
+    tiles: int,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) by the kernel ``run`` to ``out``.
 
     ``turned`` uses the kernel as the gradient of the input does: turned by 180 degrees,
     with C and K exchanged.  The kernel at its places is kept in ``made``, if there is
-    such a dictionary.  ``chunk`` is the number of tiles that a thread does at a time.
+    such a dictionary.  Without, and where each thread has at most one chunk of the
+    ``tiles``, the kernel goes to its places a block at a time, within the caches.
     Returns whether all results are finite.
     """
     C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
     blocks, B = blocks_of(K, BLOCK)
-    kernel_places = _kernel_places(
-        kernel, turned, places == STRIDED_PLACES, (blocks, PRODUCTS, C, B), made
-    )
+    chunk, matrix = min(CHUNK, tiles), C * B + GAP
+    if made is None and tiles <= threads * chunk:
+        kernel_places = workspace("places", (threads, PRODUCTS, matrix), dtype)
+    else:
+        shape, strided = (blocks, PRODUCTS, matrix), places == STRIDED_PLACES
+        kernel_places = _kernel_places(kernel, turned, strided, B, shape, made)
+        kernel = np.empty((0, 0, 3, 3), dtype)
     size = places * chunk * whole_vectors(C) + PRODUCTS * GAP
     patches = workspace("patches", (threads, size), dtype)
     size = places * chunk * B + PRODUCTS * GAP
@@ -53,7 +60,10 @@ def convolve(
     checks = np.zeros((threads, LANES), dtype)
     run(
         x=x,
+        kernel=kernel,
+        turned=turned,
         places=kernel_places,
+        B=B,
         bias=bias,
         addend=addend,
         relu=relu,
@@ -70,6 +80,7 @@ def _kernel_places(
     kernel: np.ndarray,
     turned: bool,
     strided: bool,
+    B: int,
     shape: tuple[int, ...],
     made: dict[str, np.ndarray] | None,
 ) -> np.ndarray:
@@ -81,7 +92,7 @@ def _kernel_places(
         return made[name]
     else:
         places = empty(shape, kernel.dtype)
-    kernel_to_places(kernel, turned, strided, places)
+    kernel_to_places(kernel, turned, strided, B, places)
     if made is not None:
         made[name] = places
     return places

@@ -5,8 +5,6 @@ function tells whether all of its results are finite, and the caller sums direct
 they are not.
 """
 
-from functools import partial
-
 import numpy as np
 
 from odyssey.kernels.tiles import STRIDED_PLACES
@@ -18,7 +16,6 @@ from odyssey.kernels.winograd_strided import (
 )
 from odyssey.ops.conv import winograd_domain as domain
 
-CHUNK = 64  # tiles that a thread takes through all steps at a time
 SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
 
 
@@ -81,9 +78,9 @@ def _convolve(
     *,
     made: dict[str, np.ndarray] | None = None,
 ) -> bool:
-    tiles = domain.tiles_of(out.shape, TURNED_TILE if turned else TILE)
+    side = TURNED_TILE if turned else TILE
     return domain.convolve(
-        partial(strided_forward, turned=turned),
+        strided_forward,
         x,
         kernel,
         bias,
@@ -93,7 +90,7 @@ def _convolve(
         relu=relu,
         made=made,
         places=STRIDED_PLACES,
-        chunk=min(CHUNK, tiles),
+        tiles=domain.tiles_of(out.shape, side),
     )
 
 
