@@ -34,7 +34,7 @@ from odyssey.kernels.tiles import (
     prefetch_addend,
     prefetch_next,
 )
-from odyssey.kernels.winograd_kernel import block_to_places
+from odyssey.kernels.winograd_kernel import block_to_places, sums_to_kernel
 from odyssey.kernels.winograd_transforms import (
     gradient_to_places,
     patch_to_places,
@@ -171,10 +171,12 @@ def winograd_forward(
 
 
 @parallel
-def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, totals):
+def winograd_grad_kernel(
+    grad_output, x, padding, chunk, patches, gradients, totals, at_once, grad, checks
+):
     """Add up the gradient of the kernel at the 36 places.
 
-    for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
+    for part of the tiles, for split of channels and kernels, in parallel: for chunk:
         for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
         for tile: for vector of kernels:
             gradients[:, tile, kernels] = A grad_output[tile] A^T
@@ -184,17 +186,24 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
 
     Optimizations: as in ``winograd_forward``.  The number of parts follows from the
     shapes alone, so that the order of the sums never depends on the threads; where
-    there are more threads than parts, the channels are split as well.  The rows of a
-    tile's channels and kernels come in blocks, of which one at a time is multiplied.
+    there are more threads than parts, channels and then kernels are split as well.  The
+    rows of a tile's channels and kernels come in blocks, of which one at a time is
+    multiplied.  Where a chunk is all there is, its sums are turned back ``at_once``, in
+    the caches: ``totals`` (threads, 1, 1, 36, c width, k width) have room for those of
+    two blocks, and ``grad`` and ``checks`` are as in ``totals_to_kernel``.
     """
     C, K = x.shape[3], grad_output.shape[3]
     N, P, Q = grad_output.shape[:3]
-    parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
+    c_blocks, k_blocks = patches.shape[1], gradients.shape[1]
+    c_width, k_width = totals.shape[4:]
+    parts = 1 if at_once else len(totals)
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 4, padding, 6)
     writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
-    splits = min(c_blocks, (threads + parts - 1) // parts)
+    c_splits = min(c_blocks, (threads + parts - 1) // parts)
+    k_splits = min(k_blocks, (threads + parts * c_splits - 1) // (parts * c_splits))
+    splits = c_splits * k_splits
     c_step, k_step = chunk * c_width + GAP, chunk * k_width + GAP
     for thread in prange(threads):  # disjoint (part, c block) of totals
         patch, gradient = flat(patches[thread]), flat(gradients[thread])
@@ -203,14 +212,18 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
             np.empty(PLACES * LANES, patches.dtype),
             np.empty(PLACES, np.int64),
         )
-        t = flat(buffer)
+        t, taps = flat(buffer), np.empty(9 * LANES, patches.dtype)
+        size, own = c_width * k_width, np.intp(thread) * PRODUCTS * c_width * k_width
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_first = split * c_blocks // splits
-            c_last = (split + 1) * c_blocks // splits
+            c_split, k_split = split // k_splits, split % k_splits
+            c_first = c_split * c_blocks // c_splits
+            c_last = (c_split + 1) * c_blocks // c_splits
+            k_first = k_split * k_blocks // k_splits
+            k_last = (k_split + 1) * k_blocks // k_splits
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
@@ -223,24 +236,55 @@ def winograd_grad_kernel(grad_output, x, padding, chunk, patches, gradients, tot
                             patch_to_places(pixels, c, t, patch, at, c_step)
                     find_pixels(writing, first + tile, table)
                     prefetch_next(gradient_pixels, writing.size, writing.step)
-                    for block in range(k_blocks):
+                    for block in range(k_first, k_last):
                         for lane in range(0, k_width, width(t)):
                             at = block * PRODUCTS * k_step + tile * k_width + lane
                             k = block * k_width + lane
                             gradient_to_places(
                                 gradient_pixels, k, t, gradient, at, k_step
                             )
+                if at_once:
+                    for block in range(c_first, c_last):
+                        for k_block in range(k_first, k_last):
+                            for place in range(PRODUCTS):
+                                c_at = (block * PRODUCTS + place) * c_step
+                                k_at = (k_block * PRODUCTS + place) * k_step
+                                multiply(
+                                    Matrix(patch, c_at, 1, c_width),
+                                    Matrix(gradient, k_at, k_width, 1),
+                                    Matrix(sums, own + place * size, k_width, 1),
+                                    c_width,
+                                    k_width,
+                                    count,
+                                    False,
+                                )
+                            c = block * c_width
+                            sums_to_kernel(
+                                False,
+                                flat(totals[thread]),
+                                size,
+                                c,
+                                min(c_width, C - c),
+                                k_block,
+                                k_width,
+                                grad,
+                                checks,
+                                t,
+                                taps,
+                            )
+                    continue
                 for place in range(PRODUCTS):
                     for block in range(c_first, c_last):
-                        for k_block in range(k_blocks):
+                        for k_block in range(k_first, k_last):
                             c_at = (block * PRODUCTS + place) * c_step
                             k_at = (k_block * PRODUCTS + place) * k_step
                             at = (part * c_blocks + block) * k_blocks + k_block
-                            at = (at * PRODUCTS + place) * c_width * k_width
                             multiply(
                                 Matrix(patch, c_at, 1, c_width),
                                 Matrix(gradient, k_at, k_width, 1),
-                                Matrix(sums, at, k_width, 1),
+                                Matrix(
+                                    sums, (at * PRODUCTS + place) * size, k_width, 1
+                                ),
                                 c_width,
                                 k_width,
                                 count,

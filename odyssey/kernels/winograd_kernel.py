@@ -183,15 +183,14 @@ def totals_to_kernel(totals, strided, grad, checks):
     Optimization: the sums of a place are read from memory side by side, as the
     processor foresees them, before any is turned back.
     """
-    K, C = grad.shape[:2]
+    C = grad.shape[1]
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
     chunks = (C + TOGETHER - 1) // TOGETHER
     for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
         total = np.empty(PLACES * TOGETHER * k_width, grad.dtype)
         t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)
-        sums, vectors, buffer, done = flat(totals), flat(total), flat(t), flat(taps)
-        block, start = task // chunks, task % chunks * TOGETHER
-        W, size = width(taps), c_width * k_width
+        sums, vectors, size = flat(totals), flat(total), c_width * k_width
+        block, start = np.intp(task // chunks), np.intp(task % chunks) * TOGETHER
         count = min(TOGETHER, C - start)
         step = c_blocks * k_blocks * PRODUCTS * size
         at = (start // c_width * k_blocks + block) * PRODUCTS * size
@@ -200,14 +199,41 @@ def totals_to_kernel(totals, strided, grad, checks):
             begin = place * TOGETHER * k_width
             first = at + place * size
             add_parts(sums, first, step, parts, count * k_width, vectors, begin)
-        for i in range(count):
-            for lane in range(0, k_width, W):
-                k, first = block * k_width + lane, i * k_width + lane
-                row = TOGETHER * k_width
-                totals_to_taps(strided, vectors, first, row, buffer, done)
-                store_taps(taps, min(W, K - k), start + i, k, grad, checks[block])
+        sums_to_kernel(
+            strided,
+            vectors,
+            TOGETHER * k_width,
+            start,
+            count,
+            block,
+            k_width,
+            grad,
+            checks,
+            flat(t),
+            taps,
+        )
         keep(total)
         keep(t)
+
+
+@serial
+def sums_to_kernel(
+    strided, sums, step, first, count, block, k_width, grad, checks, t, taps
+):
+    """Write the gradient of channels ``first`` and on of a block of kernels.
+
+    for c: for lanes: grad[kernels, first + c] = G^T sums[:, c, kernels] G
+
+    The ``sums`` of the 36 places lie ``step`` apart, ``k_width`` for a channel.  ``t``
+    (18 vectors) and ``taps`` (9) are buffers.
+    """
+    W, done = width(taps), flat(taps)
+    for i in range(count):
+        for lane in range(0, k_width, W):
+            k = block * k_width + lane
+            totals_to_taps(strided, sums, i * k_width + lane, step, t, done)
+            lanes = min(W, len(grad) - k)
+            store_taps(taps, lanes, first + i, k, grad, checks[block])
 
 
 @serial

@@ -38,7 +38,7 @@ from odyssey.kernels.tiles import (
     prefetch_addend,
     prefetch_next,
 )
-from odyssey.kernels.winograd_kernel import block_to_places
+from odyssey.kernels.winograd_kernel import block_to_places, sums_to_kernel
 from odyssey.kernels.winograd_strided_transforms import (
     BEFORE,
     ROWS,
@@ -161,10 +161,12 @@ def strided_forward(
 
 
 @parallel
-def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
+def strided_grad_kernel(
+    grad_output, x, chunk, patches, gradients, totals, at_once, grad, checks
+):
     """Add up the gradient of the kernel at the 36 different places.
 
-    for part of the tiles, for split of the channels, in parallel: for chunk of tiles:
+    for part of the tiles, for split of channels and kernels, in parallel: for chunk:
         for tile: for vector of channels: patches[:, tile, channels] = B^T patch B
         for tile: for vector of kernels:
             gradients[:, tile, kernels] = A grad_output[tile] A^T
@@ -177,10 +179,14 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
     """
     C, K = x.shape[3], grad_output.shape[3]
     N, P, Q = grad_output.shape[:3]
-    parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
+    c_blocks, k_blocks = patches.shape[1], gradients.shape[1]
+    c_width, k_width = totals.shape[4:]
+    parts = 1 if at_once else len(totals)
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
-    splits = min(c_blocks, (threads + parts - 1) // parts)
+    c_splits = min(c_blocks, (threads + parts - 1) // parts)
+    k_splits = min(k_blocks, (threads + parts * c_splits - 1) // (parts * c_splits))
+    splits = c_splits * k_splits
     for thread in prange(threads):  # disjoint (part, c block) of totals
         reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 8, 1, 9)
         writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
@@ -190,12 +196,20 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
         begins = np.empty(STRIDED_PLACES, np.int64)
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
-        rows, sums = flat(begins), flat(totals)
+        rows, sums, taps = (
+            flat(begins),
+            flat(totals),
+            np.empty(9 * LANES, patches.dtype),
+        )
+        size, own = c_width * k_width, np.intp(thread) * PRODUCTS * c_width * k_width
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_first = split * c_blocks // splits
-            c_last = (split + 1) * c_blocks // splits
+            c_split, k_split = split // k_splits, split % k_splits
+            c_first = c_split * c_blocks // c_splits
+            c_last = (c_split + 1) * c_blocks // c_splits
+            k_first = k_split * k_blocks // k_splits
+            k_last = (k_split + 1) * k_blocks // k_splits
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
@@ -210,7 +224,7 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                     find_pixels(writing, first + tile, table)
                     prefetch_next(gradient_pixels, writing.size, writing.step)
                     find_rows(chunk, tile, k_width, begins)
-                    for block in range(k_blocks):
+                    for block in range(k_first, k_last):
                         gradient = flat(gradients[thread, block])
                         for lane in range(0, k_width, width(t)):
                             k = block * k_width + lane
@@ -218,11 +232,11 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                                 gradient_pixels, k, t, gradient, rows, lane
                             )
                 for block in range(c_first, c_last):
-                    for k_block in range(k_blocks):
+                    for k_block in range(k_first, k_last):
+                        at = (part * c_blocks + block) * k_blocks + k_block
+                        at = own if at_once else at * PRODUCTS * size
                         for place in range(PRODUCTS):
                             before, gap = BEFORE[place] * chunk, GAP * place
-                            at = (part * c_blocks + block) * k_blocks + k_block
-                            at = (at * PRODUCTS + place) * c_width * k_width
                             multiply(
                                 Matrix(
                                     flat(patches[thread, block]),
@@ -236,10 +250,25 @@ def strided_grad_kernel(grad_output, x, chunk, patches, gradients, totals):
                                     k_width,
                                     1,
                                 ),
-                                Matrix(sums, at, k_width, 1),
+                                Matrix(sums, at + place * size, k_width, 1),
                                 c_width,
                                 k_width,
                                 ROWS[place] * count,
                                 first > begin,
+                            )
+                        if at_once:
+                            c = block * c_width
+                            sums_to_kernel(
+                                True,
+                                flat(totals[thread]),
+                                size,
+                                c,
+                                min(c_width, C - c),
+                                k_block,
+                                k_width,
+                                grad,
+                                checks,
+                                t,
+                                taps,
                             )
         keep(buffer)

@@ -109,13 +109,14 @@ def grad_kernel(
     K, C = out.shape[:2]
     tiles = domain.tiles_of(grad_output.shape, TILE)
     # each part has sums of its own at the places, so few parts where these are large
-    parts = max(1, min(16, 1024 // max(C, K), tiles // 128))
+    parts = max(1, min(16, 512 // max(C, K), tiles // 256))
     return domain.grad_kernel(
         partial(winograd_grad_kernel, padding=padding),
         grad_output,
         x,
         out,
         places=PLACES,
+        tiles=tiles,
         parts=parts,
         chunk=min(SUM_CHUNK, -(-tiles // parts)),
     )

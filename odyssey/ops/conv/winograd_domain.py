@@ -105,13 +105,14 @@ def grad_kernel(
     out: np.ndarray,
     *,
     places: int,
+    tiles: int,
     parts: int,
     chunk: int,
 ) -> bool:
     """Write the gradient of the kernel (K, C, 3, 3), which the kernel ``run`` adds up.
 
-    It does so in so many ``parts``, each by ``chunk`` tiles at a time.  Tells whether
-    all results are finite.
+    It does so in so many ``parts``, each by ``chunk`` tiles at a time, or at once if a
+    chunk is all ``tiles``.  Tells whether all results are finite.
     """
     K, C, dtype, threads = grad_output.shape[3], x.shape[3], out.dtype, num_threads()
     c_blocks, c_width = blocks_of(C, C_BLOCK)
@@ -120,8 +121,9 @@ def grad_kernel(
     patches = workspace("patches", (threads, c_blocks, size), dtype)
     size = places * chunk * k_width + PRODUCTS * GAP
     gradients = workspace("products", (threads, k_blocks, size), dtype)
-    shape = (parts, c_blocks, k_blocks, PRODUCTS, c_width, k_width)
-    totals = workspace("places", shape, dtype)
+    at_once = tiles <= chunk
+    pieces = (threads, 1, 1) if at_once else (parts, c_blocks, k_blocks)
+    totals = workspace("places", (*pieces, PRODUCTS, c_width, k_width), dtype)
     checks = np.zeros((k_blocks, C), dtype)
     run(
         grad_output=grad_output,
@@ -130,8 +132,12 @@ def grad_kernel(
         patches=patches,
         gradients=gradients,
         totals=totals,
+        at_once=at_once,
+        grad=out,
+        checks=checks,
     )
-    totals_to_kernel(totals, places == STRIDED_PLACES, out, checks)
+    if not at_once:
+        totals_to_kernel(totals, places == STRIDED_PLACES, out, checks)
     return bool(np.isfinite(checks).all())
 
 

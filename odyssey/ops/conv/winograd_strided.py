@@ -16,7 +16,7 @@ from odyssey.kernels.winograd_strided import (
 )
 from odyssey.ops.conv import winograd_domain as domain
 
-SUM_CHUNK = 48  # tiles that a thread adds to the gradient of the kernel at a time
+SUM_CHUNK = 64  # tiles that a thread adds to the gradient of the kernel at a time
 
 
 def worthwhile(
@@ -108,6 +108,7 @@ def grad_kernel(
         x,
         out,
         places=STRIDED_PLACES,
+        tiles=tiles,
         parts=parts,
         chunk=min(SUM_CHUNK, -(-tiles // parts)),
     )
