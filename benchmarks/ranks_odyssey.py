@@ -51,7 +51,7 @@ def main(batch, threads, steps, warmup, bucket_kib, width, **options):
     config = network.models["resnet18"]._replace(width=width)
     arrays = model_inputs(batch, config)
     x, labels = batch_of(arrays, ranks)
-    recipe = Recipe("resnet18", "random", "none", batch_size=batch, lr=0.01)
+    recipe = Recipe("resnet18", "random", "none", batch_size=batch, lr=0.001)
     state = TrainingState.fresh(tensors(arrays, "params/"), tensors(arrays, "state/"))
     parallel = DataParallel(
         ranks, lambda number: batch, bucket_bytes=bucket_kib << 10, **options
@@ -65,7 +65,7 @@ def main(batch, threads, steps, warmup, bucket_kib, width, **options):
         if number == warmup:
             in_sums = parallel.seconds
         start = time.perf_counter()
-        losses.append(step(state, x, labels, 0.01).loss)
+        losses.append(step(state, x, labels, 0.001).loss)
         seconds.append(time.perf_counter() - start)
     in_sums = parallel.seconds - in_sums
     memory = ranks.gather_objects(peak_memory_mib())

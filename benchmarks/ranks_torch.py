@@ -38,7 +38,7 @@ def work(rank, ranks, port, batch, threads, steps, warmup):
     images = images.permute(0, 3, 1, 2)
     labels = torch.tensor(arrays["labels"][rows])
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4
+        model.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4
     )
     losses, seconds = [], []
     for _ in range(warmup + steps):
