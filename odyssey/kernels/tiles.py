@@ -27,6 +27,20 @@ GAP = 16
 OUTSIDE = -1
 
 
+@serial
+def splits_of(threads, parts, c_blocks, k_blocks):
+    """Return into how many splits to cut channels and kernels, if parts are too few."""
+    c_splits = min(c_blocks, (threads + parts - 1) // parts)
+    parts *= c_splits
+    return c_splits, min(k_blocks, (threads + parts - 1) // parts)
+
+
+@serial
+def share_of(blocks, split, splits):
+    """Return the first block of a split, and the first behind it."""
+    return split * blocks // splits, (split + 1) * blocks // splits
+
+
 class Tiling(NamedTuple):
     """How images are cut into tiles: each ``size`` x ``size`` pixels, in rows."""
 

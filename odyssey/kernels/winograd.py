@@ -15,6 +15,8 @@ x is (N, H, W, C), out (N, P, Q, K).
 Lavin & Gray 2016, arXiv:1509.09308.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -33,6 +35,8 @@ from odyssey.kernels.tiles import (
     find_pixels,
     prefetch_addend,
     prefetch_next,
+    share_of,
+    splits_of,
 )
 from odyssey.kernels.winograd_kernel import block_to_places, sums_to_kernel
 from odyssey.kernels.winograd_transforms import (
@@ -170,6 +174,53 @@ def winograd_forward(
         keep(buffer)
 
 
+class Blocks(NamedTuple):
+    """Blocks of channels or kernels of which a thread transforms the tiles of a chunk.
+
+    Of a block b, place p has the matrix (tiles x width) that begins at (36*b + p)*step.
+    """
+
+    data: np.ndarray  # flat
+    step: int
+    width: int
+    first: int
+    last: int
+
+
+@serial
+def transform_both(pixels, gradient_pixels, reading, writing, tiles, t, table, c, k):
+    """Write B^T patch B and A grad_output A^T of ``tiles`` (first, count) to blocks."""
+    for tile in range(tiles[1]):
+        find_pixels(reading, tiles[0] + tile, table)
+        prefetch_next(pixels, reading.size, reading.step)
+        for block in range(c.first, c.last):
+            for lane in range(0, c.width, width(t)):
+                at = block * PRODUCTS * c.step + tile * c.width + lane
+                patch_to_places(pixels, block * c.width + lane, t, c.data, at, c.step)
+        find_pixels(writing, tiles[0] + tile, table)
+        prefetch_next(gradient_pixels, writing.size, writing.step)
+        for block in range(k.first, k.last):
+            for lane in range(0, k.width, width(t)):
+                at = block * PRODUCTS * k.step + tile * k.width + lane
+                gradient_to_places(
+                    gradient_pixels, block * k.width + lane, t, k.data, at, k.step
+                )
+
+
+@serial
+def multiply_blocks(c, c_block, k, k_block, place, count, sums, at, add):
+    """Write patches^T @ gradients of two blocks, at a place, to ``sums``, or add it."""
+    multiply(
+        Matrix(c.data, (c_block * PRODUCTS + place) * c.step, 1, c.width),
+        Matrix(k.data, (k_block * PRODUCTS + place) * k.step, k.width, 1),
+        Matrix(sums, at, k.width, 1),
+        c.width,
+        k.width,
+        count,
+        add,
+    )
+
+
 @parallel
 def winograd_grad_kernel(
     grad_output, x, padding, chunk, patches, gradients, totals, at_once, grad, checks
@@ -201,70 +252,51 @@ def winograd_grad_kernel(
     tiles, threads = N * tile_rows * tile_columns, len(patches)
     reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 4, padding, 6)
     writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
-    c_splits = min(c_blocks, (threads + parts - 1) // parts)
-    k_splits = min(k_blocks, (threads + parts * c_splits - 1) // (parts * c_splits))
-    splits = c_splits * k_splits
-    c_step, k_step = chunk * c_width + GAP, chunk * k_width + GAP
-    for thread in prange(threads):  # disjoint (part, c block) of totals
-        patch, gradient = flat(patches[thread]), flat(gradients[thread])
-        sums = flat(totals)
-        buffer, table = (
-            np.empty(PLACES * LANES, patches.dtype),
-            np.empty(PLACES, np.int64),
-        )
+    c_splits, k_splits = splits_of(threads, parts, c_blocks, k_blocks)
+    size = c_width * k_width
+    for thread in prange(threads):  # disjoint (part, c block, k block) of totals, grad
+        sums, own = flat(totals), np.intp(thread) * PRODUCTS * size
+        buffer = np.empty(PLACES * LANES, patches.dtype)
+        table = np.empty(PLACES, np.int64)
         t, taps = flat(buffer), np.empty(9 * LANES, patches.dtype)
-        size, own = c_width * k_width, np.intp(thread) * PRODUCTS * c_width * k_width
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
-        for task in range(thread, parts * splits, threads):
-            part, split = task // splits, task % splits
+        for task in range(thread, parts * c_splits * k_splits, threads):
+            part, split = task // (c_splits * k_splits), task % (c_splits * k_splits)
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_split, k_split = split // k_splits, split % k_splits
-            c_first = c_split * c_blocks // c_splits
-            c_last = (c_split + 1) * c_blocks // c_splits
-            k_first = k_split * k_blocks // k_splits
-            k_last = (k_split + 1) * k_blocks // k_splits
+            c_first, c_last = share_of(c_blocks, split // k_splits, c_splits)
+            k_first, k_last = share_of(k_blocks, split % k_splits, k_splits)
+            c_step, k_step = chunk * c_width + GAP, chunk * k_width + GAP
+            c = Blocks(flat(patches[thread]), c_step, c_width, c_first, c_last)
+            k = Blocks(flat(gradients[thread]), k_step, k_width, k_first, k_last)
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
-                for tile in range(count):
-                    find_pixels(reading, first + tile, table)
-                    prefetch_next(pixels, reading.size, reading.step)
-                    for block in range(c_first, c_last):
-                        for lane in range(0, c_width, width(t)):
-                            at = block * PRODUCTS * c_step + tile * c_width + lane
-                            c = block * c_width + lane
-                            patch_to_places(pixels, c, t, patch, at, c_step)
-                    find_pixels(writing, first + tile, table)
-                    prefetch_next(gradient_pixels, writing.size, writing.step)
-                    for block in range(k_first, k_last):
-                        for lane in range(0, k_width, width(t)):
-                            at = block * PRODUCTS * k_step + tile * k_width + lane
-                            k = block * k_width + lane
-                            gradient_to_places(
-                                gradient_pixels, k, t, gradient, at, k_step
-                            )
+                transform_both(
+                    pixels,
+                    gradient_pixels,
+                    reading,
+                    writing,
+                    (first, count),
+                    t,
+                    table,
+                    c,
+                    k,
+                )
                 if at_once:
                     for block in range(c_first, c_last):
                         for k_block in range(k_first, k_last):
                             for place in range(PRODUCTS):
-                                c_at = (block * PRODUCTS + place) * c_step
-                                k_at = (k_block * PRODUCTS + place) * k_step
-                                multiply(
-                                    Matrix(patch, c_at, 1, c_width),
-                                    Matrix(gradient, k_at, k_width, 1),
-                                    Matrix(sums, own + place * size, k_width, 1),
-                                    c_width,
-                                    k_width,
-                                    count,
-                                    False,
+                                at = own + place * size
+                                multiply_blocks(
+                                    c, block, k, k_block, place, count, sums, at, False
                                 )
-                            c = block * c_width
+                            channel = block * c_width
                             sums_to_kernel(
                                 False,
                                 flat(totals[thread]),
                                 size,
-                                c,
-                                min(c_width, C - c),
+                                channel,
+                                min(c_width, C - channel),
                                 k_block,
                                 k_width,
                                 grad,
@@ -276,18 +308,9 @@ def winograd_grad_kernel(
                 for place in range(PRODUCTS):
                     for block in range(c_first, c_last):
                         for k_block in range(k_first, k_last):
-                            c_at = (block * PRODUCTS + place) * c_step
-                            k_at = (k_block * PRODUCTS + place) * k_step
                             at = (part * c_blocks + block) * k_blocks + k_block
-                            multiply(
-                                Matrix(patch, c_at, 1, c_width),
-                                Matrix(gradient, k_at, k_width, 1),
-                                Matrix(
-                                    sums, (at * PRODUCTS + place) * size, k_width, 1
-                                ),
-                                c_width,
-                                k_width,
-                                count,
-                                first > begin,
+                            at, add = (at * PRODUCTS + place) * size, first > begin
+                            multiply_blocks(
+                                c, block, k, k_block, place, count, sums, at, add
                             )
         keep(buffer)

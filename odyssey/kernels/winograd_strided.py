@@ -37,6 +37,8 @@ from odyssey.kernels.tiles import (
     find_pixels,
     prefetch_addend,
     prefetch_next,
+    share_of,
+    splits_of,
 )
 from odyssey.kernels.winograd_kernel import block_to_places, sums_to_kernel
 from odyssey.kernels.winograd_strided_transforms import (
@@ -184,10 +186,9 @@ def strided_grad_kernel(
     parts = 1 if at_once else len(totals)
     tile_rows, tile_columns = (P + 3) // 4, (Q + 3) // 4
     tiles, threads = N * tile_rows * tile_columns, len(patches)
-    c_splits = min(c_blocks, (threads + parts - 1) // parts)
-    k_splits = min(k_blocks, (threads + parts * c_splits - 1) // (parts * c_splits))
+    c_splits, k_splits = splits_of(threads, parts, c_blocks, k_blocks)
     splits = c_splits * k_splits
-    for thread in prange(threads):  # disjoint (part, c block) of totals
+    for thread in prange(threads):  # disjoint (part, c block, k block) of totals
         reading = Tiling(x.shape[1], x.shape[2], C, tile_rows, tile_columns, 8, 1, 9)
         writing = Tiling(P, Q, K, tile_rows, tile_columns, 4, 0, 4)
         buffer = np.empty(STRIDED_PLACES * LANES, patches.dtype)
@@ -205,11 +206,8 @@ def strided_grad_kernel(
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
-            c_split, k_split = split // k_splits, split % k_splits
-            c_first = c_split * c_blocks // c_splits
-            c_last = (c_split + 1) * c_blocks // c_splits
-            k_first = k_split * k_blocks // k_splits
-            k_last = (k_split + 1) * k_blocks // k_splits
+            c_first, c_last = share_of(c_blocks, split // k_splits, c_splits)
+            k_first, k_last = share_of(k_blocks, split % k_splits, k_splits)
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):

@@ -8,10 +8,16 @@ from op_checks import nerr
 
 from odyssey import gradcheck, reference
 from odyssey.kernels.tile_registers import registers
-from odyssey.ops.conv import conv2d, conv2d_backward, tiles, winograd
+from odyssey.ops.conv import (
+    conv2d,
+    conv2d_backward,
+    tiles,
+    winograd,
+    winograd_domain,
+)
 
 # N, C, H, W, K, padding: fewer pixels than a tile, whole tiles, tiles cut off on each
-# side, channels in one block, in several, and filling none
+# side, channels in one block, in several, and filling none, tiles in several parts
 SHAPES = [
     (1, 1, 3, 3, 1, 0),
     (2, 3, 4, 4, 2, 1),
@@ -20,6 +26,7 @@ SHAPES = [
     (1, 70, 6, 5, 130, 3),
     (1, 2, 1, 1, 3, 1),
     (3, 64, 8, 8, 64, 1),
+    (8, 20, 32, 33, 18, 1),
 ]
 
 
@@ -87,6 +94,25 @@ def test_bits_do_not_depend_on_threads_or_on_what_ran_before(shape):
         # leaves other numbers in the buffers that calls share
         results(make((2, 80, 13, 9, 48, 1), 5, np.float32)[0], 1, "winograd")
     numba.set_num_threads(before)
+    assert len(bits) == 1
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 11, 10), (8, 32, 33)], ids=["chunk", "parts"])
+def test_bits_do_not_depend_on_many_threads(monkeypatch, size, stride):
+    """Buffers for many threads, on few: channels and kernels are split as well."""
+    (N, H, W), C, K, rng = size, 70, 130, np.random.default_rng(8)
+    x = rng.standard_normal((N, C, H, W), np.float32)
+    kernel = rng.standard_normal((K, C, 3, 3), np.float32)
+    P, Q = (H - 1) // stride + 1, (W - 1) // stride + 1
+    grad_output = rng.standard_normal((N, K, P, Q), np.float32)
+    bits = set()
+    for threads in (1, 2, 3, 7, 50):
+        monkeypatch.setattr(winograd_domain, "num_threads", lambda n=threads: n)
+        given = {"stride": stride, "padding": 1, "method": "winograd"}
+        grads = conv2d_backward(grad_output, x, kernel, **given)
+        out = conv2d(x, kernel, **given)
+        bits.add(b"".join(array.tobytes() for array in (out, *grads)))
     assert len(bits) == 1
 
 
