@@ -82,10 +82,17 @@ def column_statistics(x, mean, var):
         block_statistics(
             flat(x), C, start, end, flat(means[block]), flat(squares[block])
         )
+    merge_blocks(means, squares, SUM_BLOCK, M, mean, var)
+
+
+@serial
+def merge_blocks(means, squares, rows, M, mean, var):
+    """Merge the statistics of blocks of so many ``rows`` of M, in their order."""
+    C = len(mean)
     mean[:], var[:] = means[0, :C], squares[0, :C]
-    for block in range(1, blocks):
-        n = block * SUM_BLOCK
-        m = min(SUM_BLOCK, M - n)
+    for block in range(1, len(means)):
+        n = block * rows
+        m = min(rows, M - n)
         for c in range(C):
             delta = means[block, c] - mean[c]
             mean[c] += delta * m / (n + m)

@@ -13,7 +13,17 @@ import numpy as np
 
 from odyssey.kernels.ending import Ending, finish
 from odyssey.kernels.jit import serial
-from odyssey.kernels.simd import load, load_if, prefetch, store, width
+from odyssey.kernels.simd import (
+    fill,
+    fma,
+    load,
+    load_if,
+    load_wide,
+    prefetch,
+    store,
+    wide,
+    width,
+)
 
 #: Places of a tile in the domain of stride 1 (6x6), and of stride 2 (9x9).
 PLACES, STRIDED_PLACES = 36, 81
@@ -156,3 +166,42 @@ def prefetch_addend(target, tiling, k, count):
 def note(target, total):
     """Remember whether sums of Winograd's domain, added up in ``total``, are finite."""
     store(target.check, 0, load(target.check, 0) + 0 * total)
+
+
+class Moments(NamedTuple):
+    """Where the moments of a chunk's results are added up, for batch norm.
+
+    For each channel the mean of the chunk's first tile, the sum of how far the means of
+    its tiles are from that, and the sum of squared deviations from it.
+    """
+
+    data: np.ndarray  # flat, float64: three rows for each chunk
+    at: int  # where those of the chunk begin
+    row: int  # numbers of a row; 0 if nothing is added up
+
+
+@serial
+def add_moments(moments, k, is_first, total, t, step):
+    """Add a tile of 16 results, a vector of channels from ``k`` on, to the moments.
+
+    ``total`` is their sum, and row i of them begins at i*step in ``t``.
+
+    The deviations within a tile are from its own mean, so that a large mean cancels
+    none of their digits (Chan, Golub & LeVeque 1983, as in ``batch_norm.py``).
+    """
+    W = width(t)
+    mean, squares = total * (1 / 16), fill(t, 0)
+    for i in range(4):
+        for j in range(4):
+            deviation = load(t, i * step + j * W) - mean
+            squares = fma(deviation, deviation, squares)
+    at, row, data = moments.at + k, moments.row, moments.data
+    if is_first:
+        store(data, at, wide(mean))
+    distance = wide(mean) - load_wide(data, at, t)
+    square = fma(16 * distance, distance, wide(squares))
+    if not is_first:
+        distance = distance + load_wide(data, at + row, t)
+        square = square + load_wide(data, at + 2 * row, t)
+    store(data, at + row, distance)
+    store(data, at + 2 * row, square)

@@ -28,6 +28,7 @@ from odyssey.kernels.tiles import (
     GAP,
     PLACES,
     PRODUCTS,
+    Moments,
     Pixels,
     Places,
     Target,
@@ -62,7 +63,7 @@ def transform_patches(x, tiling, first, count, t, table, matrices):
 
 
 @serial
-def store_tiles(products, tiling, first, count, t, table, target, k):
+def store_tiles(products, tiling, first, count, t, table, target, k, moments):
     """Write A^T products A of ``count`` tiles, of a block of kernels from ``k`` on."""
     step, row = products.step, products.row
     for tile in range(count):
@@ -70,7 +71,9 @@ def store_tiles(products, tiling, first, count, t, table, target, k):
         prefetch_addend(target, tiling, k, row)
         for lane in range(0, min(row, tiling.C - k), width(t)):
             at = tile * row + lane
-            places_to_pixels(products.data, at, step, t, target, k + lane)
+            places_to_pixels(
+                products.data, at, step, t, target, k + lane, moments, tile == 0
+            )
 
 
 @parallel
@@ -89,6 +92,7 @@ def winograd_forward(
     products,
     out,
     checks,
+    moments,
 ):
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
@@ -111,7 +115,9 @@ def winograd_forward(
       has one chunk at most they are room for a block each (threads, 36, C*B + gap), and
       a block of ``kernel``, else empty, goes to its places just before it is multiplied
 
-    ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.
+    ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.  The
+    results before bias and addend, of whole tiles, are added to ``moments`` (chunks, 3,
+    blocks * B), if it has rows: see `Moments`.
     """
     C, K = x.shape[3], out.shape[3]
     N, P, Q = out.shape[:3]
@@ -142,6 +148,8 @@ def winograd_forward(
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
+            channels = moments.shape[2]
+            sums = Moments(flat(moments), task // parts * 3 * channels, channels)
             transform_patches(x, reading, first, count, t, table, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
@@ -170,7 +178,7 @@ def winograd_forward(
                         False,
                     )
                 k = block * B
-                store_tiles(product, writing, first, count, t, table, target, k)
+                store_tiles(product, writing, first, count, t, table, target, k, sums)
         keep(buffer)
 
 

@@ -31,6 +31,7 @@ from odyssey.kernels.tiles import (
     GAP,
     PRODUCTS,
     STRIDED_PLACES,
+    Moments,
     Pixels,
     Target,
     Tiling,
@@ -69,6 +70,7 @@ def strided_forward(
     products,
     out,
     checks,
+    moments,
 ):
     """Compute the convolution of ``x`` with a kernel given by its 36 ``places``.
 
@@ -86,7 +88,7 @@ def strided_forward(
     36 gaps) and ``products`` (threads, 81 * chunk * B + 36 gaps) hold the matrices one
     after another, and in each the rows of a tile beside each other.
 
-    ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.
+    ``checks`` and ``moments`` are as in ``winograd_forward``.
     """
     C, K = x.shape[3], out.shape[3]
     N, P, Q = out.shape[:3]
@@ -119,6 +121,8 @@ def strided_forward(
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
+            channels = moments.shape[2]
+            sums = Moments(flat(moments), task // parts * 3 * channels, channels)
             for tile in range(count):
                 find_pixels(reading, first + tile, table)
                 prefetch_next(pixels, reading.size, reading.step)
@@ -158,7 +162,9 @@ def strided_forward(
                     prefetch_addend(target, writing, block * B, B)
                     for lane in range(0, min(B, K - block * B), width(t)):
                         k = block * B + lane
-                        places_to_pixels(product, rows, lane, turned, t, target, k)
+                        places_to_pixels(
+                            product, rows, lane, turned, t, target, k, sums, tile == 0
+                        )
         keep(buffer)
 
 

@@ -11,8 +11,15 @@ import numpy as np
 
 from odyssey.kernels.jit import serial
 from odyssey.kernels.simd import fill, fma, load, store, width
-from odyssey.kernels.tiles import GAP, STRIDED_PLACES, load_pixel, note, store_pixel
-from odyssey.kernels.winograd_transforms import load_3, store_6
+from odyssey.kernels.tiles import (
+    GAP,
+    STRIDED_PLACES,
+    add_moments,
+    load_pixel,
+    note,
+    store_pixel,
+)
+from odyssey.kernels.winograd_transforms import load_3, store_4, store_6
 
 #: Rows that a tile has in each of the 36 products.
 ROWS = np.outer([1, 1, 1, 1, 1, 4], [1, 1, 1, 1, 1, 4]).ravel()
@@ -210,11 +217,12 @@ def gradient_to_places(pixels, k, t, matrices, rows, lane):
 
 
 @serial
-def places_to_pixels(matrices, rows, lane, turned, t, target, k):
+def places_to_pixels(matrices, rows, lane, turned, t, target, k, moments, is_first):
     """Write A^T products A to the pixels of ``target``, a vector of kernels.
 
     There are 4x4 of them, where even and odd numbers meet in a sum; ``turned``, 8x8:
-    those that the odd numbers reach, and between them those of the even ones.
+    those that the odd numbers reach, and between them those of the even ones.  The
+    results are added to ``moments``, to which they may be the first, unless ``turned``.
     """
     W = width(t)
     size = 8 if turned else 4
@@ -262,9 +270,14 @@ def places_to_pixels(matrices, rows, lane, turned, t, target, k):
             store_pixel(target, pixel + 6, k, o3)
             store_pixel(target, pixel + 7, k, e3)
         else:
-            store_pixel(target, pixel, k, e0 + o0)
-            store_pixel(target, pixel + 1, k, e1 + o1)
-            store_pixel(target, pixel + 2, k, e2 + o2)
-            store_pixel(target, pixel + 3, k, e3 + o3)
+            y0, y1, y2, y3 = e0 + o0, e1 + o1, e2 + o2, e3 + o3
+            store_pixel(target, pixel, k, y0)
+            store_pixel(target, pixel + 1, k, y1)
+            store_pixel(target, pixel + 2, k, y2)
+            store_pixel(target, pixel + 3, k, y3)
+            if moments.row > 0:
+                store_4(t, at, W, (y0, y1, y2, y3))
         total = total + (e0 + e1) + (e2 + e3) + (o0 + o1) + (o2 + o3)
     note(target, total)
+    if moments.row > 0 and not turned:
+        add_moments(moments, k, is_first, total, t, 9 * W)

@@ -9,7 +9,7 @@ from there row by row: then B^T d B is complete.
 
 from odyssey.kernels.jit import serial
 from odyssey.kernels.simd import fill, fma, load, store, width
-from odyssey.kernels.tiles import load_pixel, note, store_pixel
+from odyssey.kernels.tiles import add_moments, load_pixel, note, store_pixel
 
 
 @serial
@@ -112,6 +112,15 @@ def store_6(array, at, step, vectors):
 
 
 @serial
+def store_4(array, at, step, vectors):
+    """Write four vectors, ``step`` elements apart."""
+    store(array, at, vectors[0])
+    store(array, at + step, vectors[1])
+    store(array, at + 2 * step, vectors[2])
+    store(array, at + 3 * step, vectors[3])
+
+
+@serial
 def patch_to_places(pixels, c, t, matrices, at, step):
     """Write B^T patch B to 36 places, from ``at`` on, ``step`` elements apart.
 
@@ -154,10 +163,11 @@ def gradient_to_places(pixels, k, t, matrices, at, step):
 
 
 @serial
-def places_to_pixels(matrices, at, step, t, target, k):
+def places_to_pixels(matrices, at, step, t, target, k, moments, is_first):
     """Write A^T products A to the 16 pixels of ``target``, a vector of kernels.
 
-    The products are at 36 places, from ``at`` on, ``step`` elements apart.
+    The products are at 36 places, from ``at`` on, ``step`` elements apart.  The results
+    are added to ``moments``, to which they may be the first.
     """
     W = width(t)
     for j in range(6):
@@ -176,4 +186,8 @@ def places_to_pixels(matrices, at, step, t, target, k):
         store_pixel(target, 4 * i + 2, k, y2)
         store_pixel(target, 4 * i + 3, k, y3)
         total = total + (y0 + y1) + (y2 + y3)
+        if moments.row > 0:
+            store_4(t, i * 6 * W, W, (y0, y1, y2, y3))
     note(target, total)
+    if moments.row > 0:
+        add_moments(moments, k, is_first, total, t, 6 * W)

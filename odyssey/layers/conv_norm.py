@@ -23,7 +23,7 @@ from odyssey.layers.norm import (
 from odyssey.ops.activation import relu as positive_part
 from odyssey.ops.addition import add
 from odyssey.ops.conv import conv2d, conv2d_backward
-from odyssey.ops.conv.convolution import OptionalGradient
+from odyssey.ops.conv.convolution import OptionalGradient, conv2d_and_statistics
 
 
 class ConvCache(NamedTuple):
@@ -75,8 +75,8 @@ def conv_norm(
     padding = kernel.shape[2] // 2  # 1 for 3x3, 0 for 1x1
     after: NormCache | ReluCache | None = None
     if norm is not None and context.training and context.normalize:
-        h = conv2d(x, kernel, bias, stride, padding)
-        out, after = batch_norm(context, norm, h, addend, relu)
+        h, statistics = conv2d_and_statistics(x, kernel, bias, stride, padding)
+        out, after = batch_norm(context, norm, h, addend, relu, statistics)
     else:
         out = conv2d(x, kernel, bias, stride, padding, addend=addend, relu=relu)
         if relu and addend is None:

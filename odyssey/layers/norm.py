@@ -42,12 +42,16 @@ def batch_norm(
     x: np.ndarray,
     addend: np.ndarray | None = None,
     relu: bool = True,
+    statistics: BatchStatistics | None = None,
 ) -> tuple[np.ndarray, NormCache]:
-    """Return relu(batch norm of x in training, plus addend), and a cache."""
+    """Return relu(batch norm of x in training, plus addend), and a cache.
+
+    ``statistics`` are those of x, if they are known.
+    """
     params, state, new = context.params, context.state, context.new_state
     mean, var = f"{norm}_running_mean", f"{norm}_running_var"
-    statistics = context.statistics.get(norm) or statistics_over_ranks(x)
-    context.statistics[norm] = statistics
+    used = context.statistics.get(norm) or statistics_over_ranks(x, statistics)
+    context.statistics[norm] = used
     out, new[mean], new[var] = batch_norm2d(
         x,
         params[f"{norm}_gamma"],
@@ -57,9 +61,9 @@ def batch_norm(
         momentum=BN_MOMENTUM,
         addend=addend,  # this and the relu in the same pass over memory
         relu=relu,
-        statistics=statistics,
+        statistics=used,
     )
-    return out, NormCache(norm, x, statistics, relu and addend is None)
+    return out, NormCache(norm, x, used, relu and addend is None)
 
 
 def norm_output(params: Tensors, cache: NormCache) -> np.ndarray:

@@ -51,12 +51,15 @@ def synchronized(gather: Gather) -> Iterator[None]:
         _gather.reset(token)
 
 
-def statistics_over_ranks(x: np.ndarray) -> BatchStatistics:
+def statistics_over_ranks(
+    x: np.ndarray, own: BatchStatistics | None = None
+) -> BatchStatistics:
     """Return the statistics of x (N, C, H, W), and within `synchronized` of all ranks'.
 
-    Those of all ranks are the same on every rank, to the bit.
+    Those of all ranks are the same on every rank, to the bit.  ``own`` are those of x,
+    if they are known.
     """
-    own, gather = batch_statistics(x), _gather.get()
+    own, gather = own or batch_statistics(x), _gather.get()
     if gather is None:
         return own
     C = x.shape[1]

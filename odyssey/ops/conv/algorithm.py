@@ -48,6 +48,26 @@ class Algorithm(Protocol):
         """Write the gradient of the kernel."""
 
 
+class WinogradAlgorithm(Protocol):
+    """What Winograd's methods can do besides."""
+
+    def forward(
+        self,
+        x: np.ndarray,
+        kernel: np.ndarray,
+        bias: np.ndarray,
+        addend: np.ndarray,
+        relu: bool,
+        stride: int,
+        padding: int,
+        out: np.ndarray,
+        *,
+        made: dict[str, np.ndarray] | None = None,
+        moments: np.ndarray | None = None,  # of `room_for_moments`, to be filled
+    ) -> bool:
+        """Write the convolution, and what the statistics of its results follow from."""
+
+
 class FastAlgorithm(Algorithm, Protocol):
     """A method for some shapes only, which is faster for some of these."""
 

@@ -21,6 +21,7 @@ K exchanged.  ``docs/derivations/convolution.md`` goes through it step by step.
 Dumoulin & Visin 2016, arXiv:1603.07285, draw the arithmetic of strides and paddings.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -35,11 +36,13 @@ from odyssey.checks import (
     check_parameters,
     check_shape,
 )
+from odyssey.kernels.batch_norm import merge_blocks
 from odyssey.kernels.conv_direct import column_sums
 from odyssey.layout import as_nhwc, from_nhwc, kernel_ready
 from odyssey.memory import empty
-from odyssey.ops.conv import direct, tiles, winograd, winograd_strided
-from odyssey.ops.conv.algorithm import Algorithm, FastAlgorithm
+from odyssey.ops.batch_norm.statistics import BatchStatistics
+from odyssey.ops.conv import direct, tiles, winograd, winograd_domain, winograd_strided
+from odyssey.ops.conv.algorithm import Algorithm, FastAlgorithm, WinogradAlgorithm
 from odyssey.ops.conv.prepared import PreparedKernel
 from odyssey.processor import has_amx
 
@@ -48,6 +51,8 @@ __all__ = ["conv2d", "conv2d_backward"]
 #: A gradient that the caller may have left out.  The caller knows whether it is there,
 #: a type checker does not: "| Any" lets it take what is handed back for an array.
 OptionalGradient = np.ndarray | Any
+
+WINOGRAD: tuple[WinogradAlgorithm, ...] = winograd, winograd_strided
 
 
 def conv2d(
@@ -101,6 +106,41 @@ def conv2d(
         For wrong ranks, channels that differ, a kernel larger than the padded input, a
         method that is not there or not for this shape.
     """
+    options: dict[str, Any] = {"method": method, "addend": addend, "relu": relu}
+    return _conv2d(x, kernel, bias, stride, padding, **options)[0]
+
+
+def conv2d_and_statistics(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    method: str = "auto",
+) -> tuple[np.ndarray, BatchStatistics | None]:
+    """Convolve as ``conv2d`` does, and find the statistics of the result on the way.
+
+    A batch norm that follows need not read the result once more to find them.  They are
+    those of ``batch_statistics(out)`` but for rounding.  Where they are not at hand,
+    there are none: they are with Winograd's method, in float32 and float64, without a
+    bias, where P and Q are multiples of 4.
+    """
+    return _conv2d(x, kernel, bias, stride, padding, method=method, statistics=True)
+
+
+def _conv2d(
+    x: np.ndarray,
+    kernel: np.ndarray | PreparedKernel,
+    bias: np.ndarray | None,
+    stride: int,
+    padding: int,
+    *,
+    method: str,
+    addend: np.ndarray | None = None,
+    relu: bool = False,
+    statistics: bool = False,
+) -> tuple[np.ndarray, BatchStatistics | None]:
     dtype = check_activations("conv2d", x=x)
     made = None
     if isinstance(kernel, PreparedKernel):
@@ -112,6 +152,10 @@ def conv2d(
     geometry = kernel, stride, padding, pixels
     algorithm = _choose("conv2d", method, dtype, *geometry, "forward")
     K = kernel.shape[0]
+    moments, fast = None, [one for one in WINOGRAD if one is algorithm]
+    at_hand = bias is None and P % 4 == Q % 4 == 0 and not is_bfloat16(dtype)
+    if statistics and fast and at_hand and x.shape[0]:
+        moments = winograd_domain.room_for_moments(pixels, K)
     if bias is None:
         bias = np.zeros(K, sum_dtype(dtype))
     else:
@@ -127,9 +171,24 @@ def conv2d(
         bias = kernel_ready(np.ascontiguousarray(widen(bias)))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(widen(kernel)))
         given = images, kernel, bias, added, relu, stride, padding, out
-        if not algorithm.forward(*given, made=made):
+        if moments is not None and fast[0].forward(*given, moments=moments):
+            return from_nhwc(out, x), _statistics_of(moments, out)
+        if moments is not None or not algorithm.forward(*given, made=made):
             direct.forward(*given)
-    return from_nhwc(out, x)
+    return from_nhwc(out, x), None
+
+
+def _statistics_of(moments: np.ndarray, out: np.ndarray) -> BatchStatistics:
+    """Return mean and variance of each channel of ``out`` (N, P, Q, K)."""
+    rows, M, K = 16 * winograd_domain.CHUNK, math.prod(out.shape[:3]), out.shape[3]
+    base, total, square = moments[:, :, :K].transpose(1, 0, 2)  # (chunks, K) each
+    tiles_of_chunk = np.full((len(moments), 1), winograd_domain.CHUNK)
+    tiles_of_chunk[-1] = (M - (len(moments) - 1) * rows) // 16
+    means = base + total / tiles_of_chunk
+    squares = square - 16 * total * total / tiles_of_chunk
+    mean, var = np.empty((2, K))
+    merge_blocks(means, squares, rows, M, mean, var)
+    return BatchStatistics(mean, var)
 
 
 def conv2d_backward(
@@ -313,6 +372,7 @@ def kernel_calls(dtype: DTypeLike) -> list[partial]:
         grad_output = x[:, :, : 4 // stride, : 4 // stride]
         calls += [
             partial(conv2d, x, kernel, bias, **options),
+            partial(conv2d_and_statistics, x, kernel, **options),
             partial(conv2d_backward, grad_output, x, kernel, **options),
         ]
     if has_amx() and is_bfloat16(np.dtype(dtype)):

@@ -53,9 +53,12 @@ def forward(
     out: np.ndarray,
     *,
     made: dict[str, np.ndarray] | None = None,
+    moments: np.ndarray | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, addend, relu, padding, out, made=made)
+    return _convolve(
+        x, kernel, False, bias, addend, relu, padding, out, made=made, moments=moments
+    )
 
 
 def grad_input(
@@ -86,6 +89,7 @@ def _convolve(
     out: np.ndarray,
     *,
     made: dict[str, np.ndarray] | None = None,
+    moments: np.ndarray | None = None,
 ) -> bool:
     return domain.convolve(
         partial(winograd_forward, padding=padding),
@@ -97,6 +101,7 @@ def _convolve(
         turned=turned,
         relu=relu,
         made=made,
+        moments=moments,
         places=PLACES,
         tiles=domain.tiles_of(out.shape, TILE),
     )

@@ -33,6 +33,7 @@ def convolve(
     turned: bool,
     relu: bool,
     made: dict[str, np.ndarray] | None,
+    moments: np.ndarray | None,
     places: int,
     tiles: int,
 ) -> bool:
@@ -42,7 +43,8 @@ def convolve(
     with C and K exchanged.  The kernel at its places is kept in ``made``, if there is
     such a dictionary.  Without, and where each thread has at most one chunk of the
     ``tiles``, the kernel goes to its places a block at a time, within the caches.
-    Returns whether all results are finite.
+    ``moments`` are those of `room_for_moments`, or None.  Returns whether all results
+    are finite.
     """
     C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
     blocks, B = blocks_of(K, BLOCK)
@@ -72,8 +74,18 @@ def convolve(
         products=products,
         out=out,
         checks=checks,
+        moments=np.empty((0, 3, 0)) if moments is None else moments,
     )
     return bool(np.isfinite(checks).all())
+
+
+def room_for_moments(pixels: tuple[int, int, int], K: int) -> np.ndarray:
+    """Return room for the moments of results (N, P, Q), of whole tiles of 4x4 pixels.
+
+    There are (chunks, 3, K or more): see `Moments` in ``kernels/tiles.py``.
+    """
+    blocks, B = blocks_of(K, BLOCK)
+    return np.empty((-(-tiles_of(pixels, 4) // CHUNK), 3, blocks * B))
 
 
 def _kernel_places(

@@ -45,9 +45,12 @@ def forward(
     out: np.ndarray,
     *,
     made: dict[str, np.ndarray] | None = None,
+    moments: np.ndarray | None = None,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) with ``kernel`` (K, C, 3, 3)."""
-    return _convolve(x, kernel, False, bias, addend, relu, out, made=made)
+    return _convolve(
+        x, kernel, False, bias, addend, relu, out, made=made, moments=moments
+    )
 
 
 def grad_input(
@@ -77,6 +80,7 @@ def _convolve(
     out: np.ndarray,
     *,
     made: dict[str, np.ndarray] | None = None,
+    moments: np.ndarray | None = None,
 ) -> bool:
     side = TURNED_TILE if turned else TILE
     return domain.convolve(
@@ -89,6 +93,7 @@ def _convolve(
         turned=turned,
         relu=relu,
         made=made,
+        moments=moments,
         places=STRIDED_PLACES,
         tiles=domain.tiles_of(out.shape, side),
     )
