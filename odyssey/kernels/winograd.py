@@ -164,6 +164,7 @@ def winograd_forward(
                         begin,
                         factor_step,
                         B,
+                        False,
                         taps,
                         t,
                     )

@@ -7,6 +7,7 @@ With stride 1 and with stride 2 a kernel has 36 different places and G is a matr
 import numpy as np
 from numba import prange
 
+from odyssey.kernels.ending import in_lines
 from odyssey.kernels.jit import parallel, serial
 from odyssey.kernels.simd import LANES, flat, keep, load, store, width
 from odyssey.kernels.tiles import PLACES, PRODUCTS
@@ -21,6 +22,7 @@ from odyssey.kernels.winograd_transforms import (
     load_3,
     load_6,
     store_6,
+    stream_6,
     total_1d,
 )
 
@@ -81,15 +83,21 @@ def total_1d_of(strided, d):
 
 
 @serial
-def taps_to_places(strided, taps, t, places, at, step):
-    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side."""
+def taps_to_places(strided, taps, t, places, at, step, past):
+    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side.
+
+    ``past`` the caches if vectors of ``places`` lie in lines of their own.
+    """
     W = width(t)
     for j in range(3):
         column = kernel_1d_of(strided, load_3(taps, j * W, 3 * W))
         store_6(t, j * W, 3 * W, column)
     for i in range(6):
         row = kernel_1d_of(strided, load_3(t, i * 3 * W, W))
-        store_6(places, at + i * 6 * step, step, row)
+        if past:
+            stream_6(places, at + i * 6 * step, step, row)
+        else:
+            store_6(places, at + i * 6 * step, step, row)
 
 
 @serial
@@ -110,7 +118,7 @@ def totals_to_taps(strided, totals, at, step, t, taps):
 
 @serial
 def block_to_places(
-    kernel, turned, strided, block, channels, places, at, step, B, taps, t
+    kernel, turned, strided, block, channels, places, at, step, B, past, taps, t
 ):
     """Write G kernel G^T of a block of ``B`` kernels, of ``channels`` (first, last).
 
@@ -125,7 +133,7 @@ def block_to_places(
             k = block * B + lane
             load_taps(kernel, turned, c, k, min(width(taps), K - k), taps)
             begin = at + c * B + lane
-            taps_to_places(strided, vectors, t, places, begin, step)
+            taps_to_places(strided, vectors, t, places, begin, step, past)
 
 
 @parallel
@@ -139,12 +147,13 @@ def kernel_to_places(kernel, turned, strided, B, places):
     ``turned`` exchanges the roles of K and C and turns the kernel by 180 degrees, which
     is what the gradient of the input is a convolution with.
 
-    Optimization: without the gap, the places of a vector would lie a power of two
-    apart, in the same few sets of the caches, which could not keep them.
+    Optimizations: places are read again when all are written, by other threads too, so
+    they go straight to memory; and without the gap, those of a vector would lie a power
+    of two apart, in the same few sets of the caches, which could not keep them.
     """
     blocks, _, step = places.shape
     C = kernel.shape[0] if turned else kernel.shape[1]
-    chunks = (C + CHANNELS - 1) // CHANNELS
+    chunks, past = (C + CHANNELS - 1) // CHANNELS, in_lines(places, step)
     for task in prange(blocks * chunks):  # disjoint (block, c) of places
         taps = np.zeros(9 * LANES, places.dtype)
         t = np.empty(18 * LANES, places.dtype)
@@ -161,6 +170,7 @@ def kernel_to_places(kernel, turned, strided, B, places):
             block * PRODUCTS * step,
             step,
             B,
+            past,
             taps,
             flat(t),
         )

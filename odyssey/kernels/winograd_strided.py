@@ -142,6 +142,7 @@ def strided_forward(
                         begin,
                         factor_step,
                         B,
+                        False,
                         taps,
                         t,
                     )

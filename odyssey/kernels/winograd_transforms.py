@@ -8,7 +8,7 @@ from there row by row: then B^T d B is complete.
 """
 
 from odyssey.kernels.jit import serial
-from odyssey.kernels.simd import fill, fma, load, store, width
+from odyssey.kernels.simd import fill, fma, load, store, stream, width
 from odyssey.kernels.tiles import add_moments, load_pixel, note, store_pixel
 
 
@@ -109,6 +109,17 @@ def store_6(array, at, step, vectors):
     store(array, at + 3 * step, vectors[3])
     store(array, at + 4 * step, vectors[4])
     store(array, at + 5 * step, vectors[5])
+
+
+@serial
+def stream_6(array, at, step, vectors):
+    """Write six vectors, ``step`` elements apart, past the caches."""
+    stream(array, at, vectors[0])
+    stream(array, at + step, vectors[1])
+    stream(array, at + 2 * step, vectors[2])
+    stream(array, at + 3 * step, vectors[3])
+    stream(array, at + 4 * step, vectors[4])
+    stream(array, at + 5 * step, vectors[5])
 
 
 @serial

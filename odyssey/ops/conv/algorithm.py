@@ -48,7 +48,7 @@ class Algorithm(Protocol):
         """Write the gradient of the kernel."""
 
 
-class WinogradAlgorithm(Protocol):
+class WinogradAlgorithm(Algorithm, Protocol):
     """What Winograd's methods can do besides."""
 
     def forward(
