@@ -138,12 +138,25 @@ class Places(NamedTuple):
     row: int  # numbers of a row
 
 
+class Moments(NamedTuple):
+    """Where the moments of a chunk's results are added up, for batch norm.
+
+    For each channel the mean of the chunk's first tile, the sum of how far the means of
+    its tiles are from that, and the sum of squared deviations from it.
+    """
+
+    data: np.ndarray  # flat, float64: three rows for each chunk
+    at: int  # where those of the chunk begin
+    row: int  # numbers of a row; 0 if nothing is added up
+
+
 class Target(NamedTuple):
     """Where the pixels of a tile go."""
 
     ending: Ending
     table: np.ndarray  # of find_pixels: where each begins
     check: np.ndarray  # a vector of zeros, NaN in the end if a sum is not finite
+    moments: Moments
 
 
 @serial
@@ -166,18 +179,6 @@ def prefetch_addend(target, tiling, k, count):
 def note(target, total):
     """Remember whether sums of Winograd's domain, added up in ``total``, are finite."""
     store(target.check, 0, load(target.check, 0) + 0 * total)
-
-
-class Moments(NamedTuple):
-    """Where the moments of a chunk's results are added up, for batch norm.
-
-    For each channel the mean of the chunk's first tile, the sum of how far the means of
-    its tiles are from that, and the sum of squared deviations from it.
-    """
-
-    data: np.ndarray  # flat, float64: three rows for each chunk
-    at: int  # where those of the chunk begin
-    row: int  # numbers of a row; 0 if nothing is added up
 
 
 @serial

@@ -39,7 +39,12 @@ from odyssey.kernels.tiles import (
     share_of,
     splits_of,
 )
-from odyssey.kernels.winograd_kernel import block_to_places, sums_to_kernel
+from odyssey.kernels.winograd_kernel import (
+    Back,
+    Forth,
+    block_to_places,
+    sums_to_kernel,
+)
 from odyssey.kernels.winograd_transforms import (
     gradient_to_places,
     patch_to_places,
@@ -63,7 +68,7 @@ def transform_patches(x, tiling, first, count, t, table, matrices):
 
 
 @serial
-def store_tiles(products, tiling, first, count, t, table, target, k, moments):
+def store_tiles(products, tiling, first, count, t, table, target, k):
     """Write A^T products A of ``count`` tiles, of a block of kernels from ``k`` on."""
     step, row = products.step, products.row
     for tile in range(count):
@@ -71,9 +76,7 @@ def store_tiles(products, tiling, first, count, t, table, target, k, moments):
         prefetch_addend(target, tiling, k, row)
         for lane in range(0, min(row, tiling.C - k), width(t)):
             at = tile * row + lane
-            places_to_pixels(
-                products.data, at, step, t, target, k + lane, moments, tile == 0
-            )
+            places_to_pixels(products.data, at, step, t, target, k + lane, tile == 0)
 
 
 @parallel
@@ -144,30 +147,18 @@ def winograd_forward(
         ending = Ending(
             flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past
         )
-        target = Target(ending, flat(table), flat(checks[thread]))
+        channels = moments.shape[2]
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
-            channels = moments.shape[2]
             sums = Moments(flat(moments), task // parts * 3 * channels, channels)
+            target = Target(ending, flat(table), flat(checks[thread]), sums)
             transform_patches(x, reading, first, count, t, table, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
                 if own:
-                    block_to_places(
-                        kernel,
-                        turned,
-                        False,
-                        block,
-                        (0, C),
-                        factors,
-                        begin,
-                        factor_step,
-                        B,
-                        False,
-                        taps,
-                        t,
-                    )
+                    forth = Forth(kernel, turned, False, B, False, taps, buffer)
+                    block_to_places(forth, block, (0, C), factors, begin, factor_step)
                 for place in range(PRODUCTS):
                     multiply(
                         Matrix(patch.data, place * step, row, 1),
@@ -179,7 +170,7 @@ def winograd_forward(
                         False,
                     )
                 k = block * B
-                store_tiles(product, writing, first, count, t, table, target, k, sums)
+                store_tiles(product, writing, first, count, t, table, target, k)
         keep(buffer)
 
 
@@ -197,16 +188,16 @@ class Blocks(NamedTuple):
 
 
 @serial
-def transform_both(pixels, gradient_pixels, reading, writing, tiles, t, table, c, k):
+def transform_both(pixels, gradient_pixels, reading, writing, tiles, t, c, k):
     """Write B^T patch B and A grad_output A^T of ``tiles`` (first, count) to blocks."""
     for tile in range(tiles[1]):
-        find_pixels(reading, tiles[0] + tile, table)
+        find_pixels(reading, tiles[0] + tile, pixels.table)
         prefetch_next(pixels, reading.size, reading.step)
         for block in range(c.first, c.last):
             for lane in range(0, c.width, width(t)):
                 at = block * PRODUCTS * c.step + tile * c.width + lane
                 patch_to_places(pixels, block * c.width + lane, t, c.data, at, c.step)
-        find_pixels(writing, tiles[0] + tile, table)
+        find_pixels(writing, tiles[0] + tile, gradient_pixels.table)
         prefetch_next(gradient_pixels, writing.size, writing.step)
         for block in range(k.first, k.last):
             for lane in range(0, k.width, width(t)):
@@ -217,11 +208,11 @@ def transform_both(pixels, gradient_pixels, reading, writing, tiles, t, table, c
 
 
 @serial
-def multiply_blocks(c, c_block, k, k_block, place, count, sums, at, add):
+def multiply_blocks(c, k, blocks, place, count, sums, at, add):
     """Write patches^T @ gradients of two blocks, at a place, to ``sums``, or add it."""
     multiply(
-        Matrix(c.data, (c_block * PRODUCTS + place) * c.step, 1, c.width),
-        Matrix(k.data, (k_block * PRODUCTS + place) * k.step, k.width, 1),
+        Matrix(c.data, (blocks[0] * PRODUCTS + place) * c.step, 1, c.width),
+        Matrix(k.data, (blocks[1] * PRODUCTS + place) * k.step, k.width, 1),
         Matrix(sums, at, k.width, 1),
         c.width,
         k.width,
@@ -280,46 +271,27 @@ def winograd_grad_kernel(
             k = Blocks(flat(gradients[thread]), k_step, k_width, k_first, k_last)
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
-                transform_both(
-                    pixels,
-                    gradient_pixels,
-                    reading,
-                    writing,
-                    (first, count),
-                    t,
-                    table,
-                    c,
-                    k,
-                )
+                some = first, count
+                transform_both(pixels, gradient_pixels, reading, writing, some, t, c, k)
                 if at_once:
                     for block in range(c_first, c_last):
                         for k_block in range(k_first, k_last):
                             for place in range(PRODUCTS):
                                 at = own + place * size
+                                pair = block, k_block
                                 multiply_blocks(
-                                    c, block, k, k_block, place, count, sums, at, False
+                                    c, k, pair, place, count, sums, at, False
                                 )
-                            channel = block * c_width
-                            sums_to_kernel(
-                                False,
-                                flat(totals[thread]),
-                                size,
-                                channel,
-                                min(c_width, C - channel),
-                                k_block,
-                                k_width,
-                                grad,
-                                checks,
-                                t,
-                                taps,
-                            )
+                            back = Back(False, k_width, grad, checks, buffer, taps)
+                            channels = block * c_width, min((block + 1) * c_width, C)
+                            done = flat(totals[thread])
+                            sums_to_kernel(back, done, size, channels, k_block)
                     continue
                 for place in range(PRODUCTS):
                     for block in range(c_first, c_last):
                         for k_block in range(k_first, k_last):
                             at = (part * c_blocks + block) * k_blocks + k_block
                             at, add = (at * PRODUCTS + place) * size, first > begin
-                            multiply_blocks(
-                                c, block, k, k_block, place, count, sums, at, add
-                            )
+                            pair = block, k_block
+                            multiply_blocks(c, k, pair, place, count, sums, at, add)
         keep(buffer)

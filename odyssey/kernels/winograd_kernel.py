@@ -4,6 +4,8 @@ With stride 1 and with stride 2 a kernel has 36 different places and G is a matr
 6x3, of other numbers (``winograd.py``, ``winograd_strided.py``).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -116,22 +118,31 @@ def totals_to_taps(strided, totals, at, step, t, taps):
         store(taps, (3 * i + 2) * W, y2)
 
 
+class Forth(NamedTuple):
+    """A kernel on its way to the places, in blocks of ``B``."""
+
+    kernel: np.ndarray  # (K, C, 3, 3)
+    turned: bool  # as in `load_taps`
+    strided: bool
+    B: int
+    past: bool  # as in `taps_to_places`
+    taps: np.ndarray  # 9 vectors of zeros, and 18 vectors, as buffers
+    t: np.ndarray
+
+
 @serial
-def block_to_places(
-    kernel, turned, strided, block, channels, places, at, step, B, past, taps, t
-):
-    """Write G kernel G^T of a block of ``B`` kernels, of ``channels`` (first, last).
+def block_to_places(forth, block, channels, places, at, step):
+    """Write G kernel G^T of a block of kernels, of ``channels`` (first, last).
 
-    for c: for lane k: places[at + (6*i + j) * step + c*B + k] = ...
-
-    ``taps`` (9 vectors of zeros) and ``t`` (18 vectors) are buffers.
+    for c: for lane k: places[at + (6*i + j)*step + c*B + k] = (G kernel G^T)[i, j]
     """
-    K = kernel.shape[1] if turned else kernel.shape[0]
-    vectors = flat(taps)
+    kernel, turned, strided, B, past, taps, buffer = forth
+    K, W = kernel.shape[1] if turned else kernel.shape[0], width(taps)
+    vectors, t = flat(taps), flat(buffer)
     for c in range(channels[0], channels[1]):
-        for lane in range(0, B, width(taps)):
+        for lane in range(0, B, W):
             k = block * B + lane
-            load_taps(kernel, turned, c, k, min(width(taps), K - k), taps)
+            load_taps(kernel, turned, c, k, min(W, K - k), taps)
             begin = at + c * B + lane
             taps_to_places(strided, vectors, t, places, begin, step, past)
 
@@ -160,21 +171,9 @@ def kernel_to_places(kernel, turned, strided, B, places):
         # prange counts without a sign, and such a number and another make a float
         block, start = np.intp(task // chunks), np.intp(task % chunks) * CHANNELS
         channels = start, min(start + CHANNELS, C)
-        block_to_places(
-            kernel,
-            turned,
-            strided,
-            block,
-            channels,
-            flat(places),
-            block * PRODUCTS * step,
-            step,
-            B,
-            past,
-            taps,
-            flat(t),
-        )
-        keep(t)
+        forth = Forth(kernel, turned, strided, B, past, taps, t)
+        at = block * PRODUCTS * step
+        block_to_places(forth, block, channels, flat(places), at, step)
 
 
 @parallel
@@ -209,41 +208,38 @@ def totals_to_kernel(totals, strided, grad, checks):
             begin = place * TOGETHER * k_width
             first = at + place * size
             add_parts(sums, first, step, parts, count * k_width, vectors, begin)
-        sums_to_kernel(
-            strided,
-            vectors,
-            TOGETHER * k_width,
-            start,
-            count,
-            block,
-            k_width,
-            grad,
-            checks,
-            flat(t),
-            taps,
-        )
+        back = Back(strided, k_width, grad, checks, t, taps)
+        row = TOGETHER * k_width
+        sums_to_kernel(back, vectors, row, (start, start + count), block)
         keep(total)
-        keep(t)
+
+
+class Back(NamedTuple):
+    """Where sums at the places go, ``k_width`` for a channel."""
+
+    strided: bool
+    k_width: int
+    grad: np.ndarray  # (K, C, 3, 3)
+    checks: np.ndarray  # (k blocks, C) of zeros, NaN where a result is not finite
+    t: np.ndarray  # 18 vectors, and 9, as buffers
+    taps: np.ndarray
 
 
 @serial
-def sums_to_kernel(
-    strided, sums, step, first, count, block, k_width, grad, checks, t, taps
-):
-    """Write the gradient of channels ``first`` and on of a block of kernels.
+def sums_to_kernel(back, sums, step, channels, block):
+    """Write the gradient of ``channels`` (first, last) of a block of kernels.
 
     for c: for lanes: grad[kernels, first + c] = G^T sums[:, c, kernels] G
 
-    The ``sums`` of the 36 places lie ``step`` apart, ``k_width`` for a channel.  ``t``
-    (18 vectors) and ``taps`` (9) are buffers.
+    The ``sums`` of the 36 places lie ``step`` apart.
     """
-    W, done = width(taps), flat(taps)
-    for i in range(count):
+    strided, k_width, grad, checks, buffer, taps = back
+    W, t, done = width(taps), flat(buffer), flat(taps)
+    for c in range(channels[0], channels[1]):
         for lane in range(0, k_width, W):
-            k = block * k_width + lane
-            totals_to_taps(strided, sums, i * k_width + lane, step, t, done)
-            lanes = min(W, len(grad) - k)
-            store_taps(taps, lanes, first + i, k, grad, checks[block])
+            k, at = block * k_width + lane, (c - channels[0]) * k_width + lane
+            totals_to_taps(strided, sums, at, step, t, done)
+            store_taps(taps, min(W, len(grad) - k), c, k, grad, checks[block])
 
 
 @serial

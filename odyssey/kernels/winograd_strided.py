@@ -41,7 +41,12 @@ from odyssey.kernels.tiles import (
     share_of,
     splits_of,
 )
-from odyssey.kernels.winograd_kernel import block_to_places, sums_to_kernel
+from odyssey.kernels.winograd_kernel import (
+    Back,
+    Forth,
+    block_to_places,
+    sums_to_kernel,
+)
 from odyssey.kernels.winograd_strided_transforms import (
     BEFORE,
     ROWS,
@@ -117,12 +122,12 @@ def strided_forward(
         ending = Ending(
             flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past
         )
-        target = Target(ending, flat(table), flat(checks[thread]))
+        channels = moments.shape[2]
         for task in range(thread, chunks * parts, threads):
             first, part = task // parts * chunk, task % parts
             count = min(chunk, tiles - first)
-            channels = moments.shape[2]
             sums = Moments(flat(moments), task // parts * 3 * channels, channels)
+            target = Target(ending, flat(table), flat(checks[thread]), sums)
             for tile in range(count):
                 find_pixels(reading, first + tile, table)
                 prefetch_next(pixels, reading.size, reading.step)
@@ -132,20 +137,8 @@ def strided_forward(
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
                 if own:
-                    block_to_places(
-                        kernel,
-                        turned,
-                        True,
-                        block,
-                        (0, C),
-                        factors,
-                        begin,
-                        factor_step,
-                        B,
-                        False,
-                        taps,
-                        t,
-                    )
+                    forth = Forth(kernel, turned, True, B, False, taps, buffer)
+                    block_to_places(forth, block, (0, C), factors, begin, factor_step)
                 for place in range(PRODUCTS):
                     before, gap = BEFORE[place] * chunk, GAP * place
                     multiply(
@@ -163,8 +156,9 @@ def strided_forward(
                     prefetch_addend(target, writing, block * B, B)
                     for lane in range(0, min(B, K - block * B), width(t)):
                         k = block * B + lane
+                        is_first = tile == 0
                         places_to_pixels(
-                            product, rows, lane, turned, t, target, k, sums, tile == 0
+                            product, rows, lane, turned, t, target, k, is_first
                         )
         keep(buffer)
 
@@ -262,18 +256,8 @@ def strided_grad_kernel(
                                 first > begin,
                             )
                         if at_once:
-                            c = block * c_width
-                            sums_to_kernel(
-                                True,
-                                flat(totals[thread]),
-                                size,
-                                c,
-                                min(c_width, C - c),
-                                k_block,
-                                k_width,
-                                grad,
-                                checks,
-                                t,
-                                taps,
-                            )
+                            back = Back(True, k_width, grad, checks, buffer, taps)
+                            channels = block * c_width, min((block + 1) * c_width, C)
+                            done = flat(totals[thread])
+                            sums_to_kernel(back, done, size, channels, k_block)
         keep(buffer)

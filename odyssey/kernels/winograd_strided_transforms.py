@@ -217,12 +217,13 @@ def gradient_to_places(pixels, k, t, matrices, rows, lane):
 
 
 @serial
-def places_to_pixels(matrices, rows, lane, turned, t, target, k, moments, is_first):
+def places_to_pixels(matrices, rows, lane, turned, t, target, k, is_first):
     """Write A^T products A to the pixels of ``target``, a vector of kernels.
 
     There are 4x4 of them, where even and odd numbers meet in a sum; ``turned``, 8x8:
     those that the odd numbers reach, and between them those of the even ones.  The
-    results are added to ``moments``, to which they may be the first, unless ``turned``.
+    results are added to the target's moments, to which they may be the first, unless
+    ``turned``.
     """
     W = width(t)
     size = 8 if turned else 4
@@ -275,9 +276,9 @@ def places_to_pixels(matrices, rows, lane, turned, t, target, k, moments, is_fir
             store_pixel(target, pixel + 1, k, y1)
             store_pixel(target, pixel + 2, k, y2)
             store_pixel(target, pixel + 3, k, y3)
-            if moments.row > 0:
+            if target.moments.row > 0:
                 store_4(t, at, W, (y0, y1, y2, y3))
         total = total + (e0 + e1) + (e2 + e3) + (o0 + o1) + (o2 + o3)
     note(target, total)
-    if moments.row > 0 and not turned:
-        add_moments(moments, k, is_first, total, t, 9 * W)
+    if target.moments.row > 0 and not turned:
+        add_moments(target.moments, k, is_first, total, t, 9 * W)

@@ -174,11 +174,11 @@ def gradient_to_places(pixels, k, t, matrices, at, step):
 
 
 @serial
-def places_to_pixels(matrices, at, step, t, target, k, moments, is_first):
+def places_to_pixels(matrices, at, step, t, target, k, is_first):
     """Write A^T products A to the 16 pixels of ``target``, a vector of kernels.
 
     The products are at 36 places, from ``at`` on, ``step`` elements apart.  The results
-    are added to ``moments``, to which they may be the first.
+    are added to the target's moments, to which they may be the first.
     """
     W = width(t)
     for j in range(6):
@@ -197,8 +197,8 @@ def places_to_pixels(matrices, at, step, t, target, k, moments, is_first):
         store_pixel(target, 4 * i + 2, k, y2)
         store_pixel(target, 4 * i + 3, k, y3)
         total = total + (y0 + y1) + (y2 + y3)
-        if moments.row > 0:
+        if target.moments.row > 0:
             store_4(t, i * 6 * W, W, (y0, y1, y2, y3))
     note(target, total)
-    if moments.row > 0:
-        add_moments(moments, k, is_first, total, t, 6 * W)
+    if target.moments.row > 0:
+        add_moments(target.moments, k, is_first, total, t, 6 * W)

@@ -22,7 +22,7 @@ from odyssey.kernels import batch_norm, conv_direct, elementwise, ending, gelu
 from odyssey.kernels import packing, pooling, product
 from odyssey.kernels import simd, winograd_strided_transforms, winograd_transforms
 from odyssey.kernels.simd import Memory
-from odyssey.kernels.tiles import Pixels, Target
+from odyssey.kernels.tiles import Moments, Pixels, Target
 
 i, yes, index = types.intp, types.boolean, Memory(types.int64)
 
@@ -33,7 +33,8 @@ def calls(number):
     matrix = types.NamedTuple((f, i, i, i), product.Matrix)
     pixels = types.NamedTuple((m, i, index), Pixels)
     end = types.NamedTuple((m, i, f, m, yes, yes, yes), ending.Ending)
-    target = types.NamedTuple((end, index, f), Target)
+    moments = types.NamedTuple((wide, i, i), Moments)
+    target = types.NamedTuple((end, index, f, moments), Target)
     affine = types.NamedTuple((f, f, f, yes, yes), batch_norm.Affine)
     image = types.NamedTuple((m, i, i, i), pooling.Image)
     window = types.NamedTuple((i, i, i, i), pooling.Window)
@@ -43,10 +44,10 @@ def calls(number):
         (product.multiply, (matrix, matrix, matrix, i, i, i, yes)),
         (one.patch_to_places, (pixels, i, f, f, i, i)),
         (one.gradient_to_places, (pixels, i, f, f, i, i)),
-        (one.places_to_pixels, (f, i, i, f, target, i)),
+        (one.places_to_pixels, (f, i, i, f, target, i, yes)),
         (two.patch_to_places, (pixels, i, yes, f, f, index, i)),
         (two.gradient_to_places, (pixels, i, f, f, index, i)),
-        (two.places_to_pixels, (f, index, i, yes, f, target, i)),
+        (two.places_to_pixels, (f, index, i, yes, f, target, i, yes)),
         (packing.copy, (m, i, f, i, i)),
         (batch_norm.block_statistics, (m, i, i, i, wide, wide)),
         (batch_norm.scale_shift_rows, (m, i, i, i, affine, m)),

@@ -4,6 +4,7 @@
 
 over the M = N*H*W values of a channel.  Forward and backward both need them, and
 finding them reads all of x: a caller of both finds them once and hands them to each.
+A convolution may have found them already, while it wrote x (`conv2d_and_statistics`).
 In inference, running statistics take their place.
 
 In data-parallel training each rank has a part of the batch: `merge_statistics` finds

@@ -19,7 +19,9 @@ replace each other.  Arrays are C-contiguous with the channels last; kernels are
 
 Each fills ``out`` and returns whether it succeeded.  Winograd's method fails if a
 result is not finite; then the direct method is used.  An ``addend`` without images
-means that there is none.  ``made`` keeps what is made of a `PreparedKernel`.
+means that there is none.  ``made`` keeps what is made of a `PreparedKernel`.  With
+Winograd's methods the forward can also fill ``moments``, from which the statistics for
+batch norm follow.
 """
 
 from odyssey.ops.conv.convolution import conv2d as conv2d

@@ -375,6 +375,13 @@ def kernel_calls(dtype: DTypeLike) -> list[partial]:
             partial(conv2d_and_statistics, x, kernel, **options),
             partial(conv2d_backward, grad_output, x, kernel, **options),
         ]
+    # more tiles than go at once, and a kernel at its places before its first tile
+    many = np.ones((33, 3, 8, 8), dtype)
+    options = {"padding": 1, "method": "winograd"}
+    calls += [
+        partial(conv2d, x, PreparedKernel(widen(kernel)), **options),
+        partial(conv2d_backward, many, many, kernel, **options),
+    ]
     if has_amx() and is_bfloat16(np.dtype(dtype)):
         tile: dict[str, Any] = {"padding": 1, "method": "tiles"}
         calls += [
