@@ -40,8 +40,8 @@ from odyssey.kernels.tiles import (
     splits_of,
 )
 from odyssey.kernels.winograd_kernel import (
-    Back,
-    Forth,
+    FromPlaces,
+    ToPlaces,
     block_to_places,
     sums_to_kernel,
 )
@@ -157,8 +157,8 @@ def winograd_forward(
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
                 if own:
-                    forth = Forth(kernel, turned, False, B, False, taps, buffer)
-                    block_to_places(forth, block, (0, C), factors, begin, factor_step)
+                    way = ToPlaces(kernel, turned, False, B, False, taps, buffer)
+                    block_to_places(way, block, (0, C), factors, begin, factor_step)
                 for place in range(PRODUCTS):
                     multiply(
                         Matrix(patch.data, place * step, row, 1),
@@ -255,8 +255,7 @@ def winograd_grad_kernel(
     c_splits, k_splits = splits_of(threads, parts, c_blocks, k_blocks)
     size = c_width * k_width
     for thread in prange(threads):  # disjoint (part, c block, k block) of totals, grad
-        sums, own = flat(totals), np.intp(thread) * PRODUCTS * size
-        buffer = np.empty(PLACES * LANES, patches.dtype)
+        sums, buffer = flat(totals), np.empty(PLACES * LANES, patches.dtype)
         table = np.empty(PLACES, np.int64)
         t, taps = flat(buffer), np.empty(9 * LANES, patches.dtype)
         pixels = Pixels(flat(x), C, flat(table))
@@ -274,24 +273,23 @@ def winograd_grad_kernel(
                 some = first, count
                 transform_both(pixels, gradient_pixels, reading, writing, some, t, c, k)
                 if at_once:
+                    own = flat(totals[thread])
+                    back = FromPlaces(False, k_width, grad, checks, buffer, taps)
                     for block in range(c_first, c_last):
+                        channels = block * c_width, min((block + 1) * c_width, C)
                         for k_block in range(k_first, k_last):
+                            two = block, k_block
                             for place in range(PRODUCTS):
-                                at = own + place * size
-                                pair = block, k_block
-                                multiply_blocks(
-                                    c, k, pair, place, count, sums, at, False
-                                )
-                            back = Back(False, k_width, grad, checks, buffer, taps)
-                            channels = block * c_width, min((block + 1) * c_width, C)
-                            done = flat(totals[thread])
-                            sums_to_kernel(back, done, size, channels, k_block)
+                                at = place * size
+                                multiply_blocks(c, k, two, place, count, own, at, False)
+                            sums_to_kernel(back, own, size, channels, k_block)
                     continue
                 for place in range(PRODUCTS):
                     for block in range(c_first, c_last):
                         for k_block in range(k_first, k_last):
                             at = (part * c_blocks + block) * k_blocks + k_block
                             at, add = (at * PRODUCTS + place) * size, first > begin
-                            pair = block, k_block
-                            multiply_blocks(c, k, pair, place, count, sums, at, add)
+                            two = block, k_block
+                            multiply_blocks(c, k, two, place, count, sums, at, add)
         keep(buffer)
+        keep(table)

@@ -118,7 +118,7 @@ def totals_to_taps(strided, totals, at, step, t, taps):
         store(taps, (3 * i + 2) * W, y2)
 
 
-class Forth(NamedTuple):
+class ToPlaces(NamedTuple):
     """A kernel on its way to the places, in blocks of ``B``."""
 
     kernel: np.ndarray  # (K, C, 3, 3)
@@ -131,12 +131,12 @@ class Forth(NamedTuple):
 
 
 @serial
-def block_to_places(forth, block, channels, places, at, step):
+def block_to_places(way, block, channels, places, at, step):
     """Write G kernel G^T of a block of kernels, of ``channels`` (first, last).
 
     for c: for lane k: places[at + (6*i + j)*step + c*B + k] = (G kernel G^T)[i, j]
     """
-    kernel, turned, strided, B, past, taps, buffer = forth
+    kernel, turned, strided, B, past, taps, buffer = way
     K, W = kernel.shape[1] if turned else kernel.shape[0], width(taps)
     vectors, t = flat(taps), flat(buffer)
     for c in range(channels[0], channels[1]):
@@ -171,9 +171,9 @@ def kernel_to_places(kernel, turned, strided, B, places):
         # prange counts without a sign, and such a number and another make a float
         block, start = np.intp(task // chunks), np.intp(task % chunks) * CHANNELS
         channels = start, min(start + CHANNELS, C)
-        forth = Forth(kernel, turned, strided, B, past, taps, t)
+        way = ToPlaces(kernel, turned, strided, B, past, taps, t)
         at = block * PRODUCTS * step
-        block_to_places(forth, block, channels, flat(places), at, step)
+        block_to_places(way, block, channels, flat(places), at, step)
 
 
 @parallel
@@ -208,13 +208,13 @@ def totals_to_kernel(totals, strided, grad, checks):
             begin = place * TOGETHER * k_width
             first = at + place * size
             add_parts(sums, first, step, parts, count * k_width, vectors, begin)
-        back = Back(strided, k_width, grad, checks, t, taps)
+        back = FromPlaces(strided, k_width, grad, checks, t, taps)
         row = TOGETHER * k_width
         sums_to_kernel(back, vectors, row, (start, start + count), block)
         keep(total)
 
 
-class Back(NamedTuple):
+class FromPlaces(NamedTuple):
     """Where sums at the places go, ``k_width`` for a channel."""
 
     strided: bool

@@ -42,8 +42,8 @@ from odyssey.kernels.tiles import (
     splits_of,
 )
 from odyssey.kernels.winograd_kernel import (
-    Back,
-    Forth,
+    FromPlaces,
+    ToPlaces,
     block_to_places,
     sums_to_kernel,
 )
@@ -137,8 +137,8 @@ def strided_forward(
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
                 if own:
-                    forth = Forth(kernel, turned, True, B, False, taps, buffer)
-                    block_to_places(forth, block, (0, C), factors, begin, factor_step)
+                    way = ToPlaces(kernel, turned, True, B, False, taps, buffer)
+                    block_to_places(way, block, (0, C), factors, begin, factor_step)
                 for place in range(PRODUCTS):
                     before, gap = BEFORE[place] * chunk, GAP * place
                     multiply(
@@ -198,11 +198,8 @@ def strided_grad_kernel(
         begins = np.empty(STRIDED_PLACES, np.int64)
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
-        rows, sums, taps = (
-            flat(begins),
-            flat(totals),
-            np.empty(9 * LANES, patches.dtype),
-        )
+        rows, sums = flat(begins), flat(totals)
+        taps = np.empty(9 * LANES, patches.dtype)
         size, own = c_width * k_width, np.intp(thread) * PRODUCTS * c_width * k_width
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits
@@ -256,7 +253,7 @@ def strided_grad_kernel(
                                 first > begin,
                             )
                         if at_once:
-                            back = Back(True, k_width, grad, checks, buffer, taps)
+                            back = FromPlaces(True, k_width, grad, checks, buffer, taps)
                             channels = block * c_width, min((block + 1) * c_width, C)
                             done = flat(totals[thread])
                             sums_to_kernel(back, done, size, channels, k_block)
