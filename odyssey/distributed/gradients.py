@@ -31,7 +31,7 @@ from odyssey.memory import empty
 #: Bytes of a bucket; a gradient of as many is one of its own.
 BUCKET_BYTES = 4 << 20
 #: Bytes that are summed at once during a backward, and how many such sums at a time.
-PIECE_BYTES, AT_ONCE = 4 << 20, 8
+PIECE_BYTES, AT_ONCE = 4 << 20, 7
 
 Tensors = dict[str, np.ndarray]
 
