@@ -107,6 +107,14 @@ def test_none_where_a_result_is_not_finite(value):
     np.testing.assert_array_equal(out, conv2d(x, kernel, **given))
 
 
+@pytest.mark.parametrize(("dtype", "factor"), [(np.float32, 1e22), (np.float64, 1e160)])
+def test_none_where_squares_overflow(dtype, factor):
+    x, kernel = make(SHAPES[1], dtype)
+    found, expected = both(x * dtype(factor), kernel, 1)
+    assert found is None
+    assert np.isfinite(expected.var).all() == (dtype == np.float32)
+
+
 def test_a_batch_norm_after_a_convolution_does_not_read_its_result_again(monkeypatch):
     x, kernel = make((8, 16, 16, 16, 1), np.float32)
     ones, zeros = np.ones(16, np.float32), np.zeros(16, np.float32)

@@ -124,7 +124,7 @@ def conv2d_and_statistics(
     A batch norm that follows need not read the result once more to find them.  They are
     those of ``batch_statistics(out)`` but for rounding.  Where they are not at hand,
     there are none: they are with Winograd's method, in float32 and float64, without a
-    bias, where P and Q are multiples of 4.
+    bias, where P and Q are multiples of 4, unless squares overflow in this dtype.
     """
     return _conv2d(x, kernel, bias, stride, padding, method=method, statistics=True)
 
@@ -178,17 +178,18 @@ def _conv2d(
     return from_nhwc(out, x), None
 
 
-def _statistics_of(moments: np.ndarray, out: np.ndarray) -> BatchStatistics:
-    """Return mean and variance of each channel of ``out`` (N, P, Q, K)."""
+def _statistics_of(moments: np.ndarray, out: np.ndarray) -> BatchStatistics | None:
+    """Return mean and variance of each channel of ``out`` (N, P, Q, K), if finite."""
     rows, M, K = 16 * winograd_domain.CHUNK, math.prod(out.shape[:3]), out.shape[3]
     base, total, square = moments[:, :, :K].transpose(1, 0, 2)  # (chunks, K) each
     tiles_of_chunk = np.full((len(moments), 1), winograd_domain.CHUNK)
     tiles_of_chunk[-1] = (M - (len(moments) - 1) * rows) // 16
-    means = base + total / tiles_of_chunk
-    squares = square - 16 * total * total / tiles_of_chunk
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = base + total / tiles_of_chunk
+        squares = square - 16 * total * total / tiles_of_chunk
     mean, var = np.empty((2, K))
     merge_blocks(means, squares, rows, M, mean, var)
-    return BatchStatistics(mean, var)
+    return BatchStatistics(mean, var) if np.isfinite(var).all() else None
 
 
 def conv2d_backward(
