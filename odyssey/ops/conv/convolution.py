@@ -171,10 +171,14 @@ def _conv2d(
         bias = kernel_ready(np.ascontiguousarray(widen(bias)))
         images, kernel = as_nhwc(x), kernel_ready(np.ascontiguousarray(widen(kernel)))
         given = images, kernel, bias, added, relu, stride, padding, out
-        if moments is not None and fast[0].forward(*given, moments=moments):
-            return from_nhwc(out, x), _statistics_of(moments, out)
-        if moments is not None or not algorithm.forward(*given, made=made):
+        if moments is None:
+            finite = algorithm.forward(*given, made=made)
+        else:
+            finite = fast[0].forward(*given, made=made, moments=moments)
+        if not finite:
             direct.forward(*given)
+        elif moments is not None:
+            return from_nhwc(out, x), _statistics_of(moments, out)
     return from_nhwc(out, x), None
 
 
