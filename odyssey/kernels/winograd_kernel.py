@@ -180,7 +180,7 @@ def kernel_to_places(kernel, turned, strided, B, places):
 def totals_to_kernel(totals, strided, grad, checks):
     """Compute the gradient of the kernel (K, C, 3, 3) from its sums at the places.
 
-    for block of kernels, for `TOGETHER` channels in parallel:
+    for block of kernels, for `TOGETHER` channels of a block in parallel:
         for place: for channel c: for lanes:
             total[place, c, kernels] = sum over parts of totals[:, place, c, kernels]
         for channel c: for lanes: grad[kernels, c] = G^T total[:, c, kernels] G
@@ -194,16 +194,19 @@ def totals_to_kernel(totals, strided, grad, checks):
     """
     C = grad.shape[1]
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
-    chunks = (C + TOGETHER - 1) // TOGETHER
-    for task in prange(k_blocks * chunks):  # disjoint (k block, c) of grad
+    chunks = (
+        c_width + TOGETHER - 1
+    ) // TOGETHER  # of a block, which may be any vectors
+    for task in prange(k_blocks * c_blocks * chunks):  # disjoint (k block, c) of grad
         total = np.empty(PLACES * TOGETHER * k_width, grad.dtype)
         t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)
         sums, vectors, size = flat(totals), flat(total), c_width * k_width
-        block, start = np.intp(task // chunks), np.intp(task % chunks) * TOGETHER
-        count = min(TOGETHER, C - start)
+        part_of_c, within = np.intp(task // chunks), np.intp(task % chunks) * TOGETHER
+        block, c_block = part_of_c // c_blocks, part_of_c % c_blocks
+        start = c_block * c_width + within
+        count = max(0, min(TOGETHER, c_width - within, C - start))
         step = c_blocks * k_blocks * PRODUCTS * size
-        at = (start // c_width * k_blocks + block) * PRODUCTS * size
-        at += start % c_width * k_width
+        at = (c_block * k_blocks + block) * PRODUCTS * size + within * k_width
         for place in range(PRODUCTS):
             begin = place * TOGETHER * k_width
             first = at + place * size

@@ -7,6 +7,7 @@ import pytest
 from op_checks import nerr
 
 from odyssey import gradcheck, reference
+from odyssey.kernels import winograd_kernel
 from odyssey.kernels.tile_registers import registers
 from odyssey.ops.conv import (
     conv2d,
@@ -195,3 +196,22 @@ def test_auto_takes_tiles_where_the_processor_has_them(monkeypatch):
         out = conv2d(x, kernel, padding=1)
         assert len(calls) == there
     np.testing.assert_array_equal(out, conv2d(x, kernel, padding=1, method="tiles"))
+
+
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("c_width", [8, 24, 40])
+def test_sums_of_blocks_of_any_width_are_turned_back(c_width, strided):
+    """Where vectors are shorter than with AVX-512, so may blocks of channels be."""
+    C, K, parts, rng = 70, 30, 2, np.random.default_rng(9)
+    c_blocks = -(-C // c_width)
+    sums = rng.standard_normal((parts, c_blocks, 1, 36, c_width, 32))
+    whole = sums.transpose(0, 2, 3, 1, 4, 5).reshape(parts, 1, 1, 36, -1, 32)
+    padded = np.zeros((parts, 1, 1, 36, 128, 32))
+    padded[..., : whole.shape[4], :] = whole
+    results = []
+    for totals in (sums, padded):
+        grad, checks = np.zeros((K, C, 3, 3)), np.zeros((1, C))
+        winograd_kernel.totals_to_kernel(totals, strided, grad, checks)
+        assert (grad != 0).all() and not checks.any()
+        results.append(grad)
+    np.testing.assert_array_equal(*results)
