@@ -162,6 +162,8 @@ def draw(options: SimpleNamespace) -> None:
         options.data_dir,
         image_size=options.image_size or IMAGE_SIZE,
         parts=("train",),
+        limit_train=options.rows,
+        limit_test=1,
     )
     if options.operations or options.randaugment[0]:
         hint = "--operations" if options.operations else "--randaugment"

@@ -173,7 +173,13 @@ def classify(example: Example, options: SimpleNamespace) -> None:
         if not meant and options.dataset in PUBLISHED:
             advice = how_to_download(options.dataset, options.data_dir)
         own = folder_options_of(options, origin)
-        data = load_or_advise(options.dataset, options.data_dir, advice, **own)
+        data = load_or_advise(
+            options.dataset,
+            options.data_dir,
+            advice,
+            limit_train=None if options.recalibrate else 1,  # only the test set counts
+            **own,
+        )
         ours, theirs = len(origin.classes) or K, data.num_classes
         if ours != theirs:
             raise InputError(

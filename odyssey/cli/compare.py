@@ -182,7 +182,9 @@ def compare(options: SimpleNamespace) -> None:
         check(train_program(contender.example), [run])
     data_dir = options.data_dir or usual_data_dir(options.dataset)
     size = options.image_size or IMAGE_SIZE
-    data = load_or_advise(options.dataset, data_dir, image_size=size)
+    data = load_or_advise(
+        options.dataset, data_dir, image_size=size, limit_train=options.limit_train
+    )
     classes = data.num_classes
     images = min(len(data.train_labels), options.limit_train or len(data.train_labels))
     del data  # the runs load it themselves

@@ -209,23 +209,23 @@ def load_or_advise(
     dataset: str,
     data_dir: str | os.PathLike,
     advice: str | None = None,
-    **folder_options: Any,
+    **how: Any,
 ) -> Dataset:
     """Return a data set; if that fails, the error ends with ``advice``.
 
     By default the advice names the synthetic set and the download; a folder of images
-    has none.  ``folder_options`` are those of `load_folder`.
+    has none.  ``how`` are the options of `load_dataset`.
     """
     if dataset == FOLDER:
-        folder_options = {"threads": numba.get_num_threads()} | folder_options
+        how = {"threads": numba.get_num_threads()} | how
     try:
-        return load_dataset(dataset, data_dir, **folder_options)
+        return load_dataset(dataset, data_dir, **how)
     except DataError as error:
         if not advice and (advice == "" or dataset == FOLDER):
             raise
         if advice is None:
-            how = how_to_download(dataset, data_dir)
-            advice = f"To do without: --dataset synthetic. {how}"
+            download = how_to_download(dataset, data_dir)
+            advice = f"To do without: --dataset synthetic. {download}"
         raise DataError(f"{error}. {advice}") from error
 
 
@@ -263,9 +263,15 @@ def load_data(
     Interrupted
         If a signal has come while image files were read.
     """
-    folder_options = folder_options_of(options, stop)
     try:
-        data = load_or_advise(options.dataset, options.data_dir, **folder_options)
+        data = load_or_advise(
+            options.dataset,
+            options.data_dir,
+            # Images for validation are chosen from all, whatever the limit.
+            limit_train=None if options.val_split else options.limit_train,
+            limit_test=options.limit_test,
+            **folder_options_of(options, stop),
+        )
     except StopRequested:
         assert stop is not None and stop.signum is not None  # it raised this
         raise Interrupted(stop.signum, "nothing is trained yet") from None

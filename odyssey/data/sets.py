@@ -23,7 +23,12 @@ def usual_data_dir(dataset: str) -> str:
 
 
 def load_dataset(
-    dataset: str, data_dir: str | os.PathLike, **folder_options: Any
+    dataset: str,
+    data_dir: str | os.PathLike,
+    *,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+    **folder_options: Any,
 ) -> Dataset:
     """Read or draw a data set.
 
@@ -33,6 +38,8 @@ def load_dataset(
         folder for each class there, or "synthetic", drawn
     data_dir : see `load_cifar10`, `load_cifar100` and `load_folder`; not used for
         "synthetic"
+    limit_train, limit_test : so many of the first images are needed, 1 or more, or all:
+        the synthetic set is drawn no further; files are read as a whole
     folder_options : those of `load_folder`, without effect on the other sets
 
     Raises
@@ -41,9 +48,12 @@ def load_dataset(
         If the files are missing or damaged.
     """
     if dataset == "synthetic":
-        from odyssey.data.synthetic import make_synthetic
+        from odyssey.data.synthetic import NUM_TEST, NUM_TRAIN, make_synthetic
 
-        return make_synthetic()
+        return make_synthetic(
+            min(NUM_TRAIN, limit_train or NUM_TRAIN),
+            min(NUM_TEST, limit_test or NUM_TEST),
+        )
     if dataset == FOLDER:
         from odyssey.data.folder import load_folder
 

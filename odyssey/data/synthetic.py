@@ -23,6 +23,7 @@ from odyssey.data.synthetic_shapes import SHAPES, Shape
 
 CLASS_NAMES = tuple(shape.__name__ for shape in SHAPES)
 SIZE = 32  # pixels a side
+NUM_TRAIN, NUM_TEST = 10_000, 2_000  # images of the whole set
 NUM_BARS = 8  # at random places, the last FRONT_BARS of them in front of the shape
 FRONT_BARS = 2
 FIELD_KNOTS = 5  # the uneven light has 5 x 5 knots, 8 pixels apart
@@ -199,7 +200,7 @@ def _draw_split(seed: int, split: int, count: int) -> tuple[np.ndarray, np.ndarr
 
 
 def make_synthetic(
-    num_train: int = 10_000, num_test: int = 2_000, seed: int = 0
+    num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0
 ) -> Dataset:
     """Draw the synthetic set; a smaller set is the beginning of a larger one.
 

@@ -36,9 +36,6 @@ from odyssey.weights.manifest import (
     encode_manifest,
 )
 
-#: Bytes of tensors from which on it is worth while to flush several files at once.
-FLUSHED_AT_ONCE = 4 << 20
-
 
 def check_set(
     op: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
@@ -77,8 +74,7 @@ def write_set(
     ``advance`` is called with the bytes of each tensor that is on disk.
     """
     entries = {}
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    with Flusher() if total > FLUSHED_AT_ONCE else nullcontext() as flusher:
+    with Flusher() if len(tensors) > Flusher.THREADS else nullcontext() as flusher:
         for name, tensor in tensors.items():
             chunks = encode_tensor(tensor, name)
             write_new_file(directory / (name + SUFFIX), *chunks, flusher=flusher)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from odyssey.cli.data_options import load_or_advise
-from odyssey.data import sets
+from odyssey.data import sets, synthetic
 from odyssey.data.dataset import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), dtype=np.uint8)
@@ -16,6 +16,14 @@ def test_load_dataset_reads_cifar10(tiny_cifar_dir):
     data = sets.load_dataset("cifar10", tiny_cifar_dir)
     assert data.train_images.shape == (100, 3, 32, 32)
     assert data.test_images.shape == (20, 3, 32, 32)
+
+
+def test_the_synthetic_set_is_drawn_no_further_than_needed(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(synthetic, "make_synthetic", lambda *n: drawn.append(n))
+    sets.load_dataset("synthetic", "", limit_train=70, limit_test=15)
+    sets.load_dataset("synthetic", "", limit_test=3_000)
+    assert drawn == [(70, 15), (10_000, 2_000)]
 
 
 def test_load_dataset_says_what_is_missing(tmp_path):

@@ -32,11 +32,11 @@ def no_waiting_for_the_disk(monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def synthetic_images_drawn_once():
-    """The 12,000 images, for all tests; none may write to them."""
+    """The images, for all tests; none may write to them."""
 
     @functools.cache
-    def make_synthetic():
-        data = drawn()
+    def make_synthetic(*numbers):
+        data = drawn(*numbers)
         for array in data[:4]:
             array.setflags(write=False)
         return data

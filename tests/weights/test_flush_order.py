@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from odyssey.weights import tensor_set
 from odyssey.weights.checkpoint import save_checkpoint
 from odyssey.weights.files import atomic_write_text
 from odyssey.weights.folder import load_folder, save_folder
@@ -78,10 +77,7 @@ def test_folder(tmp_path, calls):
     ]
 
 
-def test_files_flushed_at_once_are_on_disk_before_the_manifest(
-    tmp_path, calls, monkeypatch
-):
-    monkeypatch.setattr(tensor_set, "FLUSHED_AT_ONCE", 0)
+def test_files_flushed_at_once_are_on_disk_before_the_manifest(tmp_path, calls):
     tensors = {f"t{i}": np.full(3, i) for i in range(40)}
     save_folder(tensors, tmp_path / "run", metadata={})
     staging = "run/.tmp-weights"
@@ -108,7 +104,6 @@ def test_a_file_that_is_not_flushed_at_once_with_others_is_named(
         time.sleep(0.02)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(tensor_set, "FLUSHED_AT_ONCE", 0)
     tensors = {f"t{i}": np.full(3, i) for i in range(40)}
     opened = set(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="No space left") as error:
