@@ -1,4 +1,4 @@
-"""Train ResNet-18 of width 2 on ranks, where one of them fails in the middle.
+"""Train a small residual network on ranks, where one of them fails in the middle.
 
     mpiexec -n 2 python faulty_training.py FAULT FOLDER OPTIONS...
 
@@ -20,8 +20,13 @@ from odyssey.cli import startup
 startup.prepare()
 
 import numpy as np
+from resnet18_cifar10.architecture import MODELS
+
+MODELS["resnet8"] = MODELS["resnet20"]._replace(width=2, blocks=(1, 1, 1))
+
 from resnet18_cifar10.train import main
 
+from odyssey.distributed import failure
 from odyssey.training import loop
 
 AT_STEP = 4  # updates done before the fault
@@ -83,7 +88,7 @@ def step(trainer, x, labels):
 
 def save(*args, **named):
     if fault == "slow" and trained.stop.signum is not None:
-        time.sleep(4)  # longer than a rank that has failed waits for the others
+        time.sleep(2 * failure.ALIKE)  # so long that one which failed would not wait
     if fault == "full_disk":  # only rank 0 saves
         note()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -91,8 +96,10 @@ def save(*args, **named):
 
 
 loop.Trainer._step, loop.save_checkpoint = step, save
+if fault in ("error", "full_disk", "slow"):  # nobody else comes
+    failure.ALIKE = 0.3
 sys.argv[1:] = [
-    *("--weights-dir", folder, "--width", "2", "--dataset", "synthetic"),
+    *("--weights-dir", folder, "--model", "resnet8", "--dataset", "synthetic"),
     *("--limit-train", "44", "--limit-test", "210", "--batch-size", "16"),
     *("--epochs", "3", "--log-interval", "1", *options),
 ]

@@ -29,7 +29,8 @@ def test_evaluations_of_split_batches_are_exact(results):
 
 def test_sums_in_the_order_of_the_ranks_do_not_depend_on_buckets(results):
     assert results["ordered"][0] == results["ordered again"][0]
-    np.testing.assert_allclose(results["ordered"][0], results["1"][0], rtol=1e-5)
+    expected = results["1"][0][: len(results["ordered"][0])]
+    np.testing.assert_allclose(results["ordered"][0], expected, rtol=1e-5)
 
 
 def test_gradients_in_bfloat16_give_other_losses_near_by(results):

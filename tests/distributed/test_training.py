@@ -67,18 +67,9 @@ def finished(mpich, tmp_path_factory):
     return results(folder)
 
 
-def test_resumed_within_an_epoch_it_ends_in_the_same_bits(mpich, finished, tmp_path):
-    folder = tmp_path / "run"
-    assert train(mpich, folder, 2, "--max-steps", 4).status == 0
-    done = train(mpich, folder, 2, "--resume")
-    assert (done.status, done.stderr) == (0, "")
-    tensors, metrics = results(folder)
-    assert tensors == finished[0]
-    # the row of the epoch that --max-steps ended early is replaced by the whole one
-    assert metrics[-1] == finished[1][-1]
-
-
-def test_a_signal_to_mpiexec_stops_all_at_one_step(launcher, finished, tmp_path):
+def test_stopped_by_a_signal_and_resumed_it_ends_in_the_same_bits(
+    launcher, finished, tmp_path
+):
     folder = tmp_path / "run"
     job = launcher.start(2, PROGRAM, "slow", folder, *EVERY_STEP)
     for line in job.stdout:
@@ -87,7 +78,7 @@ def test_a_signal_to_mpiexec_stops_all_at_one_step(launcher, finished, tmp_path)
     sent = time.monotonic()
     job.send_signal(signal.SIGTERM)
     _, stderr = job.communicate(timeout=30)
-    assert time.monotonic() - sent < 9  # to save takes 4
+    assert time.monotonic() - sent < 6  # to save takes 0.6
     assert job.returncode != 0
     if launcher.name == MPICH:  # Open MPI leaves half a second
         assert job.returncode == 143
@@ -98,7 +89,8 @@ def test_a_signal_to_mpiexec_stops_all_at_one_step(launcher, finished, tmp_path)
         assert stderr.count("stopping at the next batch") == 1
     step = load_newest_checkpoint(folder).step
     assert 1 <= step < STEPS
-    assert train(launcher, folder, 2, "--resume").status == 0
+    done = train(launcher, folder, 2, "--resume")
+    assert (done.status, done.stderr) == (0, "")
     assert results(folder) == finished
 
 
