@@ -18,12 +18,12 @@ import odyssey
 from odyssey import reference
 from odyssey.kernels import simd
 
-# N, C, H, W, K, stride
+# N, C, H, W, K, stride: a few tiles, and so many that each thread has several chunks
 SHAPES = [
     (1, 70, 6, 5, 30, 1),
-    (3, 24, 8, 8, 40, 1),
-    (2, 8, 9, 7, 24, 1),
     (2, 40, 9, 8, 24, 2),
+    (8, 70, 24, 23, 30, 1),
+    (8, 70, 48, 48, 30, 2),
 ]
 BOUNDS = {"winograd": 1e-4, "direct": 1e-5}
 
