@@ -1,4 +1,4 @@
-"""What is said of the runs of AlexNet and VGG-16 is what their logs say."""
+"""What is said of the runs of LeNet-5, AlexNet and VGG-16 is what their logs say."""
 
 import json
 
@@ -8,14 +8,15 @@ from programs import ROOT
 from odyssey.report.stored import metrics, recipe
 
 RUNS = {
-    "alexnet": ("alexnet_hour", 48, (8, 24, 36)),
-    "vgg16": ("vgg16_bn_hour", 24, (8, 16, 22)),
+    "lenet5": ("lenet5_hour", 300, (100, 200, 250), "Zen 4"),
+    "alexnet": ("alexnet_hour", 48, (8, 24, 36), "Zen 5"),
+    "vgg16": ("vgg16_bn_hour", 24, (8, 16, 22), "Zen 5"),
 }
 
 
 @pytest.mark.parametrize("network", RUNS)
 def test_what_is_said_of_the_run_is_what_it_measured(network):
-    name, epochs, chosen = RUNS[network]
+    name, epochs, chosen, processor = RUNS[network]
     example = ROOT / "examples" / f"{network}_cifar10"
     run = example / "results" / name
     rows = metrics(run)
@@ -33,5 +34,5 @@ def test_what_is_said_of_the_run_is_what_it_measured(network):
     assert f"accuracy was {after[0]}, {after[1]} and {after[2]} %." in said
     assert f"**{single}**, mirrored {mirrored}" in (example / "README.md").read_text()
     front = (ROOT / "README.md").read_text()
-    time = f"{minutes:.0f} beside other programs, Zen 5"
+    time = f"{minutes:.0f} beside other programs, {processor}"
     assert f"| {epochs} | {time} | **{single}** ({mirrored})" in front
