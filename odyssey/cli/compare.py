@@ -183,7 +183,11 @@ def compare(options: SimpleNamespace) -> None:
     data_dir = options.data_dir or usual_data_dir(options.dataset)
     size = options.image_size or IMAGE_SIZE
     data = load_or_advise(
-        options.dataset, data_dir, image_size=size, limit_train=options.limit_train
+        options.dataset,
+        data_dir,
+        image_size=size,
+        limit_train=options.limit_train,
+        limit_test=1,  # only the number of training images is asked for
     )
     classes = data.num_classes
     images = min(len(data.train_labels), options.limit_train or len(data.train_labels))

@@ -194,9 +194,8 @@ def totals_to_kernel(totals, strided, grad, checks):
     """
     C = grad.shape[1]
     parts, c_blocks, k_blocks, _, c_width, k_width = totals.shape
-    chunks = (
-        c_width + TOGETHER - 1
-    ) // TOGETHER  # of a block, which may be any vectors
+    # of a block, which may be any number of vectors wide
+    chunks = (c_width + TOGETHER - 1) // TOGETHER
     for task in prange(k_blocks * c_blocks * chunks):  # disjoint (k block, c) of grad
         total = np.empty(PLACES * TOGETHER * k_width, grad.dtype)
         t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)

@@ -16,8 +16,8 @@ from odyssey.distributed.failure import Failure  # noqa: E402
 from odyssey.distributed.join import join  # noqa: E402
 from odyssey.training.signals import StopFlag, StopRequested  # noqa: E402
 
-#: Seconds that a rank which fails waits for others, where these will not come.
-failure.ALIKE = 0.3 if sys.argv[1].startswith("one_") else failure.ALIKE
+if sys.argv[1].startswith("one_"):
+    failure.ALIKE = 0.3  # the others will not come
 
 
 def wait(ranks):
