@@ -285,8 +285,12 @@ def _type_store(array: Any, at: Any, vector: Any, count: Any = types.intp) -> An
 
 
 def _lower_load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    lanes = sig.return_type.lanes
-    pointer, memory = _place(context, builder, sig.args, args, lanes)
+    return emit_load(context, builder, sig.args, args, sig.return_type.lanes)
+
+
+def emit_load(context: Any, builder: Any, kinds: Any, args: Any, lanes: int) -> Any:
+    """Return so many lanes of an array from an element on: ``args``, of ``kinds``."""
+    pointer, memory = _place(context, builder, kinds, args, lanes)
     loaded = builder.load(pointer)
     loaded.align = memory.element.get_abi_size(context.target_data)
     return _widen(builder, loaded)
@@ -336,22 +340,21 @@ def emit_load_part(
     return loaded
 
 
-def _emit_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def emit_store(context: Any, builder: Any, kinds: Any, args: Any, vector: Any) -> Any:
     """Return the instruction that stores a vector, at a multiple of its elements."""
-    lanes = sig.args[2].lanes
-    pointer, memory = _place(context, builder, sig.args, args, lanes)
-    stored = builder.store(_narrow(builder, args[2], memory), pointer)
+    pointer, memory = _place(context, builder, kinds, args, vector.type.count)
+    stored = builder.store(_narrow(builder, vector, memory), pointer)
     stored.align = memory.element.get_abi_size(context.target_data)
     return stored
 
 
 def _lower_store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    _emit_store(context, builder, sig, args)
+    emit_store(context, builder, sig.args, args, args[2])
     return context.get_dummy_value()
 
 
 def _lower_stream(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    stored = _emit_store(context, builder, sig, args)
+    stored = emit_store(context, builder, sig.args, args, args[2])
     stored.align *= sig.args[2].lanes
     mark = builder.module.add_metadata([ir.Constant(INT32, 1)])
     stored.set_metadata("nontemporal", mark)

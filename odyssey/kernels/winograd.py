@@ -40,6 +40,7 @@ from odyssey.kernels.tiles import (
     splits_of,
 )
 from odyssey.kernels.winograd_kernel import (
+    TAPS,
     FromPlaces,
     ToPlaces,
     block_to_places,
@@ -139,7 +140,7 @@ def winograd_forward(
             np.empty(PLACES * LANES, patches.dtype),
             np.empty(PLACES, np.int64),
         )
-        taps = np.zeros(9 * LANES, patches.dtype)
+        taps = np.empty(TAPS, patches.dtype)
         t = flat(buffer)
         factors = flat(places)
         patch = Places(flat(patches[thread]), step, row)
@@ -257,7 +258,7 @@ def winograd_grad_kernel(
     for thread in prange(threads):  # disjoint (part, c block, k block) of totals, grad
         sums, buffer = flat(totals), np.empty(PLACES * LANES, patches.dtype)
         table = np.empty(PLACES, np.int64)
-        t, taps = flat(buffer), np.empty(9 * LANES, patches.dtype)
+        t, taps = flat(buffer), np.empty(TAPS, patches.dtype)
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
         for task in range(thread, parts * c_splits * k_splits, threads):

@@ -11,8 +11,9 @@ from numba import prange
 
 from odyssey.kernels.ending import in_lines
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.simd import LANES, flat, keep, load, store, width
+from odyssey.kernels.simd import LANES, fill, flat, keep, load, store, width
 from odyssey.kernels.tiles import PLACES, PRODUCTS
+from odyssey.kernels.transposing import transpose
 from odyssey.kernels.winograd_strided_transforms import (
     kernel_1d as strided_kernel_1d,
 )
@@ -34,38 +35,68 @@ CHANNELS = 16
 #: Channels of its gradient that a thread sums up, and then turns back, at a time.
 TOGETHER = 16
 
+#: How far the squares that hold nine taps reach, from the first on, in whole vectors.
+BEYOND = 16
+
+#: Numbers of the taps of as many channels and kernels as a vector has lanes, and room
+#: for what squares reach beyond them.
+TAPS = (9 * LANES + BEYOND) * LANES
+
 
 @serial
-def load_taps(kernel, turned, c, first, lanes, taps):
-    """Copy the 3x3 taps of kernels ``first`` and on, at channel c, into vectors.
+def load_taps(way, c, count, first, lanes, taps):
+    """Copy the 3x3 taps of kernels ``first`` and on, at ``count`` channels, to vectors.
 
-    ``turned`` exchanges kernels and channels and turns the taps by 180 degrees.
+    for i < count: for tap: for lane < lanes:
+        taps[9*i + tap, lane] = kernel[first + lane, c + i, tap]
+    and zeros in the other lanes; ``turned`` exchanges kernels and channels.
+
+    Optimization: in memory a kernel's taps lie side by side, and here its lanes do, so
+    squares of as many rows as a vector has lanes are transposed in registers.
     """
-    W = width(taps)
-    for lane in range(lanes):
-        k = first + lane
-        for tap in range(9):
-            r, s = tap // 3, tap % 3
-            if turned:
-                taps[tap * W + lane] = kernel[c, k, 2 - r, 2 - s]
+    kernel, turned = way.kernel, way.turned
+    W, data, rows = width(taps), flat(kernel), kernel.shape[1]
+    if turned:
+        for i in range(count):
+            at = ((c + i) * rows + first) * 9
+            # the last kernel's square reaches beyond its nine taps
+            if lanes == W and at + 9 * (W - 1) + BEYOND <= kernel.size:
+                for tap in range(0, 9, W):
+                    transpose(data, at + tap, 9, taps, (9 * i + tap) * W, W)
             else:
-                taps[tap * W + lane] = kernel[k, c, r, s]
+                load_taps_singly(data, at, 9, lanes, taps, 9 * i * W)
+    else:
+        at = (first * rows + c) * 9
+        if lanes == W and count == W:
+            for tap in range(0, 9 * W, W):
+                transpose(data, at + tap, 9 * rows, taps, tap * W, W)
+        else:
+            for i in range(count):
+                load_taps_singly(data, at + 9 * i, 9 * rows, lanes, taps, 9 * i * W)
 
 
 @serial
-def store_taps(taps, lanes, c, first, grad, checks):
-    """Copy 3x3 taps from vectors to ``grad`` (K, C, 3, 3); the reverse of load_taps.
+def load_taps_singly(data, at, row, lanes, taps, to):
+    """Copy 9 taps of ``lanes`` kernels, ``row`` numbers apart, to 9 vectors."""
+    W = width(taps)
+    for tap in range(9):
+        store(taps, to + tap * W, fill(taps, 0))
+        for lane in range(lanes):
+            taps[to + tap * W + lane] = data[at + lane * row + tap]
 
-    ``checks[c]`` turns from zero to NaN where one is not finite.
-    """
-    W, zero = width(taps), taps.dtype.type(0)
-    for lane in range(lanes):
-        check = zero
-        for tap in range(9):
-            value = taps[tap * W + lane]
-            grad[first + lane, c, tap // 3, tap % 3] = value
-            check += zero * value
-        checks[c] += check
+
+@serial
+def store_taps(taps, c, count, first, lanes, grad):
+    """Copy 3x3 taps from vectors to ``grad`` (K, C, 3, 3); the reverse of load_taps."""
+    W, data, row = width(taps), flat(grad), grad.shape[1] * 9
+    at = first * row + c * 9
+    if lanes == W and count == W:
+        for tap in range(0, 9 * W, W):
+            transpose(taps, tap * W, W, data, at + tap, row)
+    else:
+        for lane in range(lanes):
+            for tap in range(9 * count):
+                data[at + lane * row + tap] = taps[tap * W + lane]
 
 
 @serial
@@ -85,14 +116,19 @@ def total_1d_of(strided, d):
 
 
 @serial
-def taps_to_places(strided, taps, t, places, at, step, past):
-    """Write G taps G^T to 36 places; the 9 ``taps`` are vectors side by side.
+def taps_to_places(way, taps, begin, t, places, at, step):
+    """Write G taps G^T to 36 places; 9 taps are vectors side by side, from ``begin``.
 
-    ``past`` the caches if vectors of ``places`` lie in lines of their own.
+    ``turned`` turns them by 180 degrees: they are read from the last to the first.
     """
+    strided, past = way.strided, way.past
     W = width(t)
+    first, next_tap = begin, W
+    if way.turned:
+        first, next_tap = begin + 8 * W, -W
     for j in range(3):
-        column = kernel_1d_of(strided, load_3(taps, j * W, 3 * W))
+        taps_of_column = load_3(taps, first + j * next_tap, 3 * next_tap)
+        column = kernel_1d_of(strided, taps_of_column)
         store_6(t, j * W, 3 * W, column)
     for i in range(6):
         row = kernel_1d_of(strided, load_3(t, i * 3 * W, W))
@@ -103,9 +139,12 @@ def taps_to_places(strided, taps, t, places, at, step, past):
 
 
 @serial
-def totals_to_taps(strided, totals, at, step, t, taps):
-    """Write G^T totals G to 9 taps; the 36 totals are vectors ``step`` apart."""
-    W = width(t)
+def totals_to_taps(strided, totals, at, step, t, taps, begin):
+    """Write G^T totals G to 9 taps, from ``begin``; return the sum of 0 times each.
+
+    The 36 totals are vectors ``step`` apart, and the taps vectors side by side.
+    """
+    W, check = width(t), fill(t, 0)
     for j in range(6):
         y0, y1, y2 = total_1d_of(strided, load_6(totals, at + j * step, 6 * step))
         store(t, j * W, y0)
@@ -113,20 +152,22 @@ def totals_to_taps(strided, totals, at, step, t, taps):
         store(t, (12 + j) * W, y2)
     for i in range(3):
         y0, y1, y2 = total_1d_of(strided, load_6(t, i * 6 * W, W))
-        store(taps, 3 * i * W, y0)
-        store(taps, (3 * i + 1) * W, y1)
-        store(taps, (3 * i + 2) * W, y2)
+        store(taps, begin + 3 * i * W, y0)
+        store(taps, begin + (3 * i + 1) * W, y1)
+        store(taps, begin + (3 * i + 2) * W, y2)
+        check = check + 0 * (y0 + y1 + y2)
+    return check
 
 
 class ToPlaces(NamedTuple):
     """A kernel on its way to the places, in blocks of ``B``."""
 
     kernel: np.ndarray  # (K, C, 3, 3)
-    turned: bool  # as in `load_taps`
+    turned: bool  # by 180 degrees, with K and C exchanged
     strided: bool
     B: int
-    past: bool  # as in `taps_to_places`
-    taps: np.ndarray  # 9 vectors of zeros, and 18 vectors, as buffers
+    past: bool  # past the caches: vectors of the places lie in lines of their own
+    taps: np.ndarray  # `TAPS` numbers, and 18 vectors, as buffers
     t: np.ndarray
 
 
@@ -136,15 +177,17 @@ def block_to_places(way, block, channels, places, at, step):
 
     for c: for lane k: places[at + (6*i + j)*step + c*B + k] = (G kernel G^T)[i, j]
     """
-    kernel, turned, strided, B, past, taps, buffer = way
-    K, W = kernel.shape[1] if turned else kernel.shape[0], width(taps)
-    vectors, t = flat(taps), flat(buffer)
-    for c in range(channels[0], channels[1]):
+    K, B = way.kernel.shape[1] if way.turned else way.kernel.shape[0], way.B
+    taps, t = flat(way.taps), flat(way.t)
+    W = width(taps)
+    for c in range(channels[0], channels[1], W):
+        count = min(W, channels[1] - c)
         for lane in range(0, B, W):
             k = block * B + lane
-            load_taps(kernel, turned, c, k, min(W, K - k), taps)
-            begin = at + c * B + lane
-            taps_to_places(strided, vectors, t, places, begin, step, past)
+            load_taps(way, c, count, k, min(W, K - k), taps)
+            for i in range(count):
+                begin = at + (c + i) * B + lane
+                taps_to_places(way, taps, 9 * i * W, t, places, begin, step)
 
 
 @parallel
@@ -166,7 +209,7 @@ def kernel_to_places(kernel, turned, strided, B, places):
     C = kernel.shape[0] if turned else kernel.shape[1]
     chunks, past = (C + CHANNELS - 1) // CHANNELS, in_lines(places, step)
     for task in prange(blocks * chunks):  # disjoint (block, c) of places
-        taps = np.zeros(9 * LANES, places.dtype)
+        taps = np.empty(TAPS, places.dtype)
         t = np.empty(18 * LANES, places.dtype)
         # prange counts without a sign, and such a number and another make a float
         block, start = np.intp(task // chunks), np.intp(task % chunks) * CHANNELS
@@ -198,7 +241,7 @@ def totals_to_kernel(totals, strided, grad, checks):
     chunks = (c_width + TOGETHER - 1) // TOGETHER
     for task in prange(k_blocks * c_blocks * chunks):  # disjoint (k block, c) of grad
         total = np.empty(PLACES * TOGETHER * k_width, grad.dtype)
-        t, taps = np.empty(18 * LANES, grad.dtype), np.empty(9 * LANES, grad.dtype)
+        t, taps = np.empty(18 * LANES, grad.dtype), np.empty(TAPS, grad.dtype)
         sums, vectors, size = flat(totals), flat(total), c_width * k_width
         part_of_c, within = np.intp(task // chunks), np.intp(task % chunks) * TOGETHER
         block, c_block = part_of_c // c_blocks, part_of_c % c_blocks
@@ -223,7 +266,7 @@ class FromPlaces(NamedTuple):
     k_width: int
     grad: np.ndarray  # (K, C, 3, 3)
     checks: np.ndarray  # (k blocks, C) of zeros, NaN where a result is not finite
-    t: np.ndarray  # 18 vectors, and 9, as buffers
+    t: np.ndarray  # 18 vectors, and `TAPS` numbers, as buffers
     taps: np.ndarray
 
 
@@ -237,11 +280,19 @@ def sums_to_kernel(back, sums, step, channels, block):
     """
     strided, k_width, grad, checks, buffer, taps = back
     W, t, done = width(taps), flat(buffer), flat(taps)
-    for c in range(channels[0], channels[1]):
+    for c in range(channels[0], channels[1], W):
+        count = min(W, channels[1] - c)
         for lane in range(0, k_width, W):
-            k, at = block * k_width + lane, (c - channels[0]) * k_width + lane
-            totals_to_taps(strided, sums, at, step, t, done)
-            store_taps(taps, min(W, len(grad) - k), c, k, grad, checks[block])
+            k, check = block * k_width + lane, fill(t, 0)
+            for i in range(count):
+                at = (c + i - channels[0]) * k_width + lane
+                one = totals_to_taps(strided, sums, at, step, t, done, 9 * i * W)
+                check = check + one
+            lanes = min(W, len(grad) - k)
+            store_taps(done, c, count, k, lanes, grad)
+            store(t, 0, check)
+            for i in range(lanes):
+                checks[block, c] += buffer[i]
 
 
 @serial

@@ -42,6 +42,7 @@ from odyssey.kernels.tiles import (
     splits_of,
 )
 from odyssey.kernels.winograd_kernel import (
+    TAPS,
     FromPlaces,
     ToPlaces,
     block_to_places,
@@ -115,7 +116,7 @@ def strided_forward(
         t = flat(buffer)
         table = np.empty(STRIDED_PLACES, np.int64)
         begins = np.empty(STRIDED_PLACES, np.int64)
-        taps = np.zeros(9 * LANES, patches.dtype)
+        taps = np.empty(TAPS, patches.dtype)
         rows, factors = flat(begins), flat(places)
         patch, product = flat(patches[thread]), flat(products[thread])
         pixels = Pixels(flat(x), C, flat(table))
@@ -199,7 +200,7 @@ def strided_grad_kernel(
         pixels = Pixels(flat(x), C, flat(table))
         gradient_pixels = Pixels(flat(grad_output), K, flat(table))
         rows, sums = flat(begins), flat(totals)
-        taps = np.empty(9 * LANES, patches.dtype)
+        taps = np.empty(TAPS, patches.dtype)
         size, own = c_width * k_width, np.intp(thread) * PRODUCTS * c_width * k_width
         for task in range(thread, parts * splits, threads):
             part, split = task // splits, task % splits

@@ -68,7 +68,7 @@ def test_a_kernel_that_few_tiles_need_is_transformed_in_between(monkeypatch, str
     x, kernel, _ = make(N=2)
     few = odyssey.conv2d(x, kernel, stride=stride, padding=1, method="winograd")
     assert not calls
-    many = np.concatenate([x] * (winograd_domain.CHUNK * num_threads() + 1))
+    many = np.concatenate([x] * (64 * num_threads() + 1))
     out = odyssey.conv2d(many, kernel, stride=stride, padding=1, method="winograd")
     assert len(calls) == 1
     np.testing.assert_array_equal(out[: len(x)], few)

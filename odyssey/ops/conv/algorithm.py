@@ -67,6 +67,9 @@ class WinogradAlgorithm(Algorithm, Protocol):
     ) -> bool:
         """Write the convolution, and what the statistics of its results follow from."""
 
+    def chunk_of(self, kernel: np.ndarray) -> int:
+        """Return how many tiles a thread takes at a time; moments are of so many."""
+
 
 class FastAlgorithm(Algorithm, Protocol):
     """A method for some shapes only, which is faster for some of these."""

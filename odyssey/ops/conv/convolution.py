@@ -152,10 +152,11 @@ def _conv2d(
     geometry = kernel, stride, padding, pixels
     algorithm = _choose("conv2d", method, dtype, *geometry, "forward")
     K = kernel.shape[0]
-    moments, fast = None, [one for one in WINOGRAD if one is algorithm]
+    moments, chunk, fast = None, 0, [one for one in WINOGRAD if one is algorithm]
     at_hand = bias is None and P % 4 == Q % 4 == 0 and not is_bfloat16(dtype)
     if statistics and fast and at_hand and x.shape[0]:
-        moments = winograd_domain.room_for_moments(pixels, K)
+        chunk = fast[0].chunk_of(kernel)
+        moments = winograd_domain.room_for_moments(pixels, K, chunk)
     if bias is None:
         bias = np.zeros(K, sum_dtype(dtype))
     else:
@@ -178,15 +179,17 @@ def _conv2d(
         if not finite:
             direct.forward(*given)
         elif moments is not None:
-            return from_nhwc(out, x), _statistics_of(moments, out)
+            return from_nhwc(out, x), _statistics_of(moments, out, chunk)
     return from_nhwc(out, x), None
 
 
-def _statistics_of(moments: np.ndarray, out: np.ndarray) -> BatchStatistics | None:
+def _statistics_of(
+    moments: np.ndarray, out: np.ndarray, chunk: int
+) -> BatchStatistics | None:
     """Return mean and variance of each channel of ``out`` (N, P, Q, K), if finite."""
-    rows, M, K = 16 * winograd_domain.CHUNK, math.prod(out.shape[:3]), out.shape[3]
+    rows, M, K = 16 * chunk, math.prod(out.shape[:3]), out.shape[3]
     base, total, square = moments[:, :, :K].transpose(1, 0, 2)  # (chunks, K) each
-    tiles_of_chunk = np.full((len(moments), 1), winograd_domain.CHUNK)
+    tiles_of_chunk = np.full((len(moments), 1), chunk)
     tiles_of_chunk[-1] = (M - (len(moments) - 1) * rows) // 16
     with np.errstate(over="ignore", invalid="ignore"):
         means = base + total / tiles_of_chunk

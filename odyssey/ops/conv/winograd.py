@@ -17,7 +17,23 @@ from odyssey.kernels.tiles import PLACES
 from odyssey.kernels.winograd import TILE, winograd_forward, winograd_grad_kernel
 from odyssey.ops.conv import winograd_domain as domain
 
-SUM_CHUNK = 128  # tiles that a thread adds to the gradient of the kernel at a time
+
+def chunk_of(kernel: np.ndarray) -> int:
+    """Return how many tiles a thread takes through all steps at a time.
+
+    Two panels of rows of the products are enough where patches and kernel then stay in
+    a core's second cache together.  Larger kernels do not, and more tiles make use of
+    each part that is read; small ones do anyhow.
+    """
+    return 28 if 64 * 64 <= kernel.shape[0] * kernel.shape[1] <= 128 * 128 else 64
+
+
+def sum_chunk_of(kernel: np.ndarray) -> int:
+    """Return how many tiles a thread adds to the gradient of the kernel at a time.
+
+    Large sums go to memory and back for each chunk; where one is all, they need not.
+    """
+    return 64 if kernel.shape[0] * kernel.shape[1] < 256 * 256 else 256
 
 
 def worthwhile(
@@ -104,6 +120,7 @@ def _convolve(
         moments=moments,
         places=PLACES,
         tiles=domain.tiles_of(out.shape, TILE),
+        chunk=chunk_of(kernel),
     )
 
 
@@ -123,5 +140,5 @@ def grad_kernel(
         places=PLACES,
         tiles=tiles,
         parts=parts,
-        chunk=min(SUM_CHUNK, -(-tiles // parts)),
+        chunk=min(sum_chunk_of(out), -(-tiles // parts)),
     )

@@ -16,8 +16,6 @@ from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
 from odyssey.memory import empty, workspace
 from odyssey.threads import num_threads
 
-#: Tiles that a thread takes through all steps at a time.
-CHUNK = 64
 #: Channels that the gradient of a kernel takes together, in panels of 14 and of 8.
 C_BLOCK = 64
 
@@ -36,9 +34,11 @@ def convolve(
     moments: np.ndarray | None,
     places: int,
     tiles: int,
+    chunk: int,
 ) -> bool:
     """Write the convolution of ``x`` (N, H, W, C) by the kernel ``run`` to ``out``.
 
+    A thread takes ``chunk`` tiles through all steps at a time.
     ``turned`` uses the kernel as the gradient of the input does: turned by 180 degrees,
     with C and K exchanged.  The kernel at its places is kept in ``made``, if there is
     such a dictionary.  Without, and where each thread has at most one chunk of the
@@ -48,7 +48,7 @@ def convolve(
     """
     C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
     blocks, B = blocks_of(K, BLOCK)
-    chunk, matrix = min(CHUNK, tiles), C * B + GAP
+    chunk, matrix = min(chunk, tiles), C * B + GAP
     if made is None and tiles <= threads * chunk:
         kernel_places = workspace("places", (threads, PRODUCTS, matrix), dtype)
     else:
@@ -79,13 +79,13 @@ def convolve(
     return bool(np.isfinite(checks).all())
 
 
-def room_for_moments(pixels: tuple[int, int, int], K: int) -> np.ndarray:
+def room_for_moments(pixels: tuple[int, int, int], K: int, chunk: int) -> np.ndarray:
     """Return room for the moments of results (N, P, Q), of whole tiles of 4x4 pixels.
 
     There are (chunks, 3, K or more): see `Moments` in ``kernels/tiles.py``.
     """
     blocks, B = blocks_of(K, BLOCK)
-    return np.empty((-(-tiles_of(pixels, 4) // CHUNK), 3, blocks * B))
+    return np.empty((-(-tiles_of(pixels, 4) // chunk), 3, blocks * B))
 
 
 def _kernel_places(
