@@ -22,7 +22,7 @@ from numba import prange
 
 from odyssey.kernels.ending import Ending, is_large
 from odyssey.kernels.jit import parallel, serial
-from odyssey.kernels.product import Matrix, multiply
+from odyssey.kernels.product import TERMS, Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, keep, width
 from odyssey.kernels.tiles import (
     GAP,
@@ -157,19 +157,22 @@ def winograd_forward(
             transform_patches(x, reading, first, count, t, table, patch)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
-                if own:
-                    way = ToPlaces(kernel, turned, False, B, False, taps, buffer)
-                    block_to_places(way, block, (0, C), factors, begin, factor_step)
-                for place in range(PRODUCTS):
-                    multiply(
-                        Matrix(patch.data, place * step, row, 1),
-                        Matrix(factors, begin + place * factor_step, B, 1),
-                        Matrix(product.data, place * product_step, B, 1),
-                        count,
-                        B,
-                        C,
-                        False,
-                    )
+                for c in range(0, C, TERMS if own else C):
+                    terms = min(TERMS, C - c) if own else C
+                    if own:
+                        way = ToPlaces(kernel, turned, False, B, False, taps, buffer)
+                        some = c, c + terms
+                        block_to_places(way, block, some, factors, begin, factor_step)
+                    for place in range(PRODUCTS):
+                        multiply(
+                            Matrix(patch.data, place * step + c, row, 1),
+                            Matrix(factors, begin + place * factor_step, B, 1),
+                            Matrix(product.data, place * product_step, B, 1),
+                            count,
+                            B,
+                            terms,
+                            c > 0,
+                        )
                 k = block * B
                 store_tiles(product, writing, first, count, t, table, target, k)
         keep(buffer)

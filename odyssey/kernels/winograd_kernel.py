@@ -175,7 +175,7 @@ class ToPlaces(NamedTuple):
 def block_to_places(way, block, channels, places, at, step):
     """Write G kernel G^T of a block of kernels, of ``channels`` (first, last).
 
-    for c: for lane k: places[at + (6*i + j)*step + c*B + k] = (G kernel G^T)[i, j]
+    for c: for k: places[at + (6*i + j)*step + (c - first)*B + k] = (G kernel G^T)[i, j]
     """
     K, B = way.kernel.shape[1] if way.turned else way.kernel.shape[0], way.B
     taps, t = flat(way.taps), flat(way.t)
@@ -186,7 +186,7 @@ def block_to_places(way, block, channels, places, at, step):
             k = block * B + lane
             load_taps(way, c, count, k, min(W, K - k), taps)
             for i in range(count):
-                begin = at + (c + i) * B + lane
+                begin = at + (c - channels[0] + i) * B + lane
                 taps_to_places(way, taps, 9 * i * W, t, places, begin, step)
 
 
@@ -215,7 +215,7 @@ def kernel_to_places(kernel, turned, strided, B, places):
         block, start = np.intp(task // chunks), np.intp(task % chunks) * CHANNELS
         channels = start, min(start + CHANNELS, C)
         way = ToPlaces(kernel, turned, strided, B, past, taps, t)
-        at = block * PRODUCTS * step
+        at = block * PRODUCTS * step + start * B
         block_to_places(way, block, channels, flat(places), at, step)
 
 

@@ -25,7 +25,7 @@ from numba import prange
 
 from odyssey.kernels.ending import Ending, is_large
 from odyssey.kernels.jit import parallel
-from odyssey.kernels.product import Matrix, multiply
+from odyssey.kernels.product import TERMS, Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, keep, width
 from odyssey.kernels.tiles import (
     GAP,
@@ -137,20 +137,23 @@ def strided_forward(
                     patch_to_places(pixels, c, turned, t, patch, rows, c)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
-                if own:
-                    way = ToPlaces(kernel, turned, True, B, False, taps, buffer)
-                    block_to_places(way, block, (0, C), factors, begin, factor_step)
-                for place in range(PRODUCTS):
-                    before, gap = BEFORE[place] * chunk, GAP * place
-                    multiply(
-                        Matrix(patch, before * row + gap, row, 1),
-                        Matrix(factors, begin + place * factor_step, B, 1),
-                        Matrix(product, before * B + gap, B, 1),
-                        ROWS[place] * count,
-                        B,
-                        C,
-                        False,
-                    )
+                for c in range(0, C, TERMS if own else C):
+                    terms = min(TERMS, C - c) if own else C
+                    if own:
+                        way = ToPlaces(kernel, turned, True, B, False, taps, buffer)
+                        some = c, c + terms
+                        block_to_places(way, block, some, factors, begin, factor_step)
+                    for place in range(PRODUCTS):
+                        before, gap = BEFORE[place] * chunk, GAP * place
+                        multiply(
+                            Matrix(patch, before * row + gap + c, row, 1),
+                            Matrix(factors, begin + place * factor_step, B, 1),
+                            Matrix(product, before * B + gap, B, 1),
+                            ROWS[place] * count,
+                            B,
+                            terms,
+                            c > 0,
+                        )
                 for tile in range(count):
                     find_pixels(writing, first + tile, table)
                     find_rows(chunk, tile, B, begins)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from odyssey.kernels.product import TERMS
 from odyssey.kernels.simd import LANES
 from odyssey.kernels.tiles import BLOCK, GAP, PRODUCTS, STRIDED_PLACES
 from odyssey.kernels.winograd_kernel import kernel_to_places, totals_to_kernel
@@ -48,11 +49,12 @@ def convolve(
     """
     C, K, dtype, threads = x.shape[3], out.shape[3], kernel.dtype, num_threads()
     blocks, B = blocks_of(K, BLOCK)
-    chunk, matrix = min(chunk, tiles), C * B + GAP
+    chunk = min(chunk, tiles)
     if made is None and tiles <= threads * chunk:
+        matrix = min(C, TERMS) * B + GAP
         kernel_places = workspace("places", (threads, PRODUCTS, matrix), dtype)
     else:
-        shape, strided = (blocks, PRODUCTS, matrix), places == STRIDED_PLACES
+        shape, strided = (blocks, PRODUCTS, C * B + GAP), places == STRIDED_PLACES
         kernel_places = _kernel_places(kernel, turned, strided, B, shape, made)
         kernel = np.empty((0, 0, 3, 3), dtype)
     size = places * chunk * whole_vectors(C) + PRODUCTS * GAP
