@@ -117,10 +117,14 @@ def prefetch_right(data, table, size, step, C, first, count):
 
 
 @serial
-def prefetch_next(pixels, size, step):
-    """Ask for the pixels of the next tile, of which ``step`` columns are new."""
-    C = pixels.channels
-    prefetch_right(pixels.data, pixels.table, size, step, C, 0, C)
+def prefetch_next(pixels, size, step, c):
+    """Ask for the pixels of the next tile, of which ``step`` columns are new.
+
+    A vector of channels, from ``c`` on, and before each is transformed: asked for all
+    at once, they would wait for each other.
+    """
+    C, count = pixels.channels, width(pixels.data)
+    prefetch_right(pixels.data, pixels.table, size, step, C, c, count)
 
 
 @serial

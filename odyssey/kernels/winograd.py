@@ -63,8 +63,8 @@ def transform_patches(x, tiling, first, count, t, table, matrices):
     step, row = matrices.step, matrices.row
     for tile in range(count):
         find_pixels(tiling, first + tile, table)
-        prefetch_next(pixels, tiling.size, tiling.step)
         for c in range(0, x.shape[3], width(t)):
+            prefetch_next(pixels, tiling.size, tiling.step, c)
             patch_to_places(pixels, c, t, matrices.data, tile * row + c, step)
 
 
@@ -196,19 +196,19 @@ def transform_both(pixels, gradient_pixels, reading, writing, tiles, t, c, k):
     """Write B^T patch B and A grad_output A^T of ``tiles`` (first, count) to blocks."""
     for tile in range(tiles[1]):
         find_pixels(reading, tiles[0] + tile, pixels.table)
-        prefetch_next(pixels, reading.size, reading.step)
         for block in range(c.first, c.last):
             for lane in range(0, c.width, width(t)):
                 at = block * PRODUCTS * c.step + tile * c.width + lane
-                patch_to_places(pixels, block * c.width + lane, t, c.data, at, c.step)
+                channel = block * c.width + lane
+                prefetch_next(pixels, reading.size, reading.step, channel)
+                patch_to_places(pixels, channel, t, c.data, at, c.step)
         find_pixels(writing, tiles[0] + tile, gradient_pixels.table)
-        prefetch_next(gradient_pixels, writing.size, writing.step)
         for block in range(k.first, k.last):
             for lane in range(0, k.width, width(t)):
                 at = block * PRODUCTS * k.step + tile * k.width + lane
-                gradient_to_places(
-                    gradient_pixels, block * k.width + lane, t, k.data, at, k.step
-                )
+                channel = block * k.width + lane
+                prefetch_next(gradient_pixels, writing.size, writing.step, channel)
+                gradient_to_places(gradient_pixels, channel, t, k.data, at, k.step)
 
 
 @serial

@@ -131,9 +131,9 @@ def strided_forward(
             target = Target(ending, flat(table), flat(checks[thread]), sums)
             for tile in range(count):
                 find_pixels(reading, first + tile, table)
-                prefetch_next(pixels, reading.size, reading.step)
                 find_rows(chunk, tile, row, begins)
                 for c in range(0, C, width(t)):
+                    prefetch_next(pixels, reading.size, reading.step, c)
                     patch_to_places(pixels, c, turned, t, patch, rows, c)
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 begin = (np.intp(thread) if own else block) * PRODUCTS * factor_step
@@ -214,20 +214,22 @@ def strided_grad_kernel(
                 count = min(chunk, last - first)
                 for tile in range(count):
                     find_pixels(reading, first + tile, table)
-                    prefetch_next(pixels, reading.size, reading.step)
                     find_rows(chunk, tile, c_width, begins)
                     for block in range(c_first, c_last):
                         patch = flat(patches[thread, block])
                         for lane in range(0, c_width, width(t)):
                             c = block * c_width + lane
+                            prefetch_next(pixels, reading.size, reading.step, c)
                             patch_to_places(pixels, c, False, t, patch, rows, lane)
                     find_pixels(writing, first + tile, table)
-                    prefetch_next(gradient_pixels, writing.size, writing.step)
                     find_rows(chunk, tile, k_width, begins)
                     for block in range(k_first, k_last):
                         gradient = flat(gradients[thread, block])
                         for lane in range(0, k_width, width(t)):
                             k = block * k_width + lane
+                            prefetch_next(
+                                gradient_pixels, writing.size, writing.step, k
+                            )
                             gradient_to_places(
                                 gradient_pixels, k, t, gradient, rows, lane
                             )
