@@ -212,6 +212,15 @@ def load_if(there: bool, array: np.ndarray, at: int, count: int) -> np.ndarray:
     return load_part(array, at, count if there else 0)
 
 
+def load_beyond(array: np.ndarray, at: int, count: int) -> np.ndarray:
+    """Return ``load_part(array, at, count)``, or zeros if ``at`` is beyond the array.
+
+    Beyond it no question is asked: it is loaded from there.  So zeros must lie where it
+    points to, `distance` away.
+    """
+    return load_part(array, at, count if 0 <= at < array.size else 0)
+
+
 def load_wide(sums: np.ndarray, at: int, array: np.ndarray) -> np.ndarray:
     """Return as many float64 as ``array`` has numbers in a vector."""
     return sums.reshape(-1)[at : at + width(array)].copy()
@@ -469,6 +478,7 @@ for _kind in (types.Array, Memory):
     _part = (*_place_kinds, types.Integer)
     register(load, _type_load, _lower_load, *_place_kinds)
     register(load_part, _type_load, _lower_load_part, *_part)
+    register(load_beyond, _type_load, _lower_load_part, *_part)
     register(load_if, _type_load_if, _lower_load_if, types.Boolean, *_part)
     register(load_wide, _type_load_wide, _lower_load, *_place_kinds, Memory)
     register(store, _type_store, _lower_store, *_place_kinds, Vector)

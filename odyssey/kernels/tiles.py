@@ -3,7 +3,7 @@
     pixels of a tile  <->  vectors of channels  <->  a row of each place's matrix
 
 A tile is a table of where its pixels begin, so that the border of the image costs no
-copy: a pixel outside has no place, and is read as zeros and not written.  Channels go
+copy: a pixel outside is one of zeros where it is read, and is not written.  Channels go
 through the transforms a vector at a time (`simd.py`).
 """
 
@@ -17,7 +17,7 @@ from odyssey.kernels.simd import (
     fill,
     fma,
     load,
-    load_if,
+    load_beyond,
     load_wide,
     prefetch,
     store,
@@ -33,7 +33,7 @@ PRODUCTS = 36
 BLOCK = 32
 #: Numbers between the matrices of two places, which else would share few cache sets.
 GAP = 16
-#: What the table of a tile holds for a pixel outside the image.
+#: What the table of a tile holds for a pixel outside the image, if it is written.
 OUTSIDE = -1
 
 
@@ -65,8 +65,14 @@ class Tiling(NamedTuple):
 
 
 @serial
-def find_pixels(tiling, tile, table):
-    """Write to ``table`` where each pixel of a tile begins, `OUTSIDE` if nowhere.
+def distance(array, zeros):
+    """Return where ``zeros`` begin, counted in numbers from the first of ``array``."""
+    return (zeros.ctypes.data - array.ctypes.data) // array.itemsize
+
+
+@serial
+def find_pixels(tiling, tile, table, outside):
+    """Write to ``table`` where each pixel of a tile begins, ``outside`` if nowhere.
 
     for i: for j: table[i, j] = the number of elements before x[n, top + i, left + j]
     """
@@ -89,7 +95,7 @@ def find_pixels(tiling, tile, table):
             w = left + j
             inside = 0 <= h < H and 0 <= w < W
             begin = ((n * H + h) * W + w) * C
-            table[i * size + j] = begin if inside else OUTSIDE
+            table[i * size + j] = begin if inside else outside
 
 
 class Pixels(NamedTuple):
@@ -98,10 +104,11 @@ class Pixels(NamedTuple):
     data: np.ndarray  # flat
     channels: int
     table: np.ndarray  # of find_pixels
+    outside: int  # where a pixel's worth of zeros begins, for those outside the image
 
 
 @serial
-def prefetch_right(data, table, size, step, C, first, count):
+def prefetch_right(data, table, outside, size, step, C, first, count):
     """Ask for ``count`` of C channels of ``step`` pixels right of each row of a tile.
 
     The next tile reads them, from so many rows at once that the processor would not
@@ -109,7 +116,7 @@ def prefetch_right(data, table, size, step, C, first, count):
     """
     for i in range(size):
         begin = table[i * size + size - 1]
-        if begin != OUTSIDE:
+        if begin != outside:
             for j in range(1, step + 1):
                 pixel = begin + j * C + first
                 for lane in range(0, count, width(data)):
@@ -123,15 +130,14 @@ def prefetch_next(pixels, size, step, c):
     A vector of channels, from ``c`` on, and before each is transformed: asked for all
     at once, they would wait for each other.
     """
-    C, count = pixels.channels, width(pixels.data)
-    prefetch_right(pixels.data, pixels.table, size, step, C, c, count)
+    data, C, table, outside = pixels
+    prefetch_right(data, table, outside, size, step, C, c, width(data))
 
 
 @serial
 def load_pixel(pixels, place, c):
     """Return a vector of channels, from c on, of a tile's pixel."""
-    begin = pixels.table[place]
-    return load_if(begin != OUTSIDE, pixels.data, begin + c, pixels.channels - c)
+    return load_beyond(pixels.data, pixels.table[place] + c, pixels.channels - c)
 
 
 class Places(NamedTuple):
@@ -176,7 +182,8 @@ def prefetch_addend(target, tiling, k, count):
     """Ask for what is added to ``count`` channels, from k on, of the next tile."""
     if target.ending.has_addend:
         size, addend = tiling.size, target.ending.addend
-        prefetch_right(addend, target.table, size, size, tiling.C, k, count)
+        C, table = tiling.C, target.table
+        prefetch_right(addend, table, OUTSIDE, size, size, C, k, count)
 
 
 @serial

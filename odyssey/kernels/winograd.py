@@ -26,6 +26,7 @@ from odyssey.kernels.product import TERMS, Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, keep, width
 from odyssey.kernels.tiles import (
     GAP,
+    OUTSIDE,
     PLACES,
     PRODUCTS,
     Moments,
@@ -33,6 +34,7 @@ from odyssey.kernels.tiles import (
     Places,
     Target,
     Tiling,
+    distance,
     find_pixels,
     prefetch_addend,
     prefetch_next,
@@ -59,13 +61,15 @@ TILE = 4
 @serial
 def transform_patches(x, tiling, first, count, t, table, matrices):
     """Write B^T patch B of ``count`` tiles to ``matrices``: (36, tiles x channels)."""
-    pixels = Pixels(flat(x), x.shape[3], flat(table))
+    zeros = np.zeros(x.shape[3] + LANES, x.dtype)
+    pixels = Pixels(flat(x), x.shape[3], flat(table), distance(x, zeros))
     step, row = matrices.step, matrices.row
     for tile in range(count):
-        find_pixels(tiling, first + tile, table)
+        find_pixels(tiling, first + tile, table, pixels.outside)
         for c in range(0, x.shape[3], width(t)):
             prefetch_next(pixels, tiling.size, tiling.step, c)
             patch_to_places(pixels, c, t, matrices.data, tile * row + c, step)
+    keep(zeros)
 
 
 @serial
@@ -73,7 +77,7 @@ def store_tiles(products, tiling, first, count, t, table, target, k):
     """Write A^T products A of ``count`` tiles, of a block of kernels from ``k`` on."""
     step, row = products.step, products.row
     for tile in range(count):
-        find_pixels(tiling, first + tile, table)
+        find_pixels(tiling, first + tile, table, OUTSIDE)
         prefetch_addend(target, tiling, k, row)
         for lane in range(0, min(row, tiling.C - k), width(t)):
             at = tile * row + lane
@@ -195,14 +199,15 @@ class Blocks(NamedTuple):
 def transform_both(pixels, gradient_pixels, reading, writing, tiles, t, c, k):
     """Write B^T patch B and A grad_output A^T of ``tiles`` (first, count) to blocks."""
     for tile in range(tiles[1]):
-        find_pixels(reading, tiles[0] + tile, pixels.table)
+        find_pixels(reading, tiles[0] + tile, pixels.table, pixels.outside)
         for block in range(c.first, c.last):
             for lane in range(0, c.width, width(t)):
                 at = block * PRODUCTS * c.step + tile * c.width + lane
                 channel = block * c.width + lane
                 prefetch_next(pixels, reading.size, reading.step, channel)
                 patch_to_places(pixels, channel, t, c.data, at, c.step)
-        find_pixels(writing, tiles[0] + tile, gradient_pixels.table)
+        table, outside = gradient_pixels.table, gradient_pixels.outside
+        find_pixels(writing, tiles[0] + tile, table, outside)
         for block in range(k.first, k.last):
             for lane in range(0, k.width, width(t)):
                 at = block * PRODUCTS * k.step + tile * k.width + lane
@@ -262,8 +267,10 @@ def winograd_grad_kernel(
         sums, buffer = flat(totals), np.empty(PLACES * LANES, patches.dtype)
         table = np.empty(PLACES, np.int64)
         t, taps = flat(buffer), np.empty(TAPS, patches.dtype)
-        pixels = Pixels(flat(x), C, flat(table))
-        gradient_pixels = Pixels(flat(grad_output), K, flat(table))
+        zeros = np.zeros(max(C, K) + LANES, x.dtype)
+        pixels = Pixels(flat(x), C, flat(table), distance(x, zeros))
+        outside = distance(grad_output, zeros)
+        gradient_pixels = Pixels(flat(grad_output), K, flat(table), outside)
         for task in range(thread, parts * c_splits * k_splits, threads):
             part, split = task // (c_splits * k_splits), task % (c_splits * k_splits)
             begin, last = part * tiles // parts, (part + 1) * tiles // parts
@@ -297,3 +304,4 @@ def winograd_grad_kernel(
                             multiply_blocks(c, k, two, place, count, sums, at, add)
         keep(buffer)
         keep(table)
+        keep(zeros)

@@ -29,12 +29,14 @@ from odyssey.kernels.product import TERMS, Matrix, multiply
 from odyssey.kernels.simd import LANES, flat, keep, width
 from odyssey.kernels.tiles import (
     GAP,
+    OUTSIDE,
     PRODUCTS,
     STRIDED_PLACES,
     Moments,
     Pixels,
     Target,
     Tiling,
+    distance,
     find_pixels,
     prefetch_addend,
     prefetch_next,
@@ -119,7 +121,8 @@ def strided_forward(
         taps = np.empty(TAPS, patches.dtype)
         rows, factors = flat(begins), flat(places)
         patch, product = flat(patches[thread]), flat(products[thread])
-        pixels = Pixels(flat(x), C, flat(table))
+        zeros = np.zeros(C + LANES, x.dtype)
+        pixels = Pixels(flat(x), C, flat(table), distance(x, zeros))
         ending = Ending(
             flat(out), K, flat(bias), flat(addend), addend.size > 0, relu, past
         )
@@ -130,7 +133,7 @@ def strided_forward(
             sums = Moments(flat(moments), task // parts * 3 * channels, channels)
             target = Target(ending, flat(table), flat(checks[thread]), sums)
             for tile in range(count):
-                find_pixels(reading, first + tile, table)
+                find_pixels(reading, first + tile, table, pixels.outside)
                 find_rows(chunk, tile, row, begins)
                 for c in range(0, C, width(t)):
                     prefetch_next(pixels, reading.size, reading.step, c)
@@ -155,7 +158,7 @@ def strided_forward(
                             c > 0,
                         )
                 for tile in range(count):
-                    find_pixels(writing, first + tile, table)
+                    find_pixels(writing, first + tile, table, OUTSIDE)
                     find_rows(chunk, tile, B, begins)
                     prefetch_addend(target, writing, block * B, B)
                     for lane in range(0, min(B, K - block * B), width(t)):
@@ -165,6 +168,7 @@ def strided_forward(
                             product, rows, lane, turned, t, target, k, is_first
                         )
         keep(buffer)
+        keep(zeros)
 
 
 @parallel
@@ -200,8 +204,10 @@ def strided_grad_kernel(
         t = flat(buffer)
         table = np.empty(STRIDED_PLACES, np.int64)
         begins = np.empty(STRIDED_PLACES, np.int64)
-        pixels = Pixels(flat(x), C, flat(table))
-        gradient_pixels = Pixels(flat(grad_output), K, flat(table))
+        zeros = np.zeros(max(C, K) + LANES, x.dtype)
+        pixels = Pixels(flat(x), C, flat(table), distance(x, zeros))
+        outside = distance(grad_output, zeros)
+        gradient_pixels = Pixels(flat(grad_output), K, flat(table), outside)
         rows, sums = flat(begins), flat(totals)
         taps = np.empty(TAPS, patches.dtype)
         size, own = c_width * k_width, np.intp(thread) * PRODUCTS * c_width * k_width
@@ -213,7 +219,7 @@ def strided_grad_kernel(
             for first in range(begin, last, chunk):
                 count = min(chunk, last - first)
                 for tile in range(count):
-                    find_pixels(reading, first + tile, table)
+                    find_pixels(reading, first + tile, table, pixels.outside)
                     find_rows(chunk, tile, c_width, begins)
                     for block in range(c_first, c_last):
                         patch = flat(patches[thread, block])
@@ -221,7 +227,7 @@ def strided_grad_kernel(
                             c = block * c_width + lane
                             prefetch_next(pixels, reading.size, reading.step, c)
                             patch_to_places(pixels, c, False, t, patch, rows, lane)
-                    find_pixels(writing, first + tile, table)
+                    find_pixels(writing, first + tile, table, outside)
                     find_rows(chunk, tile, k_width, begins)
                     for block in range(k_first, k_last):
                         gradient = flat(gradients[thread, block])
@@ -264,3 +270,4 @@ def strided_grad_kernel(
                             done = flat(totals[thread])
                             sums_to_kernel(back, done, size, channels, k_block)
         keep(buffer)
+        keep(zeros)

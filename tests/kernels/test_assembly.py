@@ -23,6 +23,7 @@ from odyssey.kernels import packing, pooling, product
 from odyssey.kernels import simd, winograd_strided_transforms, winograd_transforms
 from odyssey.kernels.simd import Memory
 from odyssey.kernels.tiles import Moments, Pixels, Target
+from odyssey.kernels.batch_norm import Totals
 
 i, yes, index = types.intp, types.boolean, Memory(types.int64)
 
@@ -31,13 +32,15 @@ def calls(number):
     m = Memory(number)  # what is stored
     wide = Memory(types.float64)
     matrix = types.NamedTuple((f, i, i, i), product.Matrix)
-    pixels = types.NamedTuple((m, i, index), Pixels)
+    pixels = types.NamedTuple((m, i, index, i), Pixels)
     end = types.NamedTuple((m, i, f, m, yes, yes, yes), ending.Ending)
     moments = types.NamedTuple((wide, i, i), Moments)
     target = types.NamedTuple((end, index, f, moments), Target)
     affine = types.NamedTuple((f, f, f, yes, yes), batch_norm.Affine)
     image = types.NamedTuple((m, i, i, i), pooling.Image)
     window = types.NamedTuple((i, i, i, i), pooling.Window)
+    few = types.Array(types.float32, 2, "C")
+    totals = types.NamedTuple((wide, wide, few), Totals)
     line = types.NamedTuple((f, f, f, yes), batch_norm.Line)
     one, two = winograd_transforms, winograd_strided_transforms
     return [
@@ -51,7 +54,7 @@ def calls(number):
         (packing.copy, (m, i, f, i, i)),
         (batch_norm.block_statistics, (m, i, i, i, wide, wide)),
         (batch_norm.scale_shift_rows, (m, i, i, i, affine, m)),
-        (batch_norm.add_gradients, (m, m, i, i, i, affine, wide, wide)),
+        (batch_norm.add_gradients, (m, m, i, i, i, affine, totals)),
         (batch_norm.combine_rows, (m, m, i, i, i, affine, line, m)),
         (conv_direct.add_rows, (m, i, i, i, wide)),
         (pooling.pool_sum, (image, window, types.float64, m, i, yes)),

@@ -16,6 +16,7 @@ from odyssey.kernels.simd import (
     fma,
     keep,
     load,
+    load_beyond,
     load_if,
     load_part,
     load_wide,
@@ -27,6 +28,7 @@ from odyssey.kernels.simd import (
     wide,
     width,
 )
+from odyssey.kernels.tiles import distance
 
 DTYPES = (np.float32, np.float64, np.uint16)
 SPECIAL = [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -3.3e38, 1.0, -2.5]
@@ -120,6 +122,26 @@ def test_moves_are_those_of_the_python_body(dtype):
     moves(x, want, more, 1)
     np.testing.assert_array_equal(got, want)
     np.testing.assert_array_equal(sums, more)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_beyond_an_array_are_zeros_elsewhere(dtype):
+    x, zeros = np.ones(24, dtype), np.zeros(24, dtype)
+    out, beyond = np.ones((2, 2 * 16), dtype), distance.py_func(x, zeros)
+
+    def run(x, out, beyond):
+        W = width(x)
+        store(out, 0, load_beyond(x, 3, W - 2))
+        store(out, W, load_beyond(x, beyond + 5, W))
+
+    compiled(run)(x, out[0], beyond)
+    run(x, out[1], beyond)
+    W = width(x)
+    assert out[0, :W].astype(bool).tolist() == [True] * (W - 2) + [False] * 2
+    assert not out[0, W : 2 * W].any()
+    np.testing.assert_array_equal(*out)
+    assert distance(x, zeros) == beyond
+    assert distance(x, x[7:]) == 7
 
 
 def test_a_position_may_lie_anywhere_if_nothing_is_loaded():
