@@ -83,7 +83,7 @@ def main():
                 small = {"bucket_bytes": 1000}
                 results["ordered"] = losses(ranks, FEW, ordered=True)
                 results["ordered again"] = losses(ranks, FEW, ordered=True, **small)
-                results["bf16"] = losses(ranks, wire="bf16")
+                results["bf16"] = losses(ranks, FEW, wire="bf16")
         every.wait()
     if every.first:
         print(json.dumps(results))

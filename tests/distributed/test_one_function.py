@@ -34,7 +34,8 @@ def test_sums_in_the_order_of_the_ranks_do_not_depend_on_buckets(results):
 
 
 def test_gradients_in_bfloat16_give_other_losses_near_by(results):
-    error = np.abs(np.array(results["bf16"][0]) / results["1"][0] - 1)
+    found = np.array(results["bf16"][0])
+    error = np.abs(found / results["1"][0][: len(found)] - 1)
     assert 1e-7 < error.max() < 1e-3
 
 

@@ -4,7 +4,9 @@ Batches have 16, 16 and 12 images; there are 9 steps.
 """
 
 import csv
+import fcntl
 import json
+import os
 import re
 import signal
 import time
@@ -55,10 +57,18 @@ def finished(mpich, tmp_path_factory):
 
     Two numbers have one sum, whatever their order: so they are those of any MPI.
     """
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    done = train(mpich, folder)
-    assert (done.status, done.stderr) == (0, ""), done
-    lines = done.stdout.splitlines()
+    # one run for all processes of pytest-xdist, whose folders lie beside each other
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    shared.mkdir(exist_ok=True)
+    folder, said = shared / "run", shared / "stdout"
+    with open(shared / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            done = train(mpich, folder)
+            assert (done.status, done.stderr) == (0, ""), done
+            said.write_text(done.stdout)
+    lines = said.read_text().splitlines()
     assert lines[1].startswith("2 ranks on 1 host: 1 thread each (")
     assert sum(line.startswith("epoch 1/3, step 2/9:") for line in lines) == 1
     (session,) = json.loads((folder / "environment.json").read_text())["sessions"]
