@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launchers import LAUNCHERS, Launcher
+from launchers import LAUNCHERS, MPICH, Launcher
 
 _TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(_TESTS / "training"), str(_TESTS.parent / "examples")]
@@ -30,6 +30,15 @@ def pytest_collection_modifyitems(items) -> None:
 def launcher(request) -> Launcher:
     """The launchers by turns; skipped where one is not to be had."""
     found = LAUNCHERS[request.param]()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def mpich() -> Launcher:
+    """MPICH, where what is tested does not depend on the launcher."""
+    found = LAUNCHERS[MPICH]()
     if isinstance(found, str):
         pytest.skip(found)
     return found

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from launchers import LAUNCHERS, MPICH, OPEN_MPI
+from launchers import MPICH, OPEN_MPI
 
 from odyssey.distributed import failure
 
@@ -62,10 +62,10 @@ def test_what_ranks_had_begun_holds_up_nobody(failing):
     assert (status, said) == (3, "Error: loss is NaN\n")
 
 
-def test_messages_that_differ_are_printed_with_their_ranks(failing):
-    status, _, said = failing("all_differ", ranks=3)
-    assert status == 2  # rank 0's
-    assert said == (
+def test_messages_that_differ_are_printed_with_their_ranks(mpich):
+    done = mpich.run(3, PROGRAM, "all_differ")
+    assert done.status == 2  # rank 0's
+    assert done.stderr == (
         "ranks 0-1: Error: no file on host 0\nrank 2: Error: no file on host 1\n"
     )
 
@@ -87,8 +87,8 @@ def test_the_second_signal_counts_after_a_second(failing):
     assert (status, stdout, said) == (128 + signal.SIGTERM, "", "one wish so far\n")
 
 
-def test_a_wrong_option_is_printed_once(launcher):
-    done = launcher.run(2, "-m", "odyssey", "verify", "--nonsense")
+def test_a_wrong_option_is_printed_once(mpich):
+    done = mpich.run(2, "-m", "odyssey", "verify", "--nonsense")
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr.startswith(
         "Usage: python -m odyssey verify [OPTIONS] DIR\n"
@@ -98,22 +98,19 @@ def test_a_wrong_option_is_printed_once(launcher):
     assert done.stderr.count("Error: ") == 1
 
 
-def test_the_help_is_printed_once(launcher):
-    done = launcher.run(2, "-m", "odyssey", "verify", "--help")
+def test_the_help_is_printed_once(mpich):
+    done = mpich.run(2, "-m", "odyssey", "verify", "--help")
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.count("Usage: ") == 1
 
 
 @pytest.fixture
-def waiting():
+def waiting(mpich):
     """A job of MPICH on two ranks that wait for a signal.
 
     Open MPI's mpiexec kills the ranks half a second after a signal.
     """
-    launcher = LAUNCHERS[MPICH]()
-    if isinstance(launcher, str):
-        pytest.skip(launcher)
-    job = launcher.start(2, PROGRAM, "signalled")
+    job = mpich.start(2, PROGRAM, "signalled")
     assert job.stdout.readline() == "waiting\n"
     time.sleep(0.2)  # for the other rank
     yield job

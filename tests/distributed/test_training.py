@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from launchers import LAUNCHERS, MPICH
+from launchers import MPICH
 
 from odyssey.weights.checkpoint import load_newest_checkpoint
 
@@ -40,15 +40,6 @@ def results(folder):
     checkpoint = load_newest_checkpoint(folder)
     assert checkpoint.step == STEPS
     return {n: t.tobytes() for n, t in checkpoint.tensors.items()}, kept
-
-
-@pytest.fixture(scope="session")
-def mpich():
-    """MPICH, where what is tested does not depend on the launcher."""
-    found = LAUNCHERS[MPICH]()
-    if isinstance(found, str):
-        pytest.skip(found)
-    return found
 
 
 @pytest.fixture(scope="session")
