@@ -5,8 +5,9 @@ in float64 over blocks of rows, and blocks are merged in their order.  So there 
 pass over memory, no cancellation at large means, and the bits are the same for any
 number of threads.
 
-Memory is read as it lies, row by row: that the processor foresees, and reads twice as
-fast as a few rows in turn.
+Memory is read as it lies, row by row, which the processor foresees: sums over two
+matrices are twice as fast so as with a few rows in turn.  The statistics, of one, take
+eight rows in turn, and their sums stay in registers.
 """
 
 from typing import NamedTuple

@@ -120,8 +120,9 @@ def winograd_forward(
       (chunk * B + gap)) come from the caller, who keeps them; without the gap all
       places would share the same few sets of the cache
     - ``places`` (blocks, 36, C*B + gap) come from ``kernel_to_places``; where a thread
-      has one chunk at most they are room for a block each (threads, 36, C*B + gap), and
-      a block of ``kernel``, else empty, goes to its places just before it is multiplied
+      has one chunk at most they are room for a part of a block each, (threads, 36,
+      terms*B + gap), and so many channels of a block of ``kernel``, else empty, go to
+      their places just before they are multiplied and added to the products
 
     ``checks`` (threads, lanes) of zeros turn to NaN where a result is not finite.  The
     results before bias and addend, of whole tiles, are added to ``moments`` (chunks, 3,
