@@ -24,7 +24,7 @@ def transpose(
 
     for i: for j: target[to + j*row + i] = source[at + i*step + j]
     """
-    rows = [simd.load(source, at + i * step).copy() for i in range(simd.width(source))]
+    rows = [simd.load(source, at + i * step) for i in range(simd.width(source))]
     for j, column in enumerate(np.stack(rows, axis=1)):
         simd.store(target, to + j * row, column)
 

@@ -20,8 +20,8 @@ from odyssey.ops.conv import winograd_domain as domain
 def chunk_of(kernel: np.ndarray) -> int:
     """Return how many tiles a thread takes through all steps at a time.
 
-    A patch has 81 places, of which up to nine are multiplied by the same of a kernel's:
-    so few make use of each, and stay in a core's second cache.
+    A patch has 81 places, of which up to 16 are multiplied by the same of a kernel's:
+    so few tiles make use of each, and stay in a core's second cache.
     """
     return 16
 
