@@ -1,15 +1,21 @@
 """Compare 2 ranks with 1 process of 2 threads, and with PyTorch's, on one machine.
 
     python benchmarks/bench_ranks.py
-    python benchmarks/bench_ranks.py --rounds 5 --json ranks.json
+    python benchmarks/bench_ranks.py --rounds 40 --json ranks.json
     python benchmarks/bench_ranks.py --torch-python PYTHON --mpiexec A --mpiexec B
 
 All train ResNet-18 on the same batch from the same weights.  Before anything is timed,
 2 ranks with synchronised batch norm must find the losses of 1 process, and 2 ranks with
 local statistics the first loss of PyTorch's DistributedDataParallel (gloo, 2 processes
-of 1 thread, channels-last).  Then each runs in turn, several times, and ratios are
-taken for each round.  The last line of a round is one process with a rank's share of
-the batch, to whose peak memory that of a rank is compared.
+of 1 thread, channels-last).  Then all stay alive and take turns of a few steps
+(`turns.py`), every other round in reverse, and ratios are taken for each round.  The
+last of them is one process with a rank's share of the batch, to whose peak memory that
+of a rank is compared.
+
+A step of ranks takes as long as the slowest rank's.  Its "sums" are the time in sums of
+the rank that was there least, thus came last and did not wait for the others: what they
+cost.  "and waiting" is the mean of the ranks: what a rank that came first waited is in
+it, be it that the other had more to do, or less of the machine.
 
 ``--mpiexec`` names a launcher, by default the one of this Python; its library is taken
 from ``lib`` beside its folder, so launchers of several libraries can be compared.
@@ -21,12 +27,15 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 import machine
 import numpy as np
 from options import json_option, write_json
+from turns import Contender, Failed, ended
 from workers import SEARCH_PATH
 
 HERE = Path(__file__).resolve().parent
@@ -37,10 +46,6 @@ SAME, SIMILAR = 1e-5, 1e-4
 #: Parameters of ResNet-18, in float32, in MiB.
 GRADIENTS_MIB = 4 * 11_173_962 / 2**20
 ONE, LOCAL, TORCH = "1 process, 2 threads", "1 process, half the batch", "PyTorch DDP"
-
-
-class Failed(Exception):
-    """Raised when a process ended without a result, or with another than expected."""
 
 
 def launcher(mpiexec: str) -> tuple[list[str], dict[str, str]]:
@@ -73,20 +78,44 @@ def name_of(mpiexec: str) -> str:
     return f"{RANKS} ranks, {'Open MPI' if 'Open MPI' in text else 'MPICH'}"
 
 
+def environment_of(own: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a contender that asks for ``own``."""
+    path = os.pathsep.join(map(str, SEARCH_PATH))
+    return {**os.environ, "PYTHONPATH": path, **own}
+
+
 def measured(name: str, contender, *options: str) -> dict:
     """Return what a contender prints."""
     command, environment = contender
-    path = os.pathsep.join(map(str, SEARCH_PATH))
     done = subprocess.run(
         [*command, *options],
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env=environment_of(environment),
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise Failed(f"{name} ended with status {done.returncode}: {last[0]}")
+        raise Failed(ended(name, done.returncode, done.stderr))
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def start(name: str, contender, steps: int, folder: Path) -> Contender:
+    """Start a contender's processes, which will take turns of ``steps`` steps."""
+    command, environment = contender
+    command = [*command, "--steps", str(steps), "--turns", str(folder)]
+    ranks = 1 if name in (ONE, LOCAL) else RANKS
+    return Contender(name, command, environment_of(environment), ranks, folder)
+
+
+def turn(contender) -> dict:
+    """Return what a turn of a contender took, each step's numbers over its ranks."""
+    ranks = contender.turn()
+    seconds = np.max([rank["seconds"] for rank in ranks], axis=0)
+    found = {"seconds": seconds.tolist(), "mib": [rank["mib"] for rank in ranks]}
+    if all("in_sums" in rank for rank in ranks):
+        in_sums = np.array([rank["in_sums"] for rank in ranks])
+        found["sums"] = (in_sums.min(axis=0) / seconds).tolist()
+        found["waiting"] = (in_sums.mean(axis=0) / seconds).tolist()
+    return found
 
 
 def check(found: dict) -> dict[str, float]:
@@ -115,8 +144,9 @@ def check(found: dict) -> dict[str, float]:
 def table(rounds: dict[str, list[dict]]) -> str:
     """Return a line for each contender: time, ratios, share of sums, memory."""
     lines = [
-        f"{'':28}{'ms a step':>10}{'of 1 process':>13}{'rounds':>15}"
-        f"{'of PyTorch':>12}{'rounds':>15}{'sums':>8}{'MiB':>7}{'added':>7}"
+        f"{'':28}{'ms a step':>10}{'of 1 process':>13}{'quartiles':>15}"
+        f"{'of PyTorch':>12}{'quartiles':>15}{'sums':>7}{'and waiting':>13}"
+        f"{'MiB':>7}{'added':>7}"
     ]
     medians = {
         name: [statistics.median(run["seconds"]) for run in runs]
@@ -129,17 +159,20 @@ def table(rounds: dict[str, list[dict]]) -> str:
         with_torch = TORCH in medians and name not in (TORCH, LOCAL)
         line += _ratios(medians[TORCH], seconds, 12) if with_torch else " " * 27
         ranks = name not in (ONE, LOCAL, TORCH)
-        shares = [run["sums"] for run in rounds[name]] if ranks else []
-        line += f"{statistics.median(shares):8.1%}" if ranks else " " * 8
+        for key, width in (("sums", 7), ("waiting", 13)):
+            shares = [share for run in rounds[name] for share in run.get(key, [])]
+            line += f"{statistics.median(shares):{width}.1%}" if ranks else " " * width
         line += f"{peak[name]:7.0f}"
         lines.append(line + (f"{peak[name] - peak[LOCAL]:7.0f}" if ranks else ""))
     return "\n".join(lines)
 
 
 def _ratios(others: list[float], seconds: list[float], width: int) -> str:
-    found = [other / own for other, own in zip(others, seconds, strict=True)]
-    spread = f"{min(found):.2f} to {max(found):.2f}"
-    return f"{statistics.median(found):{width}.3f}{spread:>15}"
+    """Return the median of the ratios of each round, and their quartiles."""
+    found = np.divide(others, seconds)
+    low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
+    spread = f"{low:.2f} to {high:.2f}"
+    return f"{middle:{width}.3f}{spread:>15}"
 
 
 def present_torch(python: str) -> str | None:
@@ -150,10 +183,32 @@ def present_torch(python: str) -> str | None:
     )
 
 
+def take_turns(found, rounds, steps, report, path):
+    """Add to a report, and write it, what each contender took in each round."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        started = {}
+        for name, contender in found.items():
+            started[name] = start(name, contender, steps, folder / str(len(started)))
+            stack.callback(started[name].end)
+        for number in range(1, rounds + 1):
+            click.echo(f"round {number} of {rounds}", err=True)
+            names = list(started) if number % 2 else reversed(started)
+            for name in names:
+                report["rounds"][name].append(turn(started[name]))
+            write_json(path, report)
+
+
 @click.command()
 @click.option("--batch", type=click.IntRange(RANKS), default=128, show_default=True)
-@click.option("--repeat", type=click.IntRange(1), default=12, help="Steps that count.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--repeat",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Steps of a turn.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True)
 @json_option()
 @click.option("--mpiexec", "mpiexecs", multiple=True, help="Of MPICH or Open MPI.")
 @click.option("--torch-python", default=sys.executable, help="One that has PyTorch.")
@@ -176,12 +231,7 @@ def main(batch, repeat, rounds, path, mpiexecs, torch_python, checks):
         if checks:
             click.echo("\nRelative difference of losses:")
             report["differences"] = check(found)
-        for number in range(1, rounds + 1):
-            for name, contender in found.items():
-                click.echo(f"round {number} of {rounds}, {name}", err=True)
-                run = measured(name, contender, "--steps", str(repeat))
-                report["rounds"][name].append(run)
-            write_json(path, report)
+        take_turns(found, rounds, repeat, report, path)
     except (Failed, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"\nTraining step of ResNet-18, batch {batch}\n")

@@ -4,12 +4,15 @@
 
 Every step is `odyssey.training.step.training_step` on the same batch.  Rank 0 prints
 JSON: the losses, the seconds of each step, the share of them that went to sums over the
-ranks, and each rank's peak memory in MiB.
+ranks, and each rank's peak memory in MiB.  With ``--turns`` the steps are done again in
+each turn (`turns.py`), for which each rank writes the seconds of its steps, those of
+them in sums, and its peak memory.
 """
 
 import json
 import time
 from functools import partial
+from pathlib import Path
 
 import click
 import numba
@@ -17,6 +20,7 @@ import numpy as np
 from measuring import peak_memory_mib, tensors
 from odyssey_model import model_inputs
 from resnet18_cifar10.example import EXAMPLE
+from turns import turns
 
 from odyssey.distributed.data_parallel import DataParallel
 from odyssey.distributed.join import join
@@ -44,7 +48,10 @@ def batch_of(arrays, ranks):
 @click.option("--wire", default="float32")
 @click.option("--bucket-kib", default=4096)
 @click.option("--width", default=64)
-def main(batch, threads, steps, warmup, bucket_kib, width, **options):
+@click.option(
+    "--turns", "folder", type=click.Path(path_type=Path), help="Their folder."
+)
+def main(batch, threads, steps, warmup, bucket_kib, width, folder, **options):
     ranks = join()
     numba.set_num_threads(threads)
     network = EXAMPLE.network
@@ -59,22 +66,28 @@ def main(batch, threads, steps, warmup, bucket_kib, width, **options):
     step = partial(
         training_step, network=network, config=config, recipe=recipe, parallel=parallel
     )
-    losses, seconds = [], []
     ranks.wait()
-    for number in range(warmup + steps):
-        if number == warmup:
-            in_sums = parallel.seconds
-        start = time.perf_counter()
-        losses.append(step(state, x, labels, 0.001).loss)
-        seconds.append(time.perf_counter() - start)
-    in_sums = parallel.seconds - in_sums
-    memory = ranks.gather_objects(peak_memory_mib())
+
+    def timed(steps):
+        losses, seconds, in_sums = [], [], []
+        for _ in range(steps):
+            before, start = parallel.seconds, time.perf_counter()
+            losses.append(step(state, x, labels, 0.001).loss)
+            seconds.append(time.perf_counter() - start)
+            in_sums.append(parallel.seconds - before)
+        return {"loss": losses, "seconds": seconds, "in_sums": in_sums}
+
+    first = timed(warmup)
+    if folder:
+        for end in turns(folder, ranks.rank):
+            end(timed(steps) | {"mib": peak_memory_mib()})
+        return
+    found = timed(steps)
+    found["sums"] = sum(found.pop("in_sums")) / sum(found["seconds"])
+    found["loss"] = first["loss"] + found["loss"]
+    found["mib"] = ranks.gather_objects(peak_memory_mib())
     if ranks.first:
-        timed = seconds[warmup:]
-        share = in_sums / sum(timed)
-        print(
-            json.dumps({"loss": losses, "seconds": timed, "sums": share, "mib": memory})
-        )
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

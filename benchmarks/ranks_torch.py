@@ -3,12 +3,13 @@
     python benchmarks/ranks_torch.py --ranks 2 --threads 1
 
 The processes are joined by gloo; tensors are channels-last; batch, weights and update
-are those of `ranks_odyssey.py`, and so is the JSON that rank 0 prints.
+are those of `ranks_odyssey.py`, and so are the JSON that rank 0 prints and the turns.
 """
 
 import json
 import os
 import time
+from pathlib import Path
 
 import click
 import numpy as np
@@ -20,11 +21,12 @@ from odyssey_model import CONFIG, model_inputs
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch_model import ResNet
+from turns import turns
 
 from odyssey.distributed.rows import rows_of
 
 
-def work(rank, ranks, port, batch, threads, steps, warmup):
+def work(rank, ranks, port, batch, threads, steps, warmup, folder):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(threads)
     arrays = model_inputs(batch)
@@ -40,24 +42,34 @@ def work(rank, ranks, port, batch, threads, steps, warmup):
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4
     )
-    losses, seconds = [], []
-    for _ in range(warmup + steps):
-        start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item() * len(labels) / batch)
-        seconds.append(time.perf_counter() - start)
-    mib = peak_memory_mib()
-    every = [(losses, mib)]
-    if ranks > 1:
-        every = [None] * ranks
-        dist.all_gather_object(every, (losses, mib))
-    if rank == 0:
-        whole = np.sum([own for own, _ in every], axis=0).tolist()
-        memory = [mib for _, mib in every]
-        print(json.dumps({"loss": whole, "seconds": seconds[warmup:], "mib": memory}))
+
+    def timed(steps):
+        losses, seconds = [], []
+        for _ in range(steps):
+            start = time.perf_counter()
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item() * len(labels) / batch)
+            seconds.append(time.perf_counter() - start)
+        return {"loss": losses, "seconds": seconds}
+
+    first = timed(warmup)
+    if folder:
+        for end in turns(folder, rank):
+            end(timed(steps) | {"mib": peak_memory_mib()})
+    else:
+        found = timed(steps)
+        own = first["loss"] + found["loss"], peak_memory_mib()
+        every = [own]
+        if ranks > 1:
+            every = [None] * ranks
+            dist.all_gather_object(every, own)
+        if rank == 0:
+            found["loss"] = np.sum([losses for losses, _ in every], axis=0).tolist()
+            found["mib"] = [mib for _, mib in every]
+            print(json.dumps(found))
     if ranks > 1:
         dist.destroy_process_group()
 
@@ -69,8 +81,11 @@ def work(rank, ranks, port, batch, threads, steps, warmup):
 @click.option("--steps", default=12)
 @click.option("--warmup", default=3)
 @click.option("--port", default=29533)
-def main(ranks, batch, threads, steps, warmup, port):
-    args = ranks, port, batch, threads, steps, warmup
+@click.option(
+    "--turns", "folder", type=click.Path(path_type=Path), help="Their folder."
+)
+def main(ranks, batch, threads, steps, warmup, port, folder):
+    args = ranks, port, batch, threads, steps, warmup, folder
     if ranks == 1:
         work(0, *args)
     else:

@@ -1,10 +1,14 @@
 """bench_ranks.py: what it checks, prints and writes; not how fast anything is."""
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import bench_ranks
+import numpy as np
 import pytest
+import turns
 from bench_ranks import LOCAL, ONE, TORCH
 from click.testing import CliRunner
 
@@ -12,8 +16,16 @@ RANKS = "2 ranks, MPICH"
 
 
 def run_of(losses, seconds=0.5, mib=500):
-    memory = [mib - 1, mib]
-    return {"loss": losses, "seconds": [seconds] * 3, "sums": 0.03, "mib": memory}
+    """Return what one process prints, and writes in a turn."""
+    return {"loss": losses, "seconds": [seconds] * 3, "mib": mib}
+
+
+class Started:
+    """A contender of which no process is started."""
+
+    def __init__(self, *ranks):
+        self.turn = lambda: list(ranks)
+        self.end = lambda: None
 
 
 @pytest.fixture
@@ -28,6 +40,15 @@ def runs(monkeypatch, tmp_path):
     monkeypatch.setattr(bench_ranks, "name_of", lambda mpiexec: RANKS)
     monkeypatch.setattr(bench_ranks, "present_torch", lambda python: python)
     monkeypatch.setattr(bench_ranks, "measured", lambda name, *rest: found[name])
+
+    def start(name, *rest):
+        run = found[name]
+        if name != RANKS:
+            return Started(run)
+        slow, fast = {"in_sums": [0.01] * 3}, {"in_sums": [0.03] * 3}
+        return Started(run | slow, run | fast | {"seconds": [0.3] * 3, "mib": 500})
+
+    monkeypatch.setattr(bench_ranks, "start", start)
     return found
 
 
@@ -46,7 +67,8 @@ def test_ratios_are_of_a_round_and_memory_of_the_local_batch(runs, tmp_path):
     row = lines[RANKS].removeprefix(RANKS).split()
     assert row[:2] == ["400.0", "1.250"]  # 0.5 / 0.4
     assert row[5] == "2.500"  # 1 / 0.4
-    assert row[-3:] == ["3.0%", "550", "45"]  # 550 - 505
+    # 0.01 and (0.01 + 0.03) / 2 of 0.4 s, the slower rank's; 550 - 505 MiB
+    assert row[-4:] == ["2.5%", "5.0%", "550", "45"]
     assert len(json.loads(path.read_text())["rounds"][RANKS]) == 2
 
 
@@ -76,3 +98,62 @@ def test_a_process_that_fails_is_named_with_its_last_words():
     command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
     with pytest.raises(bench_ranks.Failed, match=r"ours ended .* 1: no such thing"):
         bench_ranks.measured("ours", (command, {}))
+
+
+#: A process that takes turns: in the second it fails if it is asked to.
+PLAYER = """
+import sys
+from pathlib import Path
+from turns import turns
+
+rank, fails = int(sys.argv[2]), "fails" in sys.argv
+for number, end in enumerate(turns(Path(sys.argv[1]), rank)):
+    if fails and number:
+        raise SystemExit("no such thing")
+    end({"number": number, "rank": rank})
+"""
+
+
+def player(folder, *options, ranks=1):
+    program = PLAYER
+    if ranks > 1:  # one process that starts the others, as a launcher does
+        program = (
+            "import subprocess, sys\n"
+            f"command = [sys.executable, '-c', {PLAYER!r}, sys.argv[1]]\n"
+            f"ranks = range({ranks})\n"
+            "ranks = [subprocess.Popen([*command, str(rank)]) for rank in ranks]\n"
+            "sys.exit(max(rank.wait() for rank in ranks))"
+        )
+    command = [sys.executable, "-c", program, str(folder), "0", *options]
+    environment = os.environ | {"PYTHONPATH": str(Path(turns.__file__).parent)}
+    return turns.Contender("ours", command, environment, ranks, folder)
+
+
+def test_processes_take_turns_until_they_are_told_to_end(tmp_path):
+    one, two = player(tmp_path / "one"), player(tmp_path / "two", ranks=2)
+    for number in range(3):
+        assert one.turn() == [{"number": number, "rank": 0}]
+        found = two.turn()
+        assert found == [{"number": number, "rank": rank} for rank in range(2)]
+    for contender in (one, two):
+        contender.end()
+        assert contender._process.returncode == 0
+
+
+def test_a_process_that_fails_in_its_turn_is_named_with_its_last_words(tmp_path):
+    contender = player(tmp_path / "one", "fails")
+    contender.turn()
+    with pytest.raises(turns.Failed, match=r"ours ended .* 1: no such thing"):
+        contender.turn()
+
+
+def test_a_step_lasts_as_long_as_its_slowest_rank():
+    ranks = [
+        {"seconds": [1.0, 2.0], "in_sums": [0.5, 0.2], "mib": 3},
+        {"seconds": [2.0, 1.0], "in_sums": [0.3, 0.4], "mib": 4},
+    ]
+    found = bench_ranks.turn(Started(*ranks))
+    assert found["seconds"] == [2.0, 2.0]
+    assert found["mib"] == [3, 4]
+    np.testing.assert_allclose(found["sums"], [0.15, 0.1])
+    np.testing.assert_allclose(found["waiting"], [0.2, 0.15])
