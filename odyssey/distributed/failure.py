@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from odyssey.distributed import launcher
 from odyssey.distributed.placement import spans
 from odyssey.distributed.ranks import PATIENCE, Ranks
-from odyssey.errors import EXIT_FAILURE, ProgramError, one_line
+from odyssey.errors import EXIT_FAILURE, ProgramError, one_line, warn
 from odyssey.output import goes_on_unheard
 
 #: Seconds that a rank which has failed waits for the others to fail too.
@@ -66,6 +66,8 @@ def together() -> Iterator[None]:
     """
     global _guarded
     if launcher.launched() is None:
+        if message := launcher.warning(os.environ):
+            warn(message)
         yield
         return
     _join()

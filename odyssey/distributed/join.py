@@ -1,6 +1,6 @@
 """Join the other ranks: import MPI, check that it fits the launcher, begin it.
 
-An MPI library and an mpiexec that do not belong together end in one of two ways: the
+An MPI library and an mpiexec, or srun, that do not belong together end in two ways: the
 library aborts the process, with a message that few understand; or it takes the process
 for one that was started alone, and so N processes would train the same and write over
 each other's files.  Both are found here: the first before MPI is begun, from what the
@@ -8,6 +8,7 @@ environment says of the launcher, and the second right after, from the number of
 """
 
 import atexit
+import os
 import re
 import sys
 import warnings
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from odyssey.distributed import failure, placement
-from odyssey.distributed.launcher import MPICH, OPEN_MPI, Launch, launched
+from odyssey.distributed.launcher import MPICH, OPEN_MPI, SRUN, Launch, launched
 from odyssey.distributed.ranks import ALONE, Ranks
 from odyssey.errors import InputError, one_line
 
@@ -31,6 +32,16 @@ _FAMILIES = {
     "MVAPICH": MPICH,
     "CRAY MPICH": MPICH,
 }
+
+#: What to do about a library and a launcher that do not fit, or an interface of srun.
+_OWN = (
+    "use that library's own mpiexec, or let mpi4py find the library of this one "
+    "(MPI4PY_LIBMPI names a library)"
+)
+_INTERFACES = (
+    "srun --mpi=pmi2 is for MPICH, --mpi=pmix for Open MPI; or use the library's own "
+    "mpiexec within the allocation"
+)
 
 _joined: Ranks | None = None
 
@@ -89,9 +100,20 @@ def _import_mpi(found: Launch) -> Any:
         why = str(error).strip().splitlines() or ["no reason given"]
         raise InputError(
             f"{started}, but mpi4py finds no MPI library ({one_line(why[-1], 200)}): "
-            f"pip install {_package(found)}, or name the system's by MPI4PY_LIBMPI"
+            f"pip install {_package(found)}, or {_systems()}"
         ) from None
     return MPI
+
+
+def _systems() -> str:
+    """Return how mpi4py can be made to load an MPI library of the system's."""
+    named = os.environ.get("MPI4PY_LIBMPI", "")
+    if Path(named).name.startswith("libmpich.so"):  # Debian's and Ubuntu's name
+        return (
+            "link the system's as libmpi.so.12 into a folder, and name that folder in "
+            f"LD_LIBRARY_PATH: mpi4py's wheel takes no other name than this ({named})"
+        )
+    return "name the system's by MPI4PY_LIBMPI"
 
 
 def _package(found: Launch) -> str:
@@ -101,6 +123,11 @@ def _package(found: Launch) -> str:
 def check_library(found: Launch, text: str) -> None:
     """Raise unless a library, by what it says of itself, understands the launcher."""
     family = next((f for start, f in _FAMILIES.items() if text.startswith(start)), None)
+    if found.pmix and family == MPICH and _without_pmix(text):
+        raise InputError(
+            f"{found.launcher} started this program with PMIx, for which "
+            f"{library(text)} was not built: {_advice(found)}"
+        )
     if found.library is None or family in (None, found.library):
         return
     raise InputError(
@@ -117,9 +144,18 @@ def check_size(found: Launch, size: int, text: str) -> None:
         return
     raise InputError(
         f"{found.launcher} started {found.size} ranks, but {library(text)} has joined "
-        f"{size}: use that library's own mpiexec, or let mpi4py find the library of "
-        "this one (MPI4PY_LIBMPI names a library)"
+        f"{size}: {_advice(found)}"
     )
+
+
+def _advice(found: Launch) -> str:
+    return _INTERFACES if found.launcher == SRUN else _OWN
+
+
+def _without_pmix(text: str) -> bool:
+    """Return whether MPICH says how it was configured, and that it was without PMIx."""
+    configured = re.search(r"^MPICH configure:(.*)", text, re.MULTILINE)
+    return configured is not None and "pmix" not in configured[1]
 
 
 def library(text: str) -> str:
@@ -144,7 +180,9 @@ def library_file(maps: Path = Path("/proc/self/maps")) -> str | None:
     except OSError:
         return None
     files = (line.split(maxsplit=5)[5] for line in lines if "/libmpi" in line)
-    return next((f for f in files if re.search(r"/libmpi(_\w+)?\.so[.\d]*$", f)), None)
+    return next(
+        (f for f in files if re.search(r"/libmpi(ch|_\w+)?\.so[.\d]*$", f)), None
+    )
 
 
 def versions() -> dict[str, str]:

