@@ -44,6 +44,7 @@ ALL |= {f"odyssey learn {n}": c for n, c in GROUP.commands.items()}
 #: Options that documents name of other programs: torchvision's, TensorBoard's ...
 OTHERS = {"--lr-warmup-method", "--lr-step-size", "--auto-augment", "--ra-magnitude"}
 OTHERS |= {"--logdir"}
+OTHERS |= {"--kill-on-bad-exit", "--mpi", "--signal", "--wrap"}  # of Slurm
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 
