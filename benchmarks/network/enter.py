@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Run a command in the network namespace of a host, as ssh would on the host.
+"""Run a command on one of the two hosts, as ssh would.
 
-Hydra, the launcher of MPICH, calls it with the arguments of ssh: ``-x HOST COMMAND``.
+The launchers call it in place of ssh: MPICH's with ``-x HOST COMMAND``, Open MPI's with
+``HOST COMMAND``.  A host has its own name besides its network: Open MPI tells hosts
+apart by their names.
 """
 
 import os
@@ -10,5 +12,6 @@ import sys
 host, *command = [argument for argument in sys.argv[1:] if argument != "-x"]
 name = os.environ["ODYSSEY_NAMESPACE"] + host.rpartition(".")[2]
 # as ssh does: one text, for a shell
-line = ["ip", "netns", "exec", name, "sh", "-c", f"exec {' '.join(command)}"]
+script = f"hostname {name}; {' '.join(command)}"
+line = ["ip", "netns", "exec", name, "unshare", "--uts", "sh", "-c", script]
 os.execvp(line[0], line)

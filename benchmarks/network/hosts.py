@@ -54,7 +54,7 @@ def needed() -> str:
     """Return what is missing to build the two hosts; "" if nothing is."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "network namespaces need root, on Linux"
-    programs = "ip", "tc", "sysctl", "iptables-legacy"
+    programs = "ip", "tc", "sysctl", "iptables-legacy", "unshare", "hostname"
     missing = [name for name in programs if shutil.which(name) is None]
     return f"programs that are missing: {', '.join(missing)}" if missing else ""
 

@@ -2,6 +2,7 @@
 
     python benchmarks/network/measure_network.py --json network.json
     python benchmarks/network/measure_network.py --gbit 10 --delay 1e-3 --what sums
+    python benchmarks/network/measure_network.py --network tcp --mpiexec MPIEXEC
 
 Two network namespaces stand for two hosts (`hosts.py`), with one rank of one thread in
 each.  For each rate and delay: what a plain TCP stream gets, the time of the sums and
@@ -21,6 +22,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -28,19 +30,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hosts
 import machine
+from bench_ranks import launcher
 from options import json_option, write_json
 from workers import SEARCH_PATH
 
 HERE = Path(__file__).resolve().parent
 GBIT = (1, 10, 25)
 DELAYS = (1e-4, 1e-3, 5e-3)  # seconds in one direction
-#: How MPICH's two ways to the network are told to take the cable.
+#: How the libraries' ways to the network are told to take the cable: two of MPICH, and
+#: one of Open MPI.
 NETWORKS = {
     "ucx": {"UCX_TLS": "tcp", "UCX_NET_DEVICES": hosts.DEVICE},
     "ofi": {
         "MPIR_CVAR_CH4_NETMOD": "ofi",
         "FI_PROVIDER": "tcp",
         "FI_TCP_IFACE": hosts.DEVICE,
+    },
+    "tcp": {
+        "OMPI_MCA_pml": "ob1",
+        "OMPI_MCA_btl": "self,tcp",
+        "OMPI_MCA_btl_tcp_if_include": hosts.DEVICE,
+        "PRTE_MCA_prte_if_include": hosts.DEVICE,
+        "PRTE_MCA_plm_ssh_agent": str(HERE / "enter.py"),
     },
 }
 #: Options of ranks_odyssey.py, by what is measured.
@@ -58,26 +69,44 @@ STEPS = {
 GRADIENTS = 4 * 11_173_962
 
 
-def mpiexec(options: list[str], environment: dict[str, str]) -> tuple[dict, int]:
-    """Run a program on a rank in each host; return its JSON and the bytes received."""
-    before = hosts.received(2)
-    launch = [shutil.which("mpiexec", path=search_path()), "-n", "2"]
-    launch += ["-launcher", "ssh", "-launcher-exec", str(HERE / "enter.py")]
-    launch += ["-localhost", hosts.ADDRESSES[0], "-hosts", ",".join(hosts.ADDRESSES)]
-    done = subprocess.run(
-        [*hosts.inside(1), *launch, sys.executable, *options],
-        env=os.environ
-        | {"ODYSSEY_NAMESPACE": hosts.PREFIX}
-        | {"PYTHONPATH": os.pathsep.join(map(str, SEARCH_PATH))}
-        | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    if done.returncode:
-        raise click.ClickException(f"{options}: {done.stderr.strip()}")
-    return json.loads(done.stdout.splitlines()[-1]), hosts.received(2) - before
+class Job(NamedTuple):
+    """How ranks are started: by which launcher, over which of its networks."""
+
+    mpiexec: str
+    network: str
+
+    def run(self, options: list[str]) -> tuple[dict, int]:
+        """Run a program on a rank in each host; return its JSON and bytes received."""
+        before = hosts.received(2)
+        path = os.pathsep.join(map(str, SEARCH_PATH))
+        command, environment = self._command()
+        done = subprocess.run(
+            [*hosts.inside(1), *command, sys.executable, *options],
+            env=os.environ
+            | {"ODYSSEY_NAMESPACE": hosts.PREFIX, "PYTHONPATH": path}
+            | NETWORKS[self.network]
+            | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode:
+            raise click.ClickException(f"{options}: {done.stderr.strip()}")
+        return json.loads(done.stdout.splitlines()[-1]), hosts.received(2) - before
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        command, environment = launcher(self.mpiexec)
+        if self.network == "tcp":
+            # each host would bind its rank to its first CPU, and both have the same
+            slots = ",".join(f"{address}:1" for address in hosts.ADDRESSES)
+            command += ["--host", slots, "--bind-to", "none"]
+            for name in ("PYTHONPATH", "MPI4PY_LIBMPI"):
+                command += ["-x", name]
+            return command, environment
+        command += ["-launcher", "ssh", "-launcher-exec", str(HERE / "enter.py")]
+        command += ["-localhost", hosts.ADDRESSES[0]]
+        return [*command, "-hosts", ",".join(hosts.ADDRESSES)], environment
 
 
 def search_path() -> str:
@@ -104,17 +133,17 @@ def stream(seconds: float = 1.0) -> dict[str, float]:
         serve.wait()
 
 
-def measure(what: str, environment: dict[str, str]) -> dict:
+def measure(what: str, job: Job) -> dict:
     """Return what is measured on the hosts as they are now."""
     if what == "stream":
         return stream()
     if what == "sums":
-        found, received = mpiexec([str(HERE / "collectives.py")], environment)
+        found, received = job.run([str(HERE / "collectives.py")])
         sums = 30 * GRADIENTS
     else:
         options = STEPS[what].split()
         program = [str(HERE.parent / "ranks_odyssey.py"), *options]
-        found, received = mpiexec(program, environment)
+        found, received = job.run(program)
         width = int(options[1])
         bytes_of = 2 if "bf16" in options else 4
         sums = len(found["loss"]) * GRADIENTS * bytes_of // 4 * width**2 // 64**2
@@ -145,11 +174,16 @@ def numbers(kind):
 )
 @click.option("--what", default="", help=f"Of stream; sums; {'; '.join(STEPS)}.")
 @click.option("--network", type=click.Choice(list(NETWORKS)), default="ucx")
+@click.option("--mpiexec", help="That of MPICH for ucx and ofi, of Open MPI for tcp.")
 @json_option("File of measurements, which is added to.")
-def main(gbit, delay, what, network, path):
+def main(gbit, delay, what, network, mpiexec, path):
     """Time sums, gathers and training steps over networks of several speeds."""
     if missing := hosts.needed():
         raise click.ClickException(missing)
+    mpiexec = mpiexec or shutil.which("mpiexec", path=search_path())
+    if mpiexec is None:
+        raise click.ClickException("no mpiexec: --mpiexec names one")
+    job = Job(mpiexec, network)
     # raise an exception, so that the hosts are removed
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     report = {"machine": machine.describe(1), "network": network, "points": []}
@@ -170,7 +204,7 @@ def main(gbit, delay, what, network, path):
             with hosts.two_hosts(rate or None, seconds):
                 for item in map(str.strip, asked):
                     if item not in found:
-                        found[item] = measure(item, NETWORKS[network])
+                        found[item] = measure(item, job)
                         click.echo(f"{rate:g} Gbit/s, {1e3 * seconds:g} ms, {item}")
                         write_json(path, report)
 

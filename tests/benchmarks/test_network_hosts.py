@@ -34,7 +34,8 @@ def test_packets_take_their_time_and_nothing_stays_behind():
         found = measure_network.stream(0.2)
         assert hosts.received(2) > 1e6
     assert found["round_trip"] >= 4e-3
-    assert 0 < found["gbit"] < 10
+    # without a rate it is 40; what lay waiting while the machine paused comes at once
+    assert 0 < found["gbit"] < 20
     assert namespaces() == []
 
 

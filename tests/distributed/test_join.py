@@ -218,6 +218,62 @@ def test_processes_that_do_not_find_each_other():
         joining.check_size(Launch("srun", None, 0, 4), 1, OPEN_MPI_TEXT)
 
 
+@pytest.mark.parametrize(
+    "text, size, way",
+    [
+        (OPEN_MPI_TEXT, 2, "3"),
+        (OPEN_MPI_TEXT, 3, "1"),
+        (OPEN_MPI_TEXT, 8, "3"),
+        ("Open MPI v4.1.4, package: Debian OpenMPI", 12, "1"),
+        ("Open MPI v3.1.6, package: Open MPI", 2, None),
+        (OPEN_MPI_TEXT, None, None),
+        (MPICH_TEXT, 2, None),
+    ],
+)
+def test_which_way_open_mpi_sums(text, size, way, monkeypatch):
+    name = "OMPI_MCA_coll_libnbc_iallreduce_algorithm"
+    monkeypatch.setenv(name, "")
+    monkeypatch.delenv(name)
+    joining.send_least(Launch("it", None, 0, size), text)
+    assert os.environ.get(name) == way
+    monkeypatch.setenv(name, "2")
+    joining.send_least(Launch("it", None, 0, size), text)
+    assert os.environ[name] == "2"  # the user's stays
+
+
+def test_open_mpi_sends_few_bytes(tmp_path):
+    launcher = LAUNCHERS[OPEN_MPI]()
+    if isinstance(launcher, str):
+        pytest.skip(launcher)
+    numbers, ranks = 1 << 20, 3
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\n"
+        "from odyssey.distributed.join import join\n"
+        f"x = np.ones({numbers}, np.float32)\n"
+        "join().begin_sum(x).Wait()\n"
+        f"assert (x == {ranks}).all()\n"
+    )
+    counts = {
+        "OMPI_MCA_pml": None,
+        "OMPI_MCA_pml_monitoring_enable": "2",
+        "OMPI_MCA_pml_monitoring_enable_output": "3",
+        "OMPI_MCA_pml_monitoring_filename": str(tmp_path / "sent"),
+    }
+    done = launcher.run(ranks, program, environ=counts)
+    assert (done.status, done.stderr) == (0, "")
+    sent = dict.fromkeys(range(ranks), 0)
+    for path in tmp_path.glob("sent*"):
+        for line in path.read_text().splitlines():
+            if line.startswith("I\t"):  # from, to, "BYTES bytes", ...
+                words = line.split()
+                sent[int(words[1])] += int(words[3])
+    for (
+        count
+    ) in sent.values():  # 2 (p-1)/p of the array, and little for what joining needs
+        assert count == pytest.approx(4 * numbers * 4 / 3, rel=0.01)
+
+
 def test_the_file_of_the_library(tmp_path):
     maps = tmp_path / "maps"
     maps.write_text(

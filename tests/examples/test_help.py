@@ -163,7 +163,7 @@ def test_documents_name_only_options_that_there_are():
 
 
 def _benchmark_options():
-    texts = "".join(map(_text, (ROOT / "benchmarks").glob("*.py")))
+    texts = "".join(map(_text, (ROOT / "benchmarks").rglob("*.py")))
     return set(re.findall(r'"(--[a-z-]+)"', texts))
 
 
