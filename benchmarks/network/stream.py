@@ -22,23 +22,26 @@ def receive(peer: socket.socket, seconds: float, rates: list[float]) -> None:
     """Read for a while; note the Gbit/s after the first fifth, however long that is."""
     buffer, total, begun = bytearray(BLOCK), 0, None
     start = time.perf_counter()
-    while True:
-        total += peer.recv_into(buffer)
+    while count := peer.recv_into(buffer):
+        total += count
         now = time.perf_counter() - start
         if begun is None:
             if now > 0.2 * seconds:
                 begun = now, total
         elif now - begun[0] > 0.8 * seconds:
             break
+    if begun is None or now == begun[0]:
+        raise ConnectionError("the other end has sent too little to be timed")
     rates.append(8e-9 * (total - begun[1]) / (now - begun[0]))
 
 
 def send(peer: socket.socket, stop: threading.Event) -> None:
-    """Write until the other end has seen enough and closes."""
+    """Write until told to stop, or the other end has seen enough and closes."""
     block = bytes(BLOCK)
     try:
         while not stop.is_set():
             peer.sendall(block)
+        peer.shutdown(socket.SHUT_WR)
     except OSError:  # closed by the other end
         pass
 
@@ -50,6 +53,11 @@ def both_ways(peer: socket.socket, seconds: float) -> float:
     sender.start()
     receive(peer, seconds, rates)
     stop.set()
+    # the other end may still be timing: to close now would cut it off
+    buffer = bytearray(BLOCK)
+    while peer.recv_into(buffer):
+        pass
+    sender.join()
     return rates[0]
 
 
