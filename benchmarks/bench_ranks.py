@@ -58,6 +58,12 @@ def launcher(mpiexec: str) -> tuple[list[str], dict[str, str]]:
     return [mpiexec, "-n", str(RANKS)], environment
 
 
+def own_mpiexec() -> str | None:
+    """Return the mpiexec beside this Python, else the first in PATH."""
+    places = str(Path(sys.executable).parent), os.environ["PATH"]
+    return shutil.which("mpiexec", path=os.pathsep.join(places))
+
+
 def contenders(mpiexecs, torch_python, batch):
     """Return the command and environment of each contender by its name."""
     ours, theirs = (str(HERE / f"ranks_{name}.py") for name in ("odyssey", "torch"))
@@ -217,8 +223,7 @@ def main(batch, repeat, rounds, path, mpiexecs, torch_python, checks):
     """Check that ranks find one process's losses, then compare speed and memory."""
     described = machine.describe(RANKS)
     click.echo(machine.as_text(described))
-    beside = Path(sys.executable).parent / "mpiexec"
-    own = str(beside) if beside.exists() else shutil.which("mpiexec")
+    own = own_mpiexec()
     if not mpiexecs and own is None:
         raise click.ClickException('no mpiexec: pip install -e ".[mpi]" mpich')
     torch_python = present_torch(torch_python)

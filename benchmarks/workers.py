@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from contenders import ODYSSEY, Contender
 from networks import EXAMPLES
+from turns import ended
 
 HERE = Path(__file__).resolve().parent
 SEARCH_PATH = HERE.parent, EXAMPLES
@@ -50,11 +51,8 @@ class Workers:
             errors="replace",
         )
         if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise WorkerError(
-                f"{contender.name} ({job or action}) ended with status "
-                f"{done.returncode}: {last[0]}"
-            )
+            name = f"{contender.name} ({job or action})"
+            raise WorkerError(ended(name, done.returncode, done.stderr))
         return output
 
     def check(self, job: str, contender: Contender) -> dict[str, np.ndarray]:

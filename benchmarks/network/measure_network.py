@@ -16,8 +16,6 @@ which is the processor's here.
 """
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,9 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hosts
 import machine
-from bench_ranks import launcher
+from bench_ranks import environment_of, launcher, own_mpiexec
 from options import json_option, write_json
-from workers import SEARCH_PATH
 
 HERE = Path(__file__).resolve().parent
 GBIT = (1, 10, 25)
@@ -78,14 +75,14 @@ class Job(NamedTuple):
     def run(self, options: list[str]) -> tuple[dict, int]:
         """Run a program on a rank in each host; return its JSON and bytes received."""
         before = hosts.received(2)
-        path = os.pathsep.join(map(str, SEARCH_PATH))
         command, environment = self._command()
         done = subprocess.run(
             [*hosts.inside(1), *command, sys.executable, *options],
-            env=os.environ
-            | {"ODYSSEY_NAMESPACE": hosts.PREFIX, "PYTHONPATH": path}
-            | NETWORKS[self.network]
-            | environment,
+            env=environment_of(
+                {"ODYSSEY_NAMESPACE": hosts.PREFIX}
+                | NETWORKS[self.network]
+                | environment
+            ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -107,11 +104,6 @@ class Job(NamedTuple):
         command += ["-launcher", "ssh", "-launcher-exec", str(HERE / "enter.py")]
         command += ["-localhost", hosts.ADDRESSES[0]]
         return [*command, "-hosts", ",".join(hosts.ADDRESSES)], environment
-
-
-def search_path() -> str:
-    """Return where programs are looked for: first beside this Python."""
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def stream(seconds: float = 1.0) -> dict[str, float]:
@@ -180,7 +172,7 @@ def main(gbit, delay, what, network, mpiexec, path):
     """Time sums, gathers and training steps over networks of several speeds."""
     if missing := hosts.needed():
         raise click.ClickException(missing)
-    mpiexec = mpiexec or shutil.which("mpiexec", path=search_path())
+    mpiexec = mpiexec or own_mpiexec()
     if mpiexec is None:
         raise click.ClickException("no mpiexec: --mpiexec names one")
     job = Job(mpiexec, network)

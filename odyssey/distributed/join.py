@@ -69,15 +69,16 @@ def join() -> Ranks:
 
 def _join(found: Launch) -> Ranks:
     MPI = _import_mpi(found)
-    check_library(found, MPI.Get_library_version())
-    send_least(found, MPI.Get_library_version())
+    text = MPI.Get_library_version()
+    check_library(found, text)
+    send_least(found, text)
     if not MPI.Is_initialized():
         with warnings.catch_warnings():
             # "suspicious MPI execution environment": what it means is checked here.
             warnings.simplefilter("ignore", RuntimeWarning)
             # Kernels' threads never call MPI, so nothing is gained from MULTIPLE.
             MPI.Init_thread(MPI.THREAD_SERIALIZED)
-    check_size(found, MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
+    check_size(found, MPI.COMM_WORLD.Get_size(), text)
     ranks = Ranks(MPI.COMM_WORLD.Dup())
     failure.watch(MPI.COMM_WORLD.Dup())
     placement.survey(ranks)

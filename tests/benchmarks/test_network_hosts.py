@@ -34,8 +34,7 @@ def test_packets_take_their_time_and_nothing_stays_behind():
         found = measure_network.stream(0.2)
         assert hosts.received(2) > 1e6
     assert found["round_trip"] >= 4e-3
-    # without a rate it is 40; what lay waiting while the machine paused comes at once
-    assert 0 < found["gbit"] < 20
+    assert 0 < found["gbit"] < 10
     assert namespaces() == []
 
 

@@ -1,5 +1,6 @@
 """Programs under a real mpiexec, of MPICH and of Open MPI."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -42,3 +43,10 @@ def mpich() -> Launcher:
     if isinstance(found, str):
         pytest.skip(found)
     return found
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory) -> Path:
+    """A folder for all processes of pytest-xdist, whose own lie beside each other."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

@@ -268,9 +268,8 @@ def test_open_mpi_sends_few_bytes(tmp_path):
             if line.startswith("I\t"):  # from, to, "BYTES bytes", ...
                 words = line.split()
                 sent[int(words[1])] += int(words[3])
-    for (
-        count
-    ) in sent.values():  # 2 (p-1)/p of the array, and little for what joining needs
+    # 2 (p-1)/p of the array, and little for what joining needs
+    for count in sent.values():
         assert count == pytest.approx(4 * numbers * 4 / 3, rel=0.01)
 
 

@@ -1,11 +1,13 @@
 """With synchronised batch norm any number of ranks computes the same function."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from launchers import LAUNCHERS
+
+from odyssey.weights.files import atomic_write_text
 
 PROGRAM = Path(__file__).with_name("one_function.py")
 
@@ -41,16 +43,11 @@ def test_gradients_in_bfloat16_give_other_losses_near_by(results):
 
 
 def test_sums_in_the_order_of_the_ranks_do_not_depend_on_the_library(
-    results, launcher, tmp_path_factory
+    results, launcher, shared_folder
 ):
     """Whichever launcher comes last finds the losses of the others."""
-    # the processes of pytest-xdist have their folders beside each other
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    own = shared / f"ordered losses, {launcher.name}"
-    own.with_suffix(".part").write_text(json.dumps(results["ordered"][0]))
-    own.with_suffix(".part").replace(own)
-    for path in shared.glob("ordered losses, *"):
-        if path.suffix == ".part":  # not whole yet: that one will compare
-            continue
-        assert json.loads(path.read_text()) == results["ordered"][0], path.name
+    paths = {name: shared_folder / f"ordered losses, {name}" for name in LAUNCHERS}
+    atomic_write_text(paths[launcher.name], json.dumps(results["ordered"][0]))
+    for name, path in paths.items():
+        if path.exists():
+            assert json.loads(path.read_text()) == results["ordered"][0], name

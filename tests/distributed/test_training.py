@@ -6,7 +6,6 @@ Batches have 16, 16 and 12 images; there are 9 steps.
 import csv
 import fcntl
 import json
-import os
 import re
 import signal
 import time
@@ -43,14 +42,12 @@ def results(folder):
 
 
 @pytest.fixture(scope="session")
-def finished(mpich, tmp_path_factory):
+def finished(mpich, shared_folder):
     """The results of a run on two ranks that nothing disturbed.
 
     Two numbers have one sum, whatever their order: so they are those of any MPI.
     """
-    # one run for all processes of pytest-xdist, whose folders lie beside each other
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    shared = shared_folder / "finished"
     shared.mkdir(exist_ok=True)
     folder, said = shared / "run", shared / "stdout"
     with open(shared / "lock", "w") as lock:
